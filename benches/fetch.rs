@@ -1,0 +1,131 @@
+//! Fetching the C toolchain, beside `cp` of the same tree in the same minutes.
+//!
+//! Prints a row per case: seconds of both (median of the rounds) and the ratio of each round's pair
+//! (median, lowest, highest). Runs on a RAM file system where there is one. `cargo bench --bench fetch -- ROUNDS`.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+/// A place for the measurement, removed when it is over.
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+/// The daemon, killed when it is over.
+struct Daemon {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Place {
+    fn new() -> Self {
+        let memory = Path::new("/dev/shm");
+        let directory = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        Self { directory: directory.expect("a temporary directory can be made") }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn daemon(&self) -> Daemon {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_envserve"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--root"])
+            .arg(self.path("daemon"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary is there");
+        let mut address = String::new();
+        let stdout = child.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut address).expect("the daemon prints its address");
+        Daemon { child, address: address.trim().to_owned() }
+    }
+
+    fn fetch(&self, daemon: &Daemon, root: &str) -> Command {
+        let spec = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/c-toolchain/spec.json");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_envserve"));
+        command.args(["fetch", "--quiet"]).arg(spec);
+        command.env("ENVSERVE_ROOT", self.path(root)).env("ENVSERVE_SERVE", &daemon.address);
+        command
+    }
+}
+
+/// Runs a command that must succeed; returns its stdout and the seconds it took.
+fn timed(command: &mut Command) -> (String, f64) {
+    let start = Instant::now();
+    let output = command.stderr(Stdio::inherit()).output().expect("the program is there");
+    let seconds = start.elapsed().as_secs_f64();
+    assert!(output.status.success(), "{command:?} failed");
+    (String::from_utf8_lossy(&output.stdout).trim().to_owned(), seconds)
+}
+
+fn remove(path: &Path) {
+    drop(Command::new("chmod").args(["-R", "u+w"]).arg(path).status());
+    drop(fs::remove_dir_all(path));
+}
+
+/// Seconds of the two sides, round by round.
+#[derive(Default)]
+struct Rounds {
+    own: Vec<f64>,
+    other: Vec<f64>,
+}
+
+impl Rounds {
+    fn print(&mut self, case: &str, other: &str) {
+        let mut ratios: Vec<f64> = self.own.iter().zip(&self.other).map(|(own, other)| own / other).collect();
+        for list in [&mut self.own, &mut self.other, &mut ratios] {
+            list.sort_by(f64::total_cmp);
+        }
+        let median = |list: &[f64]| list[list.len() / 2];
+        println!(
+            "{case:<44} {:>7.3} s   {other:<7} {:>7.3} s   ratio {:>5.2}  [{:.2}-{:.2}]",
+            median(&self.own),
+            median(&self.other),
+            median(&ratios),
+            ratios[0],
+            ratios[ratios.len() - 1],
+        );
+    }
+}
+
+fn main() {
+    let rounds = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(7);
+    let place = Place::new();
+    let daemon = place.daemon();
+    println!("preparing: the toolchain is built once …");
+    let (environment, _) = timed(&mut place.fetch(&daemon, "builder"));
+    let copy = place.path("copy");
+    let (mut first, mut warm, mut present) = (Rounds::default(), Rounds::default(), Vec::new());
+    for _ in 0..rounds {
+        first.other.push(timed(Command::new("cp").arg("-a").arg(&environment).arg(&copy)).1);
+        remove(&copy);
+        let (directory, seconds) = timed(&mut place.fetch(&daemon, "client"));
+        first.own.push(seconds);
+
+        // All blobs are there, the environment is not.
+        remove(Path::new(&directory));
+        warm.other.push(timed(Command::new("cp").arg("-al").arg(&environment).arg(&copy)).1);
+        remove(&copy);
+        warm.own.push(timed(&mut place.fetch(&daemon, "client")).1);
+
+        present.push(timed(&mut place.fetch(&daemon, "client")).1);
+        remove(&place.path("client"));
+    }
+    println!("{rounds} rounds in {}", place.directory.path().display());
+    first.print("first fetch, empty client, every blob verified", "cp -a");
+    warm.print("fetch of known files into a new environment", "cp -al");
+    present.sort_by(f64::total_cmp);
+    println!("{:<44} {:>7.1} ms", "fetch of what is there, whole process", present[rounds / 2] * 1000.0);
+}

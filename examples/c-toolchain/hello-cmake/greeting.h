@@ -1,0 +1,2 @@
+/* Returns the text to greet with. */
+const char *greeting(void);

@@ -1,0 +1,112 @@
+//! Arguments that several verbs share, and what becomes of them.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::error::CliError;
+use crate::client::{Client, ClientOptions, Events, Request};
+use crate::spec::{Config, Spec, Target};
+use crate::store::{Endpoint, blocking};
+
+/// Seconds that a private daemon stays without anyone connected.
+const IDLE_SECONDS: u64 = 60;
+
+/// Which environment, from which server.
+#[derive(Debug, Args)]
+pub(super) struct SpecArguments {
+    /// The spec file; `-` reads it from stdin.
+    spec: PathBuf,
+
+    /// Take this environment instead of the spec's.
+    #[arg(short, long, num_args = 3, value_names = ["REPOSITORY", "MODULE", "NAME"])]
+    environment: Option<Vec<String>>,
+
+    /// Set a variable of the configuration: `K=TEXT`, or `K:=JSON`.
+    #[arg(short = 'c', long = "config", value_name = "K=V")]
+    config: Vec<String>,
+
+    #[command(flatten)]
+    client: ClientArguments,
+}
+
+/// Where the client keeps everything, and whom it asks.
+#[derive(Debug, Args)]
+struct ClientArguments {
+    /// The server to ask: HOST:PORT or unix:PATH. Without one, a private daemon is started.
+    #[arg(long, env = "ENVSERVE_SERVE", value_name = "ADDRESS")]
+    serve: Option<String>,
+
+    /// Where everything is kept [default: $XDG_CACHE_HOME/envserve]
+    #[arg(long, env = "ENVSERVE_ROOT", value_name = "DIR")]
+    root: Option<PathBuf>,
+
+    /// Seconds after which an idle private daemon leaves.
+    #[arg(long, env = "ENVSERVE_IDLE_SECONDS", default_value_t = IDLE_SECONDS, hide = true)]
+    idle_seconds: u64,
+}
+
+impl ClientArguments {
+    fn client(self) -> Result<Client, CliError> {
+        let serve = self.serve.filter(|text| !text.is_empty());
+        let program = std::env::current_exe();
+        let program = program.map_err(|source| CliError::Path { path: "envserve".into(), source })?;
+        Ok(Client::new(ClientOptions {
+            root: root(self.root)?,
+            serve: serve.map(|text| text.parse::<Endpoint>()).transpose()?,
+            program,
+            idle_seconds: self.idle_seconds,
+            environment: std::env::vars().collect(),
+        }))
+    }
+}
+
+/// Returns where everything is kept: what was given, or the default.
+pub(super) fn root(given: Option<PathBuf>) -> Result<PathBuf, CliError> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let default = || {
+        let cache = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
+        cache.map(|cache| cache.join("envserve"))
+    };
+    absolute(&given.or_else(default).ok_or(CliError::NoRoot)?)
+}
+
+/// Returns the absolute form of a path.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, CliError> {
+    std::path::absolute(path).map_err(|source| CliError::Path { path: path.to_owned(), source })
+}
+
+/// A client and the request that the command line comes to.
+pub(super) struct Asked {
+    pub client: Client,
+    pub request: Request,
+}
+
+impl SpecArguments {
+    /// Reads the spec and turns it into a request.
+    pub(super) async fn ask(self, events: &dyn Events) -> Result<Asked, CliError> {
+        let path = self.spec;
+        let unreadable = |source| CliError::ReadSpec { path: path.clone(), source };
+        let (name, base, text) = if path == Path::new("-") {
+            let text = blocking(|| {
+                let mut text = Vec::new();
+                std::io::Read::read_to_end(&mut std::io::stdin(), &mut text).map(|_| text)
+            });
+            ("stdin".to_owned(), absolute(Path::new("."))?, text.await.map_err(unreadable)?)
+        } else {
+            let text = std::fs::read(&path).map_err(unreadable)?;
+            let parent = absolute(&path)?.parent().map(Path::to_owned).unwrap_or_default();
+            (path.display().to_string(), parent, text)
+        };
+        let mut spec = Spec::parse(&name, &text)?;
+        if let Some([repository, module, environment]) = self.environment.as_deref() {
+            spec = spec.with_environment(&name, Target::new(repository, module, environment)?)?;
+        }
+        for assignment in &self.config {
+            spec.config = spec.config.with(&Config::assignment(assignment)?);
+        }
+        let client = self.client.client()?;
+        let request = client.request(spec, &base, events).await?;
+        Ok(Asked { client, request })
+    }
+}

@@ -1,0 +1,56 @@
+//! `envserve describe`: what an environment is for, and which variables matter to it.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::arguments::{Asked, SpecArguments};
+use super::error::CliError;
+use super::output::{self, Display};
+use super::Exit;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    spec: SpecArguments,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
+    let display = Display::new(false);
+    let Asked { client, request } = arguments.spec.ask(&display).await?;
+    let description = client.describe(&request, &display).await;
+    display.clear();
+    let description = description?;
+    match serde_json::from_slice(&description) {
+        Ok(value) if !arguments.json => output::print(text(&request.parts.name, &value).trim_end().as_bytes())?,
+        _ => output::print(&description)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn text(name: &str, description: &Value) -> String {
+    let mut text = format!("{name} ({})\n", description["type"].as_str().unwrap_or("?"));
+    for line in lines(&description["doc"]) {
+        add(&mut text, "  ", line);
+    }
+    for variable in lines(&description["flexible_config"]) {
+        add(&mut text, "\n  ", variable);
+        for line in lines(&description["config_doc"][variable]) {
+            add(&mut text, "    ", line);
+        }
+    }
+    text
+}
+
+fn add(text: &mut String, indent: &str, line: &str) {
+    writeln!(text, "{indent}{line}").expect("writing to a String cannot fail");
+}
+
+fn lines(value: &Value) -> impl Iterator<Item = &str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str)
+}

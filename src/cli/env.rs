@@ -1,0 +1,69 @@
+//! `envserve env`: the variables of an environment, as a shell or a program reads them.
+
+use std::ffi::OsStr;
+
+use clap::Args;
+use serde_json::json;
+
+use super::arguments::{Asked, SpecArguments};
+use super::error::CliError;
+use super::output::{self, Display};
+use super::Exit;
+use crate::client::{Entered, entered};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    spec: SpecArguments,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
+    let display = Display::new(false);
+    let Asked { client, request } = arguments.spec.ask(&display).await?;
+    let fetched = client.fetch(&request, &display).await;
+    display.clear();
+    let fetched = fetched?;
+    let entered = entered(&fetched.descriptor, &fetched.directory);
+    let text = if arguments.json {
+        let path: Vec<_> = entered.path.iter().map(|path| path.to_string_lossy()).collect();
+        json!({"version": 1, "path": path, "vars": entered.variables}).to_string()
+    } else {
+        shell_text(&entered)
+    };
+    output::print(text.trim_end().as_bytes())?;
+    Ok(Exit::Done)
+}
+
+fn shell_text(entered: &Entered) -> String {
+    let mut text = String::new();
+    if !entered.path.is_empty() {
+        let own = entered.full_path(None);
+        text.push_str(&format!("export PATH={}${{PATH:+:$PATH}}\n", quoted(&own)));
+    }
+    for (name, value) in &entered.variables {
+        text.push_str(&format!("export {name}={}\n", quoted(OsStr::new(value))));
+    }
+    text
+}
+
+/// Returns a word that a POSIX shell reads as the text given.
+fn quoted(text: &OsStr) -> String {
+    format!("'{}'", text.to_string_lossy().replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_back_what_was_quoted() {
+        let text = "a b'c\"$HOME`x`\\";
+        let script = format!("printf %s {}", quoted(OsStr::new(text)));
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().expect("a shell");
+        assert_eq!(String::from_utf8(output.stdout).expect("UTF-8"), text);
+    }
+}

@@ -1,0 +1,119 @@
+//! Errors as the command line ends with them: each has an exit code, and a hint where there is one.
+
+use std::io;
+use std::path::PathBuf;
+
+use tonic::Code;
+
+use super::Exit;
+use crate::client::ClientError;
+use crate::serve::ServeError;
+use crate::spec::SpecError;
+use crate::store::{EndpointError, StoreError};
+
+/// Why a verb failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    #[error(transparent)]
+    Address(#[from] EndpointError),
+    #[error("cannot read the spec `{path}`")]
+    ReadSpec { path: PathBuf, source: io::Error },
+    #[error("there is no place for the cache: neither `--root`, `ENVSERVE_ROOT`, `XDG_CACHE_HOME` nor `HOME` is set")]
+    NoRoot,
+    #[error("cannot find the absolute path of `{path}`")]
+    Path { path: PathBuf, source: io::Error },
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+    #[error("cannot write to stdout")]
+    Stdout(#[source] io::Error),
+    #[error("cannot run `{program}` in the environment")]
+    Run { program: String, source: io::Error },
+    #[error("`--{option}` and `--absent` exclude each other: nothing is fetched")]
+    AbsentWith { option: &'static str },
+}
+
+impl CliError {
+    /// Returns the exit code. A reader of stdout that went away is no failure.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Client(error) => client_exit(error),
+            Self::Spec(SpecError::NotContentFixed { .. }) => Exit::NotContentFixed,
+            Self::Address(_) | Self::AbsentWith { .. } => Exit::Usage,
+            Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Run { .. } => Exit::Command(127),
+            Self::Serve(_)
+            | Self::Spec(_)
+            | Self::ReadSpec { .. }
+            | Self::NoRoot
+            | Self::Path { .. }
+            | Self::Runtime(_)
+            | Self::Stdout(_) => Exit::Error,
+        }
+    }
+
+    pub(super) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Client(error) => error.hint(),
+            Self::Spec(error) => error.hint(),
+            Self::ReadSpec { .. } => Some("give the path of a spec file, as in `envserve fetch spec.json`".to_owned()),
+            Self::NoRoot => Some("give `--root DIR`".to_owned()),
+            Self::Serve(_)
+            | Self::Address(_)
+            | Self::Path { .. }
+            | Self::Runtime(_)
+            | Self::Stdout(_)
+            | Self::Run { .. }
+            | Self::AbsentWith { .. } => None,
+        }
+    }
+
+    /// Returns text that stands between the error and its hint: the log of a failed build.
+    pub(super) fn log(&self) -> Option<&str> {
+        match self {
+            Self::Client(ClientError::Failed(failed)) if !failed.log.is_empty() => Some(&failed.log),
+            _ => None,
+        }
+    }
+
+    /// Says whether there is nobody to tell.
+    pub(super) fn is_silent(&self) -> bool {
+        matches!(self, Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+fn client_exit(error: &ClientError) -> Exit {
+    match error {
+        ClientError::Spec(SpecError::NotContentFixed { .. }) => Exit::NotContentFixed,
+        ClientError::Unreachable(_) | ClientError::Private { .. } => Exit::Unavailable,
+        ClientError::Rpc { status, .. } => code_exit(status.code()),
+        ClientError::Store(StoreError::Endpoint(_)) => Exit::Unavailable,
+        ClientError::Store(StoreError::Rpc { source, .. }) => code_exit(source.code()),
+        ClientError::Failed(_) => Exit::BuildFailed,
+        ClientError::Lost { .. } => Exit::Lost,
+        ClientError::Spec(_)
+        | ClientError::Build(_)
+        | ClientError::Source(_)
+        | ClientError::Store(_)
+        | ClientError::Protocol { .. }
+        | ClientError::AbsentRoot { .. }
+        | ClientError::RootAsked { .. }
+        | ClientError::Tree { .. }
+        | ClientError::Io { .. }
+        | ClientError::Occupied { .. } => Exit::Error,
+    }
+}
+
+fn code_exit(code: Code) -> Exit {
+    match code {
+        Code::Unavailable => Exit::Unavailable,
+        Code::PermissionDenied | Code::Unauthenticated => Exit::Denied,
+        Code::DeadlineExceeded => Exit::Deadline,
+        _ => Exit::Error,
+    }
+}

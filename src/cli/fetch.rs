@@ -1,0 +1,124 @@
+//! `envserve fetch`: an environment, in a directory.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::arguments::{Asked, SpecArguments};
+use super::error::CliError;
+use super::output::{self, Display};
+use super::Exit;
+use crate::client::{self, Client, ClientError, Fetched, Probed, Request};
+use crate::store::blocking;
+
+/// Version of what `--json` prints.
+const JSON_VERSION: u32 = 1;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    spec: SpecArguments,
+
+    /// Make a symlink to the environment, which also keeps it from garbage collection.
+    #[arg(short, long = "out-link", value_name = "LINK")]
+    out: Option<PathBuf>,
+
+    /// Copy the environment to a directory of your own, which may be changed.
+    #[arg(long, value_name = "DIR")]
+    install: Option<PathBuf>,
+
+    /// Print the digest of the environment's root Directory and fetch nothing.
+    #[arg(long)]
+    absent: bool,
+
+    /// Only say whether the environment is there: exit code 0, or 10 when it would have to be built.
+    #[arg(long, conflicts_with_all = ["absent", "out", "install"])]
+    probe: bool,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+
+    /// Say nothing on stderr but errors.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
+    let Arguments { spec, out, install, absent, probe, json, quiet } = arguments;
+    for (option, given) in [("out-link", out.is_some()), ("install", install.is_some())] {
+        if absent && given {
+            return Err(CliError::AbsentWith { option });
+        }
+    }
+    let display = Display::new(quiet);
+    let Asked { client, request } = spec.ask(&display).await?;
+    if probe {
+        return run_probe(&client, &request, json).await;
+    }
+    if absent {
+        let descriptor = client.fetch_absent(&request, &display).await;
+        display.clear();
+        let descriptor = descriptor?;
+        let object = json!({"version": JSON_VERSION, "key": request.parts.key().to_string(), "descriptor": descriptor});
+        let line = if json { object.to_string() } else { format!("{:?}", descriptor.root) };
+        output::print(line.as_bytes())?;
+        return Ok(Exit::Done);
+    }
+    let fetched = client.fetch(&request, &display).await;
+    display.clear();
+    let fetched = fetched?;
+    place(&client, &fetched, out, install).await?;
+    if json {
+        output::print(object(&request, &fetched).to_string().as_bytes())?;
+    } else {
+        output::print(fetched.directory.as_os_str().as_encoded_bytes())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn object(request: &Request, fetched: &Fetched) -> serde_json::Value {
+    json!({
+        "version": JSON_VERSION,
+        "key": request.parts.key().to_string(),
+        "directory": fetched.directory.display().to_string(),
+        "present": fetched.present,
+        "downloaded_bytes": fetched.downloaded,
+        "descriptor": fetched.descriptor,
+    })
+}
+
+async fn run_probe(client: &Client, request: &Request, json: bool) -> Result<Exit, CliError> {
+    let (state, exit) = match client.probe(request).await? {
+        Probed::Here => ("here", Exit::Done),
+        Probed::Hit => ("hit", Exit::Done),
+        Probed::Miss => ("miss", Exit::Miss),
+    };
+    let line = if json {
+        json!({"version": JSON_VERSION, "key": request.parts.key().to_string(), "state": state}).to_string()
+    } else {
+        state.to_owned()
+    };
+    output::print(line.as_bytes())?;
+    Ok(exit)
+}
+
+async fn place(
+    client: &Client,
+    fetched: &Fetched,
+    out: Option<PathBuf>,
+    install: Option<PathBuf>,
+) -> Result<(), ClientError> {
+    let (root, directory) = (client.root().to_owned(), fetched.directory.clone());
+    blocking(move || {
+        if let Some(out) = out {
+            client::link(&root, &directory, &out)?;
+        }
+        if let Some(install) = install {
+            client::install(&directory, &install)?;
+        }
+        Ok(())
+    })
+    .await
+}

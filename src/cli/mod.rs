@@ -1,0 +1,88 @@
+//! The command line: a file per verb, each typed arguments → one call → output.
+//!
+//! stdout is data, stderr is everything else.
+
+mod arguments;
+mod describe;
+mod env;
+mod error;
+mod exit;
+mod fetch;
+mod key;
+mod output;
+mod resolve;
+mod serve;
+mod shell;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+use error::CliError;
+
+/// Prepared environments: built once, fetched in milliseconds.
+#[derive(Debug, Parser)]
+#[command(name = "envserve", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the daemon that answers requests for environments.
+    Serve(serve::Arguments),
+    /// Get an environment and print the directory it lies in.
+    Fetch(fetch::Arguments),
+    /// Print the spec with every root fixed by its Git tree id.
+    Resolve(resolve::Arguments),
+    /// Print the key of an environment.
+    Key(key::Arguments),
+    /// Print the documentation of an environment.
+    Describe(describe::Arguments),
+    /// Print the variables of an environment, to be evaluated by a shell.
+    Env(env::Arguments),
+    /// Run a command, or a shell, in an environment.
+    Shell(shell::Arguments),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            drop(error.print());
+            return exit.into();
+        }
+    };
+    output::start_log(matches!(cli.verb, Verb::Serve(_)));
+    match run(cli.verb) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            output::show_error(&error);
+            error.exit().into()
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<Exit, CliError> {
+    match verb {
+        Verb::Serve(arguments) => serve::run(arguments),
+        Verb::Fetch(arguments) => on_one_thread(fetch::run(arguments)),
+        Verb::Resolve(arguments) => on_one_thread(resolve::run(arguments)),
+        Verb::Key(arguments) => on_one_thread(key::run(arguments)),
+        Verb::Describe(arguments) => on_one_thread(describe::run(arguments)),
+        Verb::Env(arguments) => on_one_thread(env::run(arguments)),
+        Verb::Shell(arguments) => on_one_thread(shell::run(arguments)),
+    }
+}
+
+/// Runs a client's verb. One thread starts faster than many, and its work does not wait for another core.
+fn on_one_thread(verb: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
+    runtime.block_on(verb)
+}

@@ -1,0 +1,145 @@
+//! What goes to stdout and stderr: results, progress, errors, the log.
+
+use std::error::Error;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing_subscriber::EnvFilter;
+
+use super::error::CliError;
+use crate::client::{Event, Events};
+
+/// Time between two lines of progress where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Sends log records to stderr: a daemon's from `info` up, else from `warn` up; `ENVSERVE_LOG` says otherwise.
+pub(super) fn start_log(daemon: bool) {
+    let default = if daemon { "info" } else { "warn" };
+    let filter = EnvFilter::try_from_env("ENVSERVE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_target(false)
+        .init();
+}
+
+/// Prints a line to stdout.
+pub(super) fn print(line: &[u8]) -> Result<(), CliError> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(line).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()).map_err(CliError::Stdout)
+}
+
+/// Prints an error with its causes, the log of a failed build, and a hint.
+pub(super) fn show_error(error: &CliError) {
+    if error.is_silent() {
+        return;
+    }
+    let mut text = format!("error: {error}\n");
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(&format!("caused by: {inner}\n"));
+        cause = inner.source();
+    }
+    if let Some(log) = error.log() {
+        text.push_str("the end of its output:\n");
+        log.lines().for_each(|line| text.push_str(&format!("  | {line}\n")));
+    }
+    if let Some(hint) = error.hint() {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    // Nobody is left to tell when stderr is closed.
+    drop(io::stderr().write_all(text.as_bytes()));
+}
+
+/// Shows progress on stderr: a line that changes on a terminal, else a line now and then.
+pub(super) struct Display {
+    bar: ProgressBar,
+    /// Set where lines are said: neither on a terminal nor when quiet.
+    said: Option<Mutex<Option<Said>>>,
+}
+
+/// What was said last, and when.
+struct Said {
+    topic: String,
+    at: Instant,
+}
+
+impl Display {
+    pub(super) fn new(quiet: bool) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let bar = terminal && !quiet;
+        let target = if bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let said = (!terminal && !quiet).then(|| Mutex::new(None));
+        Self { bar: ProgressBar::with_draw_target(None, target), said }
+    }
+
+    /// Takes the progress off the terminal.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// Says a line unless the topic was spoken of a moment ago.
+    fn say(&self, topic: &str, line: &str) {
+        let Some(said) = &self.said else { return };
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if said.as_ref().is_some_and(|said| said.topic == topic && now < said.at + LINE_EVERY) {
+            return;
+        }
+        *said = Some(Said { topic: topic.to_owned(), at: now });
+        drop(writeln!(io::stderr(), "{line}"));
+    }
+
+    fn spin(&self, message: String) {
+        self.bar.set_style(style("{spinner} {wide_msg}"));
+        self.bar.enable_steady_tick(Duration::from_millis(100));
+        self.bar.set_message(message);
+    }
+
+    fn download(&self, done: u64, total: u64) {
+        if self.bar.length() != Some(total) {
+            self.bar.disable_steady_tick();
+            self.bar.set_style(style("fetching {bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}"));
+            self.bar.set_length(total);
+        }
+        self.bar.set_position(done);
+        let megabytes = |bytes| bytes / 1_000_000;
+        self.say("download", &format!("fetching: {} of {} MB", megabytes(done), megabytes(total)));
+    }
+}
+
+fn style(template: &'static str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates are constants of this file")
+}
+
+impl Events for Display {
+    fn event(&self, event: Event) {
+        match event {
+            Event::Root { repository } => {
+                let line = format!("fetching the sources of `{repository}`, which the server does not know");
+                self.say(&line, &line);
+                self.spin(line);
+            }
+            Event::Upload { repository } => {
+                let line = format!("sending the sources of `{repository}`");
+                self.say(&line, &line);
+                self.spin(line);
+            }
+            Event::Build { phase, environment, actions_done, actions_total, log } => {
+                let line = format!("{phase} {environment}: {actions_done} of {actions_total} actions done");
+                self.say(&format!("{phase} {environment}"), &line);
+                self.spin(log.last().map_or(line.clone(), |last| format!("{line} | {last}")));
+            }
+            Event::Answer { .. } => {}
+            Event::Download { done, total } => self.download(done, total),
+            Event::Lost { count } => {
+                let line = format!("{count} blobs of the answer are not in the CAS: asking again");
+                self.say(&line, &line);
+                self.spin(line);
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! `envserve resolve`: the spec, fixed in content.
+
+use clap::Args;
+
+use super::arguments::{Asked, SpecArguments};
+use super::error::CliError;
+use super::output::{self, Display};
+use super::Exit;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    spec: SpecArguments,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
+    let display = Display::new(false);
+    let Asked { request, .. } = arguments.spec.ask(&display).await?;
+    display.clear();
+    output::print(format!("{:#}", request.resolved()).as_bytes())?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,112 @@
+//! `envserve serve`: the daemon.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::arguments::{absolute, root};
+use super::error::CliError;
+use super::{Exit, output};
+use crate::digest::DigestFunction;
+use crate::serve::{self, Listener, ServeError, ServeOptions};
+use crate::store::Endpoint;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Where to listen: HOST:PORT or unix:PATH. Port 0 lets the system choose.
+    #[arg(long, env = "ENVSERVE_LISTEN", default_value = "127.0.0.1:8981", value_name = "ADDRESS")]
+    listen: String,
+
+    /// Where everything is kept [default: $XDG_CACHE_HOME/envserve-serve]
+    #[arg(long, env = "ENVSERVE_SERVE_ROOT", value_name = "DIR")]
+    root: Option<PathBuf>,
+
+    /// A Git repository in which trees and commits are looked for; it is only read.
+    #[arg(long = "repository", value_name = "DIR")]
+    repositories: Vec<PathBuf>,
+
+    /// Instance name of the remote-execution endpoint.
+    #[arg(long, default_value = "", value_name = "NAME")]
+    instance: String,
+
+    /// Function of the digests made here.
+    #[arg(long, value_enum, default_value_t = DigestFunction::Blake3)]
+    digest_function: DigestFunction,
+
+    /// Actions that run at once; 0 for as many as there are cores.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    jobs: usize,
+
+    /// Seconds for which everything that was answered stays.
+    #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
+    lease_seconds: u64,
+
+    /// Seconds that running requests are given to finish when the daemon stops.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    grace_seconds: u64,
+
+    /// Leave when nobody was connected for so long.
+    #[arg(long, hide = true)]
+    idle_seconds: Option<u64>,
+}
+
+pub(super) fn run(arguments: Arguments) -> Result<Exit, CliError> {
+    let endpoint: Endpoint = arguments.listen.parse()?;
+    let options = options(&arguments)?;
+    if options.idle.is_some() {
+        // A private daemon outlives the terminal of the client that started it.
+        if let Err(error) = rustix::process::setsid() {
+            tracing::warn!(%error, "cannot leave the session of the client");
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(64).build();
+    runtime.map_err(CliError::Runtime)?.block_on(serve(endpoint, options))?;
+    Ok(Exit::Done)
+}
+
+fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
+    let root = match &arguments.root {
+        Some(root) => absolute(root)?,
+        None => root(None)?.with_file_name("envserve-serve"),
+    };
+    Ok(ServeOptions {
+        root,
+        function: arguments.digest_function,
+        instance: arguments.instance.clone(),
+        repositories: arguments.repositories.clone(),
+        lease: Duration::from_secs(arguments.lease_seconds),
+        jobs: arguments.jobs,
+        idle: arguments.idle_seconds.map(Duration::from_secs),
+        grace: Duration::from_secs(arguments.grace_seconds),
+    })
+}
+
+async fn serve(endpoint: Endpoint, options: ServeOptions) -> Result<(), CliError> {
+    let root = options.root.clone();
+    let listen = |source| ServeError::Listen { endpoint: endpoint.clone(), source };
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
+    let opened = serve::open(options).await?;
+    let listener = Listener::bind(&endpoint).await.map_err(listen)?;
+    let address = listener.local_address().map_or_else(|| endpoint.to_string(), |address| address.to_string());
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::warn!("stopped at once: a second signal came");
+            std::process::exit(i32::from(Exit::Error.code()));
+        });
+    };
+    tracing::info!(address, root = %root.display(), "listening");
+    output::print(address.as_bytes())?;
+    serve::run(listener, opened, shutdown).await?;
+    Ok(())
+}

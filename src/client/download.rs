@@ -1,0 +1,191 @@
+//! Downloading blobs: as many workers as cores, each with a connection and a runtime of its own.
+//!
+//! The thread that receives a blob hashes and writes it while it is in the
+//! cache; nothing is handed between threads. Large blobs go first, so that none
+//! is left over at the end.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use tokio::sync::mpsc;
+
+use super::events::{Event, Events};
+use super::materialize::{Missing, Place, on_all_cores};
+use super::{ClientError, Connection};
+use crate::digest::Digest;
+use crate::store::{BATCH_BYTES, FileBlobStore, RemoteBlobStore, StoreError, blocking, wire};
+
+/// Batches that a worker has asked for at a time: one arrives while the other is written.
+const IN_FLIGHT: usize = 2;
+
+/// What a worker takes from the list at a time.
+enum Piece {
+    /// Blobs that fit into one message together.
+    Batch(Vec<Digest>),
+    /// A blob too large for a message.
+    Large(Digest),
+}
+
+/// The work that all workers share.
+struct Work {
+    pieces: Mutex<VecDeque<Piece>>,
+    missing: Missing,
+    store: FileBlobStore,
+    lost: Mutex<Vec<Digest>>,
+    arrived: mpsc::UnboundedSender<u64>,
+}
+
+/// Fetches blobs to their places. Returns those that the endpoint does not have.
+///
+/// # Errors
+/// The first error of a worker. What had arrived by then is kept.
+pub(super) async fn download(
+    connection: &Connection,
+    store: &FileBlobStore,
+    missing: Missing,
+    events: &dyn Events,
+) -> Result<Vec<Digest>, ClientError> {
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let total = missing.keys().map(Digest::size).sum();
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let pieces = Mutex::new(cut(&missing));
+    let work = Work { pieces, missing, store: store.clone(), lost: Mutex::default(), arrived };
+    let connection = connection.clone();
+    let workers = blocking(move || run(&connection, work));
+    tokio::pin!(workers);
+    let mut done = 0;
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut workers => return ended,
+            Some(bytes) = arrivals.recv() => {
+                done += bytes;
+                events.event(Event::Download { done, total });
+            }
+        }
+    }
+}
+
+/// Cuts the missing blobs into pieces of work, large blobs first, the others in the order of their paths.
+fn cut(missing: &Missing) -> VecDeque<Piece> {
+    let (mut large, mut small): (Vec<Digest>, Vec<Digest>) =
+        missing.keys().partition(|digest| digest.size() > BATCH_BYTES);
+    large.sort_by_key(|digest| std::cmp::Reverse(digest.size()));
+    small.sort_by_key(|digest| &missing[digest][0].path);
+    let batches = wire::batches(&small, BATCH_BYTES).into_iter().map(|batch| Piece::Batch(batch.to_vec()));
+    large.into_iter().map(Piece::Large).chain(batches).collect()
+}
+
+fn run(connection: &Connection, work: Work) -> Result<Vec<Digest>, ClientError> {
+    on_all_cores(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(ClientError::io("start a download worker for", work.store.root()))?;
+        runtime.block_on(async {
+            let blobs = connection.own_blobs().await?;
+            worker(&blobs, &work).await
+        })
+    })?;
+    Ok(work.lost.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+async fn worker(blobs: &RemoteBlobStore, work: &Work) -> Result<(), ClientError> {
+    let pieces = futures::stream::iter(std::iter::from_fn(|| work.next()));
+    let mut answers = pieces.map(|piece| fetch(blobs, work, piece)).buffer_unordered(IN_FLIGHT);
+    while let Some(answer) = answers.next().await {
+        let Some(batch) = answer? else { continue };
+        work.write(batch)?;
+    }
+    Ok(())
+}
+
+struct Batch {
+    asked: Vec<Digest>,
+    blobs: Vec<(Digest, Bytes)>,
+}
+
+/// Fetches a piece. A batch is returned to be written; a large blob is written as it comes.
+async fn fetch(blobs: &RemoteBlobStore, work: &Work, piece: Piece) -> Result<Option<Batch>, ClientError> {
+    match piece {
+        Piece::Batch(asked) => {
+            let blobs = blobs.read_batch(&asked).await?;
+            Ok(Some(Batch { asked, blobs }))
+        }
+        Piece::Large(digest) => {
+            work.write_large(blobs, digest).await?;
+            Ok(None)
+        }
+    }
+}
+
+impl Work {
+    fn next(&self) -> Option<Piece> {
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    fn lose(&self, digest: Digest) {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).push(digest);
+    }
+
+    fn arrived(&self, bytes: u64) {
+        // Nobody listens any more only when the download was given up.
+        let _nobody = self.arrived.send(bytes);
+    }
+
+    /// Verifies the blobs of a batch and writes them to their places.
+    fn write(&self, batch: Batch) -> Result<(), ClientError> {
+        let mut bytes = 0;
+        let mut waiting: std::collections::HashSet<Digest> = batch.asked.into_iter().collect();
+        for (digest, blob) in batch.blobs {
+            if !waiting.remove(&digest) {
+                continue;
+            }
+            let actual = digest.function().digest(&blob);
+            if actual != digest {
+                return Err(StoreError::Mismatch { expected: digest, actual }.into());
+            }
+            bytes += digest.size();
+            let places = &self.missing[&digest];
+            let (first, others) = (&places[0], &places[1..]);
+            self.store.write_through(&digest, &blob, first.executable, &first.path)?;
+            self.link(&digest, others)?;
+        }
+        waiting.into_iter().for_each(|digest| self.lose(digest));
+        self.arrived(bytes);
+        Ok(())
+    }
+
+    fn link(&self, digest: &Digest, places: &[Place]) -> Result<(), StoreError> {
+        for place in places {
+            if !self.store.link_to(digest, place.executable, &place.path)? {
+                return Err(StoreError::Missing { digest: *digest, role: "just written" });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a large blob as it arrives. Its place is taken only when all of it was verified.
+    async fn write_large(&self, blobs: &RemoteBlobStore, digest: Digest) -> Result<(), ClientError> {
+        let places = &self.missing[&digest];
+        let (first, others) = (&places[0], &places[1..]);
+        let mut file = self.store.temporary_file()?;
+        let unverified = file.path().to_owned();
+        let take = |piece: &[u8]| {
+            file.write_all(piece).map_err(StoreError::io("write", &unverified))?;
+            self.arrived(piece.len() as u64);
+            Ok(())
+        };
+        if !blobs.read_stream(&digest, take).await? {
+            self.lose(digest);
+            return Ok(());
+        }
+        self.store.install_at(file, first.executable, &first.path)?;
+        self.store.share(&digest, first.executable, &first.path)?;
+        self.link(&digest, others)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,183 @@
+//! What can go wrong for a client.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::digest::Digest;
+use crate::environment::BuildError;
+use crate::source::SourceError;
+use crate::spec::{GitId, SpecError};
+use crate::store::{DirectoryError, EndpointError, StoreError, wire};
+
+/// Why a client did not get its environment.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The spec, or an environments file, is at fault.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A root could not be had.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// An environments file could not be used.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The server cannot be reached.
+    #[error(transparent)]
+    Unreachable(#[from] EndpointError),
+    /// The private daemon did not come up.
+    #[error("the private daemon on `{root}` did not start{}", shown(log))]
+    Private {
+        /// The client root.
+        root: PathBuf,
+        /// The end of its log.
+        log: String,
+        /// The system's reason, if it has one.
+        #[source]
+        source: Option<io::Error>,
+    },
+    /// The server answered with an error.
+    #[error("{rpc} at `{endpoint}` failed: {}", wire::describe(status))]
+    Rpc {
+        /// The call.
+        rpc: &'static str,
+        /// The server.
+        endpoint: String,
+        /// Its answer.
+        status: Box<tonic::Status>,
+    },
+    /// The server broke the protocol.
+    #[error("{rpc} at `{endpoint}` gave an answer outside the protocol: {reason}")]
+    Protocol {
+        /// The call.
+        rpc: &'static str,
+        /// The server.
+        endpoint: String,
+        /// What was wrong.
+        reason: String,
+    },
+    /// A root that is absent for this client is not known to the server either.
+    #[error("absent root of repository `{repository}` (`{tree}`) is not known to `{endpoint}`")]
+    AbsentRoot {
+        /// The repository.
+        repository: String,
+        /// The tree id, or the commit.
+        tree: GitId,
+        /// The server.
+        endpoint: String,
+    },
+    /// The server asks for a root that the spec does not mention, or again for one that it was given.
+    #[error("`{endpoint}` asks for root `{tree}`, which {reason}")]
+    RootAsked {
+        /// The root.
+        tree: GitId,
+        /// The server.
+        endpoint: String,
+        /// What is wrong with that.
+        reason: &'static str,
+    },
+    /// The environment failed to build.
+    #[error("environment `{}` failed to build: {}", .0.environment, .0.reason)]
+    Failed(Box<FailedBuild>),
+    /// Blobs of the answer were not in the CAS, again and again.
+    #[error("{} of the environment's blobs are not in the CAS of `{endpoint}`, the first `{first}`; asked {attempts} times", .count)]
+    Lost {
+        /// How many blobs.
+        count: usize,
+        /// One of them.
+        first: Digest,
+        /// The endpoint.
+        endpoint: String,
+        /// How often the server was asked to restore them.
+        attempts: u32,
+    },
+    /// The environment's tree is not usable.
+    #[error("the tree of environment `{root}` cannot be used")]
+    Tree {
+        /// Its root Directory.
+        root: Digest,
+        /// What is wrong with it.
+        #[source]
+        source: DirectoryError,
+    },
+    /// The file system refused.
+    #[error("cannot {action} `{path}`")]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// Something stands where the environment, or the link to it, should go.
+    #[error("`{path}` is there already, and is {what}")]
+    Occupied {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+}
+
+/// A build that failed, as the server told it.
+#[derive(Debug, Clone)]
+pub struct FailedBuild {
+    /// The environment that failed.
+    pub environment: String,
+    /// One line.
+    pub reason: String,
+    /// The end of its output.
+    pub log: String,
+    /// The whole output in the CAS.
+    pub log_digest: Option<Digest>,
+}
+
+fn shown(log: &str) -> String {
+    if log.is_empty() { String::new() } else { format!("; the end of its log:\n{log}") }
+}
+
+impl ClientError {
+    /// Returns a closure that turns a system error into `Io`, for `map_err`.
+    pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// Returns what the user can do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Spec(error) => error.hint(),
+            Self::Source(error) => error.hint(),
+            Self::Unreachable(error) => Some(format!("is a daemon running there? ({})", unreachable_hint(error))),
+            Self::AbsentRoot { .. } => Some(
+                "fetch the environment once from where its sources are with the same server, or drop `absent`".to_owned(),
+            ),
+            Self::Lost { .. } => Some("the CAS loses blobs faster than they are fetched: enlarge it".to_owned()),
+            Self::Occupied { .. } => Some("choose another path, or move what is there".to_owned()),
+            Self::Failed(failed) => {
+                failed.log_digest.map(|digest| format!("the whole log is blob `{digest:?}` in the CAS"))
+            }
+            Self::Build(_)
+            | Self::Store(_)
+            | Self::Private { .. }
+            | Self::Rpc { .. }
+            | Self::Protocol { .. }
+            | Self::RootAsked { .. }
+            | Self::Tree { .. }
+            | Self::Io { .. } => None,
+        }
+    }
+}
+
+fn unreachable_hint(error: &EndpointError) -> String {
+    match error {
+        EndpointError::Address { .. } => "the address is --serve or ENVSERVE_SERVE".to_owned(),
+        EndpointError::Unreachable { endpoint, .. } => {
+            format!("start one with `envserve serve --listen {endpoint}`, or leave --serve and ENVSERVE_SERVE out")
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What a client tells while it works.
+
+use crate::proto::v1;
+
+/// A step of the work. Each replaces the one before it on a display.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A root is fetched here, because the server does not know it.
+    Root {
+        /// Its repository in the spec.
+        repository: String,
+    },
+    /// A root is sent to the server.
+    Upload {
+        /// Its repository in the spec.
+        repository: String,
+    },
+    /// The environment is being built.
+    Build {
+        /// What the build is doing, as in the protocol.
+        phase: String,
+        /// The environment being worked on.
+        environment: String,
+        /// Actions that have ended.
+        actions_done: u32,
+        /// Actions in all.
+        actions_total: u32,
+        /// The last lines of the running action's output.
+        log: Vec<String>,
+    },
+    /// The answer is there.
+    Answer {
+        /// Whether it came from the cache.
+        hit: bool,
+    },
+    /// Blobs arrive.
+    Download {
+        /// Bytes that have arrived.
+        done: u64,
+        /// Bytes to come in all.
+        total: u64,
+    },
+    /// Blobs of the answer were gone; the server is asked again.
+    Lost {
+        /// How many.
+        count: usize,
+    },
+}
+
+/// Who is told.
+pub trait Events: Send + Sync {
+    /// Takes note of a step. Must not block.
+    fn event(&self, event: Event);
+}
+
+/// Nobody.
+#[derive(Debug, Clone, Copy)]
+pub struct Quiet;
+
+impl Events for Quiet {
+    fn event(&self, _event: Event) {}
+}
+
+impl From<v1::Progress> for Event {
+    fn from(progress: v1::Progress) -> Self {
+        Self::Build {
+            phase: progress.phase,
+            environment: progress.environment,
+            actions_done: progress.actions_done,
+            actions_total: progress.actions_total,
+            log: progress.log,
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Getting an environment: from the memo, or from the server and its CAS.
+
+use std::path::PathBuf;
+
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use super::events::{Event, Events};
+use super::{Client, ClientError, FailedBuild, Request, materialize};
+use crate::digest::Digest;
+use crate::proto::v1;
+use crate::proto::v1::serve_response;
+use crate::serve::status::ROOT_VIOLATION;
+use crate::spec::{Descriptor, GitId};
+use crate::store::{BlobStore, Listing, wire};
+
+/// How often the server is asked again when blobs of its answer are gone.
+const ATTEMPTS: u32 = 3;
+
+/// An environment that lies on this host.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// What the server answered.
+    pub descriptor: Descriptor,
+    /// Where it lies. Read-only, and shared by all who use it.
+    pub directory: PathBuf,
+    /// Whether it was here before; then no connection was opened.
+    pub present: bool,
+    /// Bytes that came over the wire.
+    pub downloaded: u64,
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probed {
+    /// The environment is on this host.
+    Here,
+    /// The server has it.
+    Hit,
+    /// It would have to be built.
+    Miss,
+}
+
+impl Client {
+    /// Returns the environment in a directory, built first if the server does not have it.
+    ///
+    /// # Errors
+    /// `Failed` when it cannot be built; `Lost` when the CAS keeps losing it; else what stood in the way.
+    ///
+    /// # Cancel safety
+    /// What has arrived stays; the next call goes on from there.
+    pub async fn fetch(&self, request: &Request, events: &dyn Events) -> Result<Fetched, ClientError> {
+        if let Some(descriptor) = self.known(request)
+            && let Some(directory) = materialize::present(self.root(), &descriptor.root)
+        {
+            return Ok(Fetched { descriptor, directory, present: true, downloaded: 0 });
+        }
+        let mut lost = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let descriptor = self.serve(request, &lost, events).await?;
+            match self.materialize(&descriptor, events).await? {
+                materialize::Outcome::Done { directory, downloaded } => {
+                    self.memo.put(&self.subject(request).each_ref().map(String::as_str), &descriptor);
+                    return Ok(Fetched { descriptor, directory, present: false, downloaded });
+                }
+                materialize::Outcome::Lost(digests) => {
+                    events.event(Event::Lost { count: digests.len() });
+                    lost = digests;
+                }
+            }
+        }
+        let endpoint = self.server();
+        let first = lost[0];
+        Err(ClientError::Lost { count: lost.len(), first, endpoint, attempts: ATTEMPTS })
+    }
+
+    /// Returns what the server answers, and fetches nothing of the environment.
+    ///
+    /// # Errors
+    /// As `fetch`.
+    pub async fn fetch_absent(&self, request: &Request, events: &dyn Events) -> Result<Descriptor, ClientError> {
+        self.serve(request, &[], events).await
+    }
+
+    /// Says whether the environment is there, and builds nothing.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn probe(&self, request: &Request) -> Result<Probed, ClientError> {
+        if let Some(descriptor) = self.known(request)
+            && materialize::present(self.root(), &descriptor.root).is_some()
+        {
+            return Ok(Probed::Here);
+        }
+        let connection = self.connection().await?;
+        let answer = connection.environments().probe(question(request, &[])).await;
+        let answer = answer.map_err(connection.failed("Environments.Probe"))?.into_inner();
+        Ok(if answer.served.is_some() { Probed::Hit } else { Probed::Miss })
+    }
+
+    /// Returns the documentation of the environment as JSON.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or the root cannot be given to it.
+    pub async fn describe(&self, request: &Request, events: &dyn Events) -> Result<Vec<u8>, ClientError> {
+        const RPC: &str = "Environments.Describe";
+        let connection = self.connection().await?;
+        let main = request.parts.description.main();
+        let question = v1::EnvironmentName {
+            root_tree: main.root.to_string(),
+            environments_file: main.environments_file.clone(),
+            module: request.parts.module.to_string(),
+            name: request.parts.name.clone(),
+        };
+        match connection.environments().describe(question.clone()).await {
+            Ok(answer) => return Ok(answer.into_inner().description),
+            Err(status) if status.code() == Code::NotFound => {}
+            Err(status) => return Err(connection.failed(RPC)(status)),
+        }
+        self.provide(request, main.root, events).await?;
+        let answer = connection.environments().describe(question).await;
+        Ok(answer.map_err(connection.failed(RPC))?.into_inner().description)
+    }
+
+    /// Under what an answer is noted: it belongs to one server, as another may build otherwise.
+    fn subject(&self, request: &Request) -> [String; 4] {
+        let properties = serde_json::json!(request.properties).to_string();
+        ["descriptor".to_owned(), self.server(), properties, request.parts.key().to_string()]
+    }
+
+    fn known(&self, request: &Request) -> Option<Descriptor> {
+        self.memo.get(&self.subject(request).each_ref().map(String::as_str))
+    }
+
+    /// Asks the server, and gives it the roots that it does not know.
+    async fn serve(
+        &self,
+        request: &Request,
+        lost: &[Digest],
+        events: &dyn Events,
+    ) -> Result<Descriptor, ClientError> {
+        let mut given: Vec<GitId> = Vec::new();
+        loop {
+            let wanted = match self.serve_once(request, lost, events).await? {
+                Asked::Answer(descriptor) => return Ok(*descriptor),
+                Asked::Roots(roots) => roots,
+            };
+            for tree in wanted {
+                if given.contains(&tree) {
+                    let reason = "it was given already";
+                    return Err(ClientError::RootAsked { tree, endpoint: self.server(), reason });
+                }
+                self.provide(request, tree, events).await?;
+                given.push(tree);
+            }
+        }
+    }
+
+    async fn serve_once(
+        &self,
+        request: &Request,
+        lost: &[Digest],
+        events: &dyn Events,
+    ) -> Result<Asked, ClientError> {
+        const RPC: &str = "Environments.Serve";
+        let connection = self.connection().await?;
+        let mut environments = connection.environments();
+        let mut stream = match environments.serve(question(request, lost)).await {
+            Ok(answer) => answer.into_inner(),
+            Err(status) => return unknown_roots(&status).map(Asked::Roots).ok_or_else(|| connection.failed(RPC)(status)),
+        };
+        loop {
+            let event = match stream.message().await {
+                Ok(Some(message)) => message.event,
+                Ok(None) => return Err(connection.broken(RPC, "the stream ended without an outcome")),
+                Err(status) => {
+                    return unknown_roots(&status).map(Asked::Roots).ok_or_else(|| connection.failed(RPC)(status));
+                }
+            };
+            match event {
+                Some(serve_response::Event::Progress(progress)) => events.event(progress.into()),
+                Some(serve_response::Event::Served(served)) => {
+                    events.event(Event::Answer { hit: served.hit });
+                    let descriptor = Descriptor::parse(&served.descriptor)
+                        .map_err(|error| connection.broken(RPC, error.to_string()))?;
+                    return Ok(Asked::Answer(Box::new(descriptor)));
+                }
+                Some(serve_response::Event::Failed(failure)) => {
+                    return Err(ClientError::Failed(Box::new(failed(failure))));
+                }
+                // An event of a later protocol that this client can do without.
+                None => {}
+            }
+        }
+    }
+
+    async fn materialize(
+        &self,
+        descriptor: &Descriptor,
+        events: &dyn Events,
+    ) -> Result<materialize::Outcome, ClientError> {
+        let connection = self.connection().await?;
+        let Some(tree) = connection.blobs().get(&descriptor.tree).await? else {
+            return Ok(materialize::Outcome::Lost(vec![descriptor.tree]));
+        };
+        let root = descriptor.root;
+        let listing = Listing::parse(root, &tree).map_err(|source| ClientError::Tree { root, source })?;
+        listing.check_symlinks().map_err(|source| ClientError::Tree { root, source })?;
+        materialize::materialize(self.root(), self.store().await?, connection, root, listing, events).await
+    }
+}
+
+enum Asked {
+    Answer(Box<Descriptor>),
+    Roots(Vec<GitId>),
+}
+
+fn question(request: &Request, lost: &[Digest]) -> v1::ServeRequest {
+    v1::ServeRequest {
+        key: request.parts.canonical(),
+        description: request.parts.description.canonical(),
+        properties: request.properties.clone().into_iter().collect(),
+        lost_blobs: lost.iter().map(|digest| (*digest).into()).collect(),
+    }
+}
+
+/// Returns the roots that the server says it does not know.
+fn unknown_roots(status: &tonic::Status) -> Option<Vec<GitId>> {
+    if status.code() != Code::NotFound {
+        return None;
+    }
+    let violations = status.get_details_precondition_failure()?.violations;
+    let roots = violations.iter().filter(|violation| violation.r#type == ROOT_VIOLATION);
+    let roots: Vec<GitId> = roots.filter_map(|violation| GitId::parse(&violation.subject).ok()).collect();
+    (!roots.is_empty()).then_some(roots)
+}
+
+fn failed(failure: v1::BuildFailure) -> FailedBuild {
+    let function = wire::native_function(failure.digest_function).ok();
+    let digest = failure.log_digest.as_ref();
+    FailedBuild {
+        environment: failure.environment,
+        reason: failure.reason,
+        log: String::from_utf8_lossy(&failure.log_tail).trim_end().to_owned(),
+        log_digest: function.and_then(|function| wire::native_digest(function, "log_digest", digest).ok()),
+    }
+}

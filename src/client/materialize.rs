@@ -1,0 +1,188 @@
+//! From the listing of an environment to a directory: linked where blobs are here, downloaded where not.
+//!
+//! The directory is made as `….partial` under a lock and renamed when it is
+//! complete. What has arrived is in the store at once, so an interrupted fetch
+//! costs only the directory entries.
+
+use std::collections::HashMap;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::download::download;
+use super::events::Events;
+use super::{ClientError, Connection};
+use crate::digest::Digest;
+use crate::store::{FileBlobStore, ListedFile, Listing, StoreError, blocking};
+
+/// Files that a thread takes from the list at a time.
+const STRIDE: usize = 256;
+
+/// A place for a blob within a directory being made.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub path: PathBuf,
+    pub executable: bool,
+}
+
+/// Blobs that are not in the local store, and where each is to go.
+pub(super) type Missing = HashMap<Digest, Vec<Place>>;
+
+/// How materialising ended.
+pub(super) enum Outcome {
+    /// The directory is there.
+    Done { directory: PathBuf, downloaded: u64 },
+    /// These blobs are not at the endpoint.
+    Lost(Vec<Digest>),
+}
+
+fn home(root: &Path, digest: &Digest) -> PathBuf {
+    root.join("environments").join(digest.function().as_str()).join(digest.hash())
+}
+
+/// Returns the directory of an environment that is complete on this host.
+pub(super) fn present(root: &Path, digest: &Digest) -> Option<PathBuf> {
+    let directory = home(root, digest);
+    directory.is_dir().then_some(directory)
+}
+
+pub(super) async fn materialize(
+    root: &Path,
+    store: &FileBlobStore,
+    connection: &Connection,
+    digest: Digest,
+    listing: Listing,
+    events: &dyn Events,
+) -> Result<Outcome, ClientError> {
+    let directory = home(root, &digest);
+    let (lock, partial) = {
+        let directory = directory.clone();
+        blocking(move || prepare(&directory)).await?
+    };
+    if directory.is_dir() {
+        return Ok(Outcome::Done { directory, downloaded: 0 });
+    }
+    let (listing, missing) = {
+        let (store, partial) = (store.clone(), partial.clone());
+        blocking(move || {
+            make_directories(&partial, &listing)?;
+            let missing = link_known(&store, &partial, &listing.files)?;
+            Ok::<_, ClientError>((listing, missing))
+        })
+        .await?
+    };
+    let downloaded = missing.keys().map(Digest::size).sum();
+    let lost = download(connection, store, missing, events).await?;
+    if !lost.is_empty() {
+        return Ok(Outcome::Lost(lost));
+    }
+    let target = directory.clone();
+    blocking(move || {
+        finish(&partial, &listing, &target)?;
+        drop(lock);
+        Ok(Outcome::Done { directory: target, downloaded })
+    })
+    .await
+}
+
+/// Takes the lock of an environment and clears what an interrupted fetch left behind.
+fn prepare(directory: &Path) -> Result<(File, PathBuf), ClientError> {
+    let parent = directory.parent().unwrap_or(directory);
+    fs::create_dir_all(parent).map_err(ClientError::io("make the directory", parent))?;
+    let lock_path = directory.with_extension("lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
+    let lock = lock.map_err(ClientError::io("make", &lock_path))?;
+    flock(&lock, FlockOperation::LockExclusive).map_err(|error| ClientError::io("lock", &lock_path)(error.into()))?;
+    let partial = directory.with_extension("partial");
+    remove_tree(&partial).map_err(ClientError::io("remove", &partial))?;
+    Ok((lock, partial))
+}
+
+/// Removes a tree whose directories may be read-only. One that is not there is fine.
+pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(_) => {}
+    }
+    let mut pending = vec![path.to_owned()];
+    while let Some(directory) = pending.pop() {
+        fs::set_permissions(&directory, Permissions::from_mode(0o755))?;
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                pending.push(entry.path());
+            }
+        }
+    }
+    fs::remove_dir_all(path)
+}
+
+fn make_directories(partial: &Path, listing: &Listing) -> Result<(), ClientError> {
+    fs::create_dir(partial).map_err(ClientError::io("make the directory", partial))?;
+    for directory in &listing.directories {
+        let path = partial.join(directory);
+        fs::create_dir(&path).map_err(ClientError::io("make the directory", &path))?;
+    }
+    Ok(())
+}
+
+/// Links every file whose blob is in the local store, on all cores, and returns the others.
+fn link_known(store: &FileBlobStore, partial: &Path, files: &[ListedFile]) -> Result<Missing, ClientError> {
+    let next = AtomicUsize::new(0);
+    let missing = Mutex::new(Missing::new());
+    let link = || -> Result<(), StoreError> {
+        loop {
+            let start = next.fetch_add(STRIDE, Ordering::Relaxed);
+            let Some(rest) = files.get(start..) else { return Ok(()) };
+            for file in &rest[..rest.len().min(STRIDE)] {
+                let path = partial.join(&file.path);
+                if !store.link_to(&file.digest, file.executable, &path)? {
+                    let place = Place { path, executable: file.executable };
+                    let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
+                    missing.entry(file.digest).or_default().push(place);
+                }
+            }
+        }
+    };
+    on_all_cores(link)?;
+    Ok(missing.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Runs the same work on as many threads as there are cores; the first error is returned.
+pub(super) fn on_all_cores<E: Send>(work: impl Fn() -> Result<(), E> + Sync) -> Result<(), E> {
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..cores()).map(|_| scope.spawn(&work)).collect();
+        let own = work();
+        let joined = others.into_iter().map(|thread| match thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.fold(own, Result::and)
+    })
+}
+
+/// Returns the number of cores that this process may use.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Makes symlinks, takes write permission away, and puts the directory in its place.
+fn finish(partial: &Path, listing: &Listing, target: &Path) -> Result<(), ClientError> {
+    for (path, to) in &listing.symlinks {
+        let path = partial.join(path);
+        symlink(to, &path).map_err(ClientError::io("make the symlink", &path))?;
+    }
+    let directories = listing.directories.iter().rev().map(|directory| partial.join(directory));
+    for path in directories.chain([partial.to_owned()]) {
+        let read_only = Permissions::from_mode(0o555);
+        fs::set_permissions(&path, read_only).map_err(ClientError::io("protect", &path))?;
+    }
+    fs::rename(partial, target).map_err(ClientError::io("put in place", target))
+}

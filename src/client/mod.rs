@@ -1,0 +1,105 @@
+//! The client: from a spec to a directory, fetching only what is missing.
+//!
+//! Sources are never fetched unless the server asks for a root that it does not
+//! know and the spec says how to get. What is here already opens no connection.
+//!
+//! ```text
+//! ROOT/blobs/          files by digest, shared by all environments (and with a private daemon)
+//! ROOT/environments/   FUNCTION/HASH of the root Directory: materialised, read-only, never changed
+//! ROOT/git/            Git objects of the roots that were fetched here
+//! ROOT/memo/           what was learned and cannot change: key → descriptor, commit → tree, …
+//! ROOT/gcroots/        links that keep an environment
+//! ROOT/private/        socket, lock and log of the private daemon
+//! ```
+
+mod connect;
+mod download;
+mod enter;
+mod error;
+mod events;
+mod fetch;
+mod install;
+mod materialize;
+mod memo;
+mod provide;
+mod request;
+mod roots;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tokio::sync::OnceCell;
+
+use crate::store::{Endpoint, FileBlobStore, GitStore, blocking};
+
+pub use connect::Connection;
+pub use enter::{Entered, entered};
+pub use error::{ClientError, FailedBuild};
+pub use events::{Event, Events, Quiet};
+pub use fetch::{Fetched, Probed};
+pub use install::{install, link};
+pub use request::Request;
+
+use memo::Memo;
+
+/// How a client works.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// Where it keeps everything.
+    pub root: PathBuf,
+    /// The server to ask; without one, a private daemon on `root`.
+    pub serve: Option<Endpoint>,
+    /// The program to start as private daemon.
+    pub program: PathBuf,
+    /// Seconds after which an idle private daemon leaves.
+    pub idle_seconds: u64,
+    /// Variables that commands of `git tree` roots may inherit.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// A client with its stores. Several processes may use one root at once.
+pub struct Client {
+    options: ClientOptions,
+    memo: Memo,
+    store: OnceCell<FileBlobStore>,
+    git: OnceCell<GitStore>,
+    connection: OnceCell<Connection>,
+}
+
+impl Client {
+    /// Returns a client. Nothing is opened or made before it is needed.
+    pub fn new(options: ClientOptions) -> Self {
+        let memo = Memo::new(options.root.join("memo"));
+        Self { options, memo, store: OnceCell::new(), git: OnceCell::new(), connection: OnceCell::new() }
+    }
+
+    /// Returns where the client keeps everything.
+    pub fn root(&self) -> &Path {
+        &self.options.root
+    }
+
+    async fn store(&self) -> Result<&FileBlobStore, ClientError> {
+        let open = || async {
+            let root = self.options.root.clone();
+            Ok(blocking(move || FileBlobStore::open(&root)).await?)
+        };
+        self.store.get_or_try_init(open).await
+    }
+
+    async fn git(&self) -> Result<&GitStore, ClientError> {
+        let open = || async {
+            let path = self.options.root.join("git");
+            Ok(blocking(move || GitStore::open(&path, &[])).await?)
+        };
+        self.git.get_or_try_init(open).await
+    }
+
+    async fn connection(&self) -> Result<&Connection, ClientError> {
+        self.connection.get_or_try_init(|| connect::connect(&self.options)).await
+    }
+
+    /// Returns what tells answers of this server from those of another.
+    fn server(&self) -> String {
+        self.options.serve.as_ref().map_or_else(|| "private".to_owned(), ToString::to_string)
+    }
+}

@@ -1,0 +1,81 @@
+//! One build: its inputs, and the places that it works with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use futures::future::try_join_all;
+
+use super::progress::{Phase, ProgressSink};
+use super::{BuildError, definition};
+use crate::digest::DigestFunction;
+use crate::execute::Execution;
+use crate::source::{Sources, lookup};
+use crate::spec::{Descriptor, KeyParts, Origin, RelativePath, Source};
+use crate::store::{BlobStore, Node};
+
+/// How an environment comes to those that it uses.
+#[async_trait]
+pub trait Dependencies: Send + Sync {
+    /// Returns the descriptor of an environment, from the cache or after building it.
+    async fn environment(&self, parts: KeyParts) -> Result<Arc<Descriptor>, BuildError>;
+}
+
+/// Everything that a kind needs to build one environment.
+pub struct Build<'a> {
+    /// What is asked for.
+    pub parts: &'a KeyParts,
+    /// Remote-execution properties of every action.
+    pub properties: &'a BTreeMap<String, String>,
+    /// Function of every digest made here.
+    pub function: DigestFunction,
+    /// Roots.
+    pub sources: &'a Sources,
+    /// The endpoint's CAS.
+    pub store: &'a dyn BlobStore,
+    /// The endpoint's executor.
+    pub execution: &'a dyn Execution,
+    /// The environments it uses.
+    pub dependencies: &'a dyn Dependencies,
+    /// When it began.
+    pub started: Instant,
+    /// Where it tells of its progress.
+    pub progress: &'a ProgressSink,
+}
+
+impl Build<'_> {
+    /// Returns the nodes that the sources stand for, side by side, in their order; their blobs are in the CAS.
+    ///
+    /// # Errors
+    /// When a source is not known, or has no such path.
+    pub(super) async fn inputs(
+        &self,
+        inputs: &BTreeMap<RelativePath, Source>,
+    ) -> Result<Vec<(RelativePath, Node)>, BuildError> {
+        self.progress.phase(Phase::Roots);
+        let resolve = |(at, source)| async move { Ok((RelativePath::clone(at), self.source(at, source).await?)) };
+        try_join_all(inputs.iter().map(resolve)).await
+    }
+
+    async fn source(&self, at: &RelativePath, source: &Source) -> Result<Node, BuildError> {
+        let (root, source_name) = match &source.origin {
+            Origin::Root { binding } => {
+                let (name, tree) = definition::bound_root(self.parts, binding.as_deref())?;
+                (self.sources.directory(tree).await?, name)
+            }
+            Origin::Environment(reference) => {
+                let parts = definition::dependency(self.sources, self.parts, reference).await?;
+                let name = format!("environment `{}`", parts.target());
+                (self.dependencies.environment(parts).await?.root, name)
+            }
+        };
+        let missing = || BuildError::NoPath {
+            environment: self.parts.target(),
+            input: at.clone(),
+            path: source.path.clone(),
+            source_name,
+        };
+        lookup(self.store, root, &source.path).await?.ok_or_else(missing)
+    }
+}

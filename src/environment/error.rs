@@ -1,0 +1,214 @@
+//! What can go wrong with an environment: errors of the way there, and failures of the build itself.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::digest::Digest;
+use crate::execute::ExecuteError;
+use crate::source::SourceError;
+use crate::spec::{GitId, KindName, PathError, RelativePath, SpecError};
+use crate::store::{MerkleError, StoreError};
+
+/// Why there is no environment.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The environments file, or what it says, is at fault.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The name of the environments file is none.
+    #[error("`{file}` cannot be the name of an environments file")]
+    FileName {
+        /// The name.
+        file: String,
+        /// What is wrong with it.
+        #[source]
+        source: PathError,
+    },
+    /// The root that holds it has no environments file.
+    #[error("root `{root}` has no environments file `{file}`")]
+    NoFile {
+        /// The root.
+        root: GitId,
+        /// The path looked for.
+        file: RelativePath,
+    },
+    /// An environment uses a name to which nothing is bound.
+    #[error("environment `{environment}`: nothing is bound to `{binding}`; bound are: {}", known.join(", "))]
+    NoBinding {
+        /// The environment.
+        environment: String,
+        /// The name.
+        binding: String,
+        /// The names to which something is bound.
+        known: Vec<String>,
+    },
+    /// The key holds variables that do not matter to the environment, or lacks some that do.
+    #[error("environment `{environment}`: the configuration in its key is not that of its variables: {}", flexible.join(", "))]
+    Config {
+        /// The environment.
+        environment: String,
+        /// The variables that matter.
+        flexible: Vec<String>,
+    },
+    /// Roots that the build needs are not known to the server.
+    #[error("source trees are not known here: {}", list(roots))]
+    UnknownRoots {
+        /// Their ids.
+        roots: Vec<GitId>,
+    },
+    /// A source tree could not be had.
+    #[error(transparent)]
+    Source(SourceError),
+    /// An input names a path that its source does not have.
+    #[error("environment `{environment}`: input `{input}`: there is no `{path}` in {source_name}")]
+    NoPath {
+        /// The environment.
+        environment: String,
+        /// Where the input was to go.
+        input: RelativePath,
+        /// The path looked for.
+        path: RelativePath,
+        /// Where it was looked for.
+        source_name: String,
+    },
+    /// The root of an environment must be a directory.
+    #[error("environment `{environment}`: the input at its root is no directory")]
+    RootFile {
+        /// The environment.
+        environment: String,
+    },
+    /// Inputs or outputs do not fit together.
+    #[error("environment `{environment}` cannot be composed")]
+    Compose {
+        /// The environment.
+        environment: String,
+        /// What is in the way.
+        #[source]
+        source: MerkleError,
+    },
+    /// Environments use one another in a circle.
+    #[error("environments use one another in a circle: {}", chain.join(" -> "))]
+    Cycle {
+        /// The circle, its first environment again at the end.
+        chain: Vec<String>,
+    },
+    /// A kind that this version does not build.
+    #[error("environment `{name}`: environments of kind `{}` are not yet supported", kind.as_str())]
+    Kind {
+        /// The environment.
+        name: String,
+        /// Its kind.
+        kind: KindName,
+    },
+    /// A store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The executor refused; the action did not run to its end.
+    #[error("environment `{environment}`: its action could not be run")]
+    Execute {
+        /// The environment.
+        environment: String,
+        /// The executor's reason.
+        #[source]
+        source: ExecuteError,
+    },
+    /// The environment's own build failed.
+    #[error("environment `{}` failed to build: {}", .0.environment, .0.reason)]
+    Failed(Failure),
+    /// An environment that this one uses has no descriptor, for the reason given there.
+    #[error(transparent)]
+    Dependency(std::sync::Arc<BuildError>),
+    /// The task that built it ended without an answer.
+    #[error("the build of environment `{environment}` ended without an answer, which is a defect of the server")]
+    Lost {
+        /// The environment.
+        environment: String,
+    },
+}
+
+impl From<SourceError> for BuildError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Unknown { tree } => Self::UnknownRoots { roots: vec![tree] },
+            error => Self::Source(error),
+        }
+    }
+}
+
+impl BuildError {
+    /// Says whether a blob was gone that had been in the CAS.
+    pub(super) fn is_lost_blob(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(StoreError::Missing { .. })
+                | Self::Source(SourceError::Store(StoreError::Missing { .. }))
+                | Self::Execute { source: ExecuteError::MissingBlobs { .. }, .. }
+        )
+    }
+
+    /// Returns the error that an environment down the line began with.
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::Dependency(inner) => inner.cause(),
+            error => error,
+        }
+    }
+}
+
+fn list(ids: &[GitId]) -> String {
+    let ids: Vec<String> = ids.iter().map(|id| format!("`{id}`")).collect();
+    ids.join(", ")
+}
+
+/// A build that ran and did not give an environment.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The environment, as `[module, name]`.
+    pub environment: String,
+    /// What happened.
+    pub reason: FailureReason,
+    /// The action's whole output, in the CAS.
+    pub log: Option<Digest>,
+    /// The end of that output.
+    pub log_tail: Bytes,
+}
+
+/// What went wrong in a build.
+#[derive(Debug, Clone)]
+pub enum FailureReason {
+    /// The command said so.
+    Exit {
+        /// Its exit code.
+        code: i32,
+    },
+    /// The command did not end in time.
+    Timeout {
+        /// The limit.
+        seconds: u64,
+    },
+    /// The command did not make what it should.
+    MissingOutputs {
+        /// The declared outputs that are not there.
+        paths: Vec<RelativePath>,
+    },
+    /// What the command made cannot be an environment.
+    Output {
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl fmt::Display for FailureReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exit { code } => write!(f, "its command ended with exit code {code}"),
+            Self::Timeout { seconds } => write!(f, "its command did not end within {seconds} s"),
+            Self::MissingOutputs { paths } => {
+                let paths: Vec<String> = paths.iter().map(|path| format!("`{path}`")).collect();
+                write!(f, "its command did not make {}", paths.join(", "))
+            }
+            Self::Output { reason } => write!(f, "what its command made cannot be used: {reason}"),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Why an action could not be run.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::proto::reapi;
+use crate::store::StoreError;
+
+/// Why there is no result. A failing command is not among the reasons.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The action, its command or inputs are not in the CAS.
+    #[error("not in the CAS, but needed: {}", listed(digests))]
+    MissingBlobs {
+        /// Every one of them.
+        digests: Vec<Digest>,
+    },
+    /// A message asks for what cannot be done.
+    #[error("the {what} cannot be used: `{field}` {reason}")]
+    Invalid {
+        /// The message: action, command or action result.
+        what: &'static str,
+        /// The field in it.
+        field: &'static str,
+        /// What is wrong with the field, as the rest of a sentence.
+        reason: String,
+    },
+    /// The command did not end in time and was killed.
+    #[error("the action was killed after {seconds} s, its time-out")]
+    Timeout {
+        /// The time it had.
+        seconds: u64,
+        /// What it wrote to stdout and stderr until then.
+        result: Box<reapi::ActionResult>,
+    },
+    /// Something that the command left cannot be an output.
+    #[error("output `{path}` {what}")]
+    Output {
+        /// Where it lies, relative to the working directory.
+        path: String,
+        /// Why not, as the rest of a sentence.
+        what: &'static str,
+    },
+    /// All slots are taken, and as many wait as may.
+    #[error("{limit} actions are waiting already")]
+    QueueFull {
+        /// How many may wait.
+        limit: usize,
+    },
+    /// This host lacks a program.
+    #[error("`{program}` is not installed on the host of the executor (Debian package `{package}`)")]
+    Host {
+        /// The program.
+        program: &'static str,
+        /// The package that has it.
+        package: &'static str,
+    },
+    /// The sandbox could not be set up, or broke.
+    #[error("the sandbox could not run the command: {reason}")]
+    Sandbox {
+        /// What the sandbox said.
+        reason: String,
+    },
+    /// The system refused.
+    #[error("cannot {action} `{path}`")]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl ExecuteError {
+    /// Returns a closure that turns a system error into `Io`, for `map_err`.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+/// Returns the first few of the digests as text.
+fn listed(digests: &[Digest]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<String> = digests.iter().take(SHOWN).map(|digest| format!("`{digest}`")).collect();
+    let more = digests.len().saturating_sub(SHOWN);
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}

@@ -1,0 +1,111 @@
+//! Actions for tests: an executor over a fresh store, and the blobs that an action is made of.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message;
+use tempfile::TempDir;
+
+use super::{ExecuteError, ExecuteRequest, Executed, Execution, ExecutionOptions, LocalExecution, NoEvents};
+use crate::digest::{Digest, DigestFunction};
+use crate::proto::reapi;
+use crate::spec::RelativePath;
+use crate::store::{ActionCache, BlobStore, Database, FileBlobStore, LocalActionCache, MerkleTree, Node};
+
+pub(crate) const FUNCTION: DigestFunction = DigestFunction::Sha256;
+
+/// An executor in a directory of its own.
+pub(crate) struct Fixture {
+    pub(crate) store: FileBlobStore,
+    pub(crate) actions: Arc<dyn ActionCache>,
+    pub(crate) execution: LocalExecution,
+    pub(crate) directory: TempDir,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        Self::with(ExecutionOptions::default())
+    }
+
+    pub(crate) fn with(options: ExecutionOptions) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = FileBlobStore::open(&directory.path().join("store")).unwrap();
+        let database = Database::open(&directory.path().join("database")).unwrap();
+        let actions: Arc<dyn ActionCache> = Arc::new(LocalActionCache::new(database));
+        let execution = LocalExecution::new(store.clone(), actions.clone(), options);
+        Self { store, actions, execution, directory }
+    }
+
+    pub(crate) async fn put(&self, bytes: impl Into<Bytes>) -> Digest {
+        let store: &dyn BlobStore = &self.store;
+        store.put(FUNCTION, bytes.into()).await.unwrap()
+    }
+
+    /// Stores an action over the command, with files as inputs.
+    pub(crate) async fn action(&self, command: reapi::Command, inputs: &[(&str, &str)]) -> Digest {
+        self.action_with(command, inputs, |_| ()).await
+    }
+
+    pub(crate) async fn action_with(
+        &self,
+        command: reapi::Command,
+        inputs: &[(&str, &str)],
+        change: impl FnOnce(&mut reapi::Action),
+    ) -> Digest {
+        let mut tree = MerkleTree::default();
+        for (path, content) in inputs {
+            let digest = self.put(content.to_string()).await;
+            tree.insert(&RelativePath::parse(path).unwrap(), Node::File { digest, executable: false }).unwrap();
+        }
+        let (root, blobs) = tree.encode(FUNCTION);
+        self.store.put_batch(blobs).await.unwrap();
+        let command = self.put(command.encode_to_vec()).await;
+        let mut action = reapi::Action {
+            command_digest: Some(command.into()),
+            input_root_digest: Some(root.into()),
+            ..Default::default()
+        };
+        change(&mut action);
+        self.put(action.encode_to_vec()).await
+    }
+
+    pub(crate) async fn execute(&self, action: Digest) -> Result<Executed, ExecuteError> {
+        self.execution.execute(ExecuteRequest { action, skip_cache_lookup: false }, &NoEvents).await
+    }
+
+    /// Runs a command on the inputs and returns its result.
+    pub(crate) async fn run(&self, command: reapi::Command, inputs: &[(&str, &str)]) -> reapi::ActionResult {
+        let action = self.action(command, inputs).await;
+        self.execute(action).await.unwrap().result
+    }
+
+    pub(crate) async fn blob(&self, digest: Option<&reapi::Digest>) -> Bytes {
+        self.store.get(&parsed(digest.expect("a digest"))).await.unwrap().expect("the blob is there")
+    }
+
+    /// Returns what a command wrote to stdout.
+    pub(crate) async fn stdout(&self, result: &reapi::ActionResult) -> String {
+        match &result.stdout_digest {
+            Some(digest) => String::from_utf8(self.blob(Some(digest)).await.to_vec()).unwrap(),
+            None => String::new(),
+        }
+    }
+
+    /// Returns the names of what lies in the store's directory for temporary files.
+    pub(crate) fn leftovers(&self) -> usize {
+        std::fs::read_dir(self.directory.path().join("store/tmp")).unwrap().count()
+    }
+}
+
+pub(crate) fn parsed(digest: &reapi::Digest) -> Digest {
+    crate::store::wire::digest(FUNCTION, "digest", Some(digest)).unwrap()
+}
+
+/// A shell command that leaves the outputs.
+pub(crate) fn shell(script: &str, outputs: &[&str]) -> reapi::Command {
+    reapi::Command {
+        arguments: ["sh", "-euc", script].map(String::from).to_vec(),
+        output_paths: outputs.iter().map(ToString::to_string).collect(),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,185 @@
+//! The processes of one action, from start to certain death.
+//!
+//! bubblewrap is started with one end of a socket. It first writes the id of
+//! the first process in the namespace, and starts the command when it has got
+//! a byte back; so that process is held by a descriptor before the command
+//! runs, and with it dies all that the command has started, daemons too. At
+//! the end bubblewrap writes the exit code, unless the sandbox itself failed.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::process::Child;
+
+use super::capture::{Capture, capture};
+use super::work::WorkDirectory;
+use super::{ExecuteError, ExecutionEvents};
+
+/// Exit code when the command could not be started, as shells have it.
+const NOT_STARTED: i32 = 127;
+
+/// All processes of a sandbox, by the first of them.
+#[derive(Debug)]
+pub(super) struct Namespace {
+    first: AsyncFd<OwnedFd>,
+}
+
+impl Namespace {
+    /// Takes hold of a namespace. There is none when its first process is dead.
+    fn open(first: i32) -> io::Result<Option<Self>> {
+        let pid = Pid::from_raw(first).ok_or(io::ErrorKind::InvalidData)?;
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(descriptor) => Ok(Some(Self { first: watched(descriptor)? })),
+            Err(Errno::SRCH) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Kills all processes, without waiting.
+    pub(super) fn kill(&self) {
+        // It can only fail because the process is dead.
+        let _dead = pidfd_send_signal(&self.first, Signal::KILL);
+    }
+
+    /// Kills all processes and waits until the last one is dead.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub(super) async fn end(&self) -> io::Result<()> {
+        self.kill();
+        // The kernel reports the first process dead after all others in its namespace.
+        self.first.readable().await?.retain_ready();
+        Ok(())
+    }
+}
+
+/// Makes it known when the process behind a descriptor has died.
+fn watched(process: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    #[expect(deprecated, reason = "unsound for types that give out changing descriptors, which this one does not")]
+    AsyncFd::new(process)
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It ended by itself.
+    Exit(i32),
+    /// It was killed for the time it took.
+    TimedOut,
+    /// The sandbox did not say.
+    Unknown,
+}
+
+/// A line that bubblewrap writes about the command.
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Report {
+    child_pid: Option<i32>,
+    exit_code: Option<i32>,
+}
+
+/// Runs a command of `sandbox.rs`; afterwards all its processes are dead and its output is captured.
+///
+/// # Errors
+/// When it cannot be started or watched.
+///
+/// # Cancel safety
+/// Dropping the future leaves the processes to `work`, which kills them when it is dropped.
+pub(super) async fn run(
+    mut command: Command,
+    timeout: Duration,
+    work: &mut WorkDirectory,
+    limit: u64,
+    events: &dyn ExecutionEvents,
+) -> Result<End, ExecuteError> {
+    let path = work.path().to_owned();
+    let io = |action| ExecuteError::io(action, &path);
+    let (ours, theirs) = UnixStream::pair().map_err(io("make a socket for"))?;
+    let theirs = theirs.into_std().map_err(io("make a socket for"))?;
+    theirs.set_nonblocking(false).map_err(io("make a socket for"))?;
+    command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut command = tokio::process::Command::from(command);
+    // bubblewrap dies with the thread that starts it: this must be one of the runtime, which no blocking one is.
+    let mut child = command.kill_on_drop(true).spawn().map_err(|error| refused(error, io("start the sandbox in")))?;
+    // It holds the other end of the socket.
+    drop(command);
+
+    let stdout = child.stdout.take().expect("stdout was made a pipe");
+    let stderr = child.stderr.take().expect("stderr was made a pipe");
+    let (out, err) = (path.join("stdout"), path.join("stderr"));
+    let logs = async {
+        tokio::try_join!(
+            capture(stdout, Capture { file: &out, limit, events }),
+            capture(stderr, Capture { file: &err, limit, events })
+        )
+    };
+    let life = async { watch(&mut child, ours, timeout, work).await.map_err(io("watch the sandbox in")) };
+    let (end, _) = tokio::try_join!(life, logs)?;
+    Ok(end)
+}
+
+/// Tells arguments that no program can be started with from failures of this host.
+fn refused(error: io::Error, other: impl FnOnce(io::Error) -> ExecuteError) -> ExecuteError {
+    if error.kind() == io::ErrorKind::ArgumentListTooLong {
+        let reason = "is longer, with the environment, than the system lets any command be".to_owned();
+        return ExecuteError::Invalid { what: "command", field: "arguments", reason };
+    }
+    other(error)
+}
+
+async fn watch(
+    child: &mut Child,
+    control: UnixStream,
+    timeout: Duration,
+    work: &mut WorkDirectory,
+) -> io::Result<End> {
+    let mut control = BufReader::new(control);
+    let first = report(&mut control).await?.and_then(|report| report.child_pid);
+    let namespace = first.map(Namespace::open).transpose()?.flatten();
+    let running = namespace.is_some();
+    if let Some(namespace) = namespace {
+        work.occupy(namespace);
+        // When nobody is there to take it, there is no exit code below.
+        let _gone = control.write_all(b"\n").await;
+    }
+    let ended = tokio::time::timeout(timeout, child.wait()).await;
+    work.evacuate().await?;
+    let Ok(ended) = ended else {
+        child.wait().await?;
+        return Ok(End::TimedOut);
+    };
+    let by_itself = ended?.code().is_some();
+    match exit_code(&mut control).await {
+        Ok(Some(code)) => Ok(End::Exit(code)),
+        // Our byte was taken, so the sandbox stood; the command itself could not be started.
+        Ok(None) if by_itself && running => Ok(End::Exit(NOT_STARTED)),
+        Ok(None) => Ok(End::Unknown),
+        // Our byte was not taken: the sandbox could not be set up.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(End::Unknown),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads to the end what there is to know of the command, and returns its exit code.
+async fn exit_code(control: &mut BufReader<UnixStream>) -> io::Result<Option<i32>> {
+    while let Some(report) = report(control).await? {
+        if report.exit_code.is_some() {
+            return Ok(report.exit_code);
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the next line about the command.
+async fn report(control: &mut BufReader<UnixStream>) -> io::Result<Option<Report>> {
+    let mut line = String::new();
+    let read = control.read_line(&mut line).await?;
+    if read == 0 { Ok(None) } else { Ok(Some(serde_json::from_str(&line)?)) }
+}

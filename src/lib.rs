@@ -1,0 +1,26 @@
+//! envserve: prepared environments as a service.
+//!
+//! Floors, each of which uses only those below it:
+//!
+//! ```text
+//! cli
+//! serve, client
+//! environment
+//! execute, source
+//! store
+//! spec
+//! digest
+//! ```
+//!
+//! docs/architecture.md in the repository has the picture.
+
+pub mod cli;
+pub mod client;
+pub mod digest;
+pub mod environment;
+pub mod execute;
+pub mod proto;
+pub mod serve;
+pub mod source;
+pub mod spec;
+pub mod store;

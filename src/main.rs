@@ -1,0 +1,7 @@
+//! The command `envserve`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    envserve::cli::main()
+}

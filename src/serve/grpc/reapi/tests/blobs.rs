@@ -1,0 +1,192 @@
+//! Batches, trees and what is announced.
+
+use prost::Message;
+use tonic::Code;
+
+use super::{INSTANCE, Served, lied, noise, refused};
+use crate::digest::{Digest, DigestFunction};
+use crate::execute::fixture::FUNCTION;
+use crate::proto::reapi;
+use crate::proto::reapi::batch_update_blobs_request::Request;
+use crate::store::wire::function_number;
+use crate::store::{BlobStore, collect_tree};
+
+fn update(requests: Vec<Request>) -> reapi::BatchUpdateBlobsRequest {
+    reapi::BatchUpdateBlobsRequest { instance_name: INSTANCE.into(), requests, digest_function: 0 }
+}
+
+fn blob(digest: Option<Digest>, data: &[u8]) -> Request {
+    Request { digest: digest.map(Into::into), data: data.to_vec(), ..Default::default() }
+}
+
+fn find(digests: Vec<reapi::Digest>) -> reapi::FindMissingBlobsRequest {
+    let instance_name = INSTANCE.into();
+    reapi::FindMissingBlobsRequest { instance_name, blob_digests: digests, digest_function: 0 }
+}
+
+fn read(digests: &[Digest]) -> reapi::BatchReadBlobsRequest {
+    let digests = digests.iter().map(|digest| (*digest).into()).collect();
+    reapi::BatchReadBlobsRequest { instance_name: INSTANCE.into(), digests, ..Default::default() }
+}
+
+fn tree(root: Digest, page_size: i32, page_token: &str) -> reapi::GetTreeRequest {
+    let (instance_name, page_token) = (INSTANCE.into(), page_token.to_owned());
+    reapi::GetTreeRequest { instance_name, root_digest: Some(root.into()), page_size, page_token, digest_function: 0 }
+}
+
+#[tokio::test]
+async fn our_own_client_finds_a_conforming_store() {
+    for function in DigestFunction::ALL {
+        let served = Served::start();
+        let (remote, large) = (served.remote(function), noise(5 << 20));
+        let blobs = vec![(function.digest(b"small"), "small".into()), (function.digest(&large), large)];
+        let digests: Vec<Digest> = blobs.iter().map(|(digest, _)| *digest).collect();
+        assert_eq!(remote.find_missing(&digests).await.unwrap(), digests);
+        remote.put_batch(blobs.clone()).await.unwrap();
+        assert_eq!(remote.get_batch(&digests).await.unwrap(), blobs.clone().into_iter().collect());
+        remote.put_batch(blobs).await.unwrap();
+        assert!(remote.find_missing(&digests).await.unwrap().is_empty());
+        assert_eq!(remote.get(&function.digest(b"absent")).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn the_empty_blob_is_there_without_being_sent() {
+    for function in DigestFunction::ALL {
+        let served = Served::start();
+        let remote = served.remote(function);
+        assert!(remote.find_missing(&[function.empty()]).await.unwrap().is_empty());
+        assert_eq!(remote.get(&function.empty()).await.unwrap().as_deref(), Some(&b""[..]));
+        assert!(remote.read_stream(&function.empty(), |_| Ok(())).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn each_blob_of_a_batch_has_its_own_status() {
+    let served = Served::start();
+    let good = FUNCTION.digest(b"good");
+    let mut compressed = blob(Some(good), b"good");
+    compressed.compressor = reapi::compressor::Value::Zstd as i32;
+    let negative = Request { digest: Some(reapi::Digest { hash: good.hash(), size_bytes: -1 }), ..Default::default() };
+    let requests = vec![
+        blob(Some(FUNCTION.digest(b"other")), b"wrong"),
+        blob(Some(lied(&good, 5)), b"good"),
+        blob(None, b"good"),
+        negative,
+        compressed,
+        blob(Some(good), b"good"),
+    ];
+    let answer = served.cas().batch_update_blobs(update(requests)).await.unwrap().into_inner();
+    let codes: Vec<i32> = answer.responses.into_iter().map(|response| response.status.unwrap().code).collect();
+    let invalid = Code::InvalidArgument as i32;
+    assert_eq!(codes, [invalid, invalid, invalid, invalid, invalid, 0]);
+    let digests = [FUNCTION.digest(b"other"), lied(&good, 5), good];
+    let answer = served.cas().batch_read_blobs(read(&digests)).await.unwrap().into_inner();
+    let codes: Vec<i32> = answer.responses.iter().map(|response| response.status.as_ref().unwrap().code).collect();
+    assert_eq!(codes, [Code::NotFound as i32, Code::NotFound as i32, 0]);
+    assert_eq!(answer.responses[2].data, b"good");
+}
+
+#[tokio::test]
+async fn batches_beyond_the_limit_are_refused() {
+    let served = Served::start();
+    let capabilities = reapi::GetCapabilitiesRequest { instance_name: INSTANCE.into() };
+    let capabilities = served.capabilities().get_capabilities(capabilities).await.unwrap().into_inner();
+    let cache = capabilities.cache_capabilities.unwrap();
+    let limit = usize::try_from(cache.max_batch_total_size_bytes).unwrap();
+    let (fits, large) = (noise(limit), noise(limit + 1));
+    let all = vec![blob(Some(FUNCTION.digest(&fits)), &fits)];
+    let answer = served.cas().batch_update_blobs(update(all)).await.unwrap().into_inner();
+    assert_eq!(answer.responses[0].status.as_ref().unwrap().code, 0);
+    let answer = served.cas().batch_read_blobs(read(&[FUNCTION.digest(&fits)])).await.unwrap().into_inner();
+    assert_eq!(answer.responses[0].data.len(), limit);
+    let all = vec![blob(Some(FUNCTION.digest(&large)), &large)];
+    refused(served.cas().batch_update_blobs(update(all)).await, Code::InvalidArgument, "are the most");
+    let endless = lied(&FUNCTION.digest(b"x"), u64::try_from(i64::MAX).unwrap());
+    refused(served.cas().batch_read_blobs(read(&[endless; 3])).await, Code::InvalidArgument, "are the most");
+}
+
+#[tokio::test]
+async fn only_the_instance_and_the_functions_that_are_offered_are_answered() {
+    let served = Served::start();
+    let other = reapi::FindMissingBlobsRequest { instance_name: "other".into(), ..find(Vec::new()) };
+    refused(served.cas().find_missing_blobs(other).await, Code::InvalidArgument, "`other` is not served here; `main`");
+    let md5 = reapi::FindMissingBlobsRequest { digest_function: 3, ..find(Vec::new()) };
+    refused(served.cas().find_missing_blobs(md5).await, Code::InvalidArgument, "digest function 3");
+    let nowhere = reapi::GetCapabilitiesRequest { instance_name: "x".repeat(100_000) };
+    refused(served.capabilities().get_capabilities(nowhere).await, Code::InvalidArgument, "`main` is");
+    let split = reapi::SplitBlobRequest { instance_name: INSTANCE.into(), ..Default::default() };
+    refused(served.cas().split_blob(split).await, Code::Unimplemented, "SplitBlob is not offered");
+}
+
+#[tokio::test]
+async fn announced_is_what_is_offered() {
+    let served = Served::start();
+    let request = reapi::GetCapabilitiesRequest { instance_name: INSTANCE.into() };
+    let capabilities = served.capabilities().get_capabilities(request).await.unwrap().into_inner();
+    let cache = capabilities.cache_capabilities.unwrap();
+    assert_eq!(cache.digest_functions, DigestFunction::ALL.map(function_number));
+    assert!(cache.supported_compressors.is_empty() && !cache.split_blob_support);
+    assert!(capabilities.execution_capabilities.unwrap().exec_enabled);
+}
+
+#[tokio::test]
+async fn many_digests_are_answered_and_malformed_ones_refused() {
+    let served = Served::start();
+    let absent = |at: u64| reapi::Digest::from(FUNCTION.digest(&at.to_le_bytes()));
+    let all: Vec<reapi::Digest> = (0..50_000).map(absent).collect();
+    let mut cas = served.cas().max_decoding_message_size(16 << 20);
+    let answer = cas.find_missing_blobs(find(all.clone())).await.unwrap().into_inner();
+    assert_eq!(answer.missing_blob_digests, all);
+    let too_much: Vec<reapi::Digest> = std::iter::repeat_n(absent(0), 300_000).collect();
+    refused(cas.find_missing_blobs(find(too_much)).await, Code::OutOfRange, "length too large");
+    for (hash, size_bytes) in [("../../etc/passwd", 1), ("", 0), (&"A".repeat(64), 1), (&"a".repeat(64), -1)] {
+        let digest = reapi::Digest { hash: hash.into(), size_bytes };
+        refused(cas.find_missing_blobs(find(vec![digest])).await, Code::InvalidArgument, "blob_digests");
+    }
+}
+
+async fn pages(served: &Served, request: reapi::GetTreeRequest) -> Result<Vec<reapi::GetTreeResponse>, tonic::Status> {
+    let mut stream = served.cas().get_tree(request).await?.into_inner();
+    let mut pages = Vec::new();
+    while let Some(page) = stream.message().await? {
+        pages.push(page);
+    }
+    Ok(pages)
+}
+
+#[tokio::test]
+async fn a_tree_comes_in_pages_from_the_root_down() {
+    let served = Served::start();
+    let paths = [("a/b/c", "1"), ("a/d", "2"), ("e/f/g", "3"), ("h", "4")];
+    let action = served.fixture.action(reapi::Command::default(), &paths).await;
+    let action = reapi::Action::decode(served.fixture.store.get(&action).await.unwrap().unwrap()).unwrap();
+    let root = crate::execute::fixture::parsed(&action.input_root_digest.unwrap());
+    let expected = reapi::Tree::decode(&*collect_tree(&served.fixture.store, root).await.unwrap()).unwrap();
+    let expected: Vec<reapi::Directory> = expected.root.into_iter().chain(expected.children).collect();
+    for size in [0, 1, 2, 1000] {
+        let all = pages(&served, tree(root, size, "")).await.unwrap();
+        let directories: Vec<_> = all.iter().flat_map(|page| page.directories.clone()).collect();
+        assert_eq!(directories, expected, "{size}");
+        assert_eq!(all.last().unwrap().next_page_token, "");
+    }
+    let token = pages(&served, tree(root, 2, "")).await.unwrap()[0].next_page_token.clone();
+    let rest = pages(&served, tree(root, 0, &token)).await.unwrap();
+    assert_eq!(rest[0].directories, expected[2..]);
+}
+
+#[tokio::test]
+async fn trees_that_make_no_sense_are_refused() {
+    let served = Served::start();
+    let file = reapi::FileNode { name: "..".into(), digest: Some(FUNCTION.empty().into()), ..Default::default() };
+    let evil = reapi::Directory { files: vec![file], ..Default::default() }.encode_to_vec();
+    let evil = served.fixture.put(evil).await;
+    refused(pages(&served, tree(evil, 0, "")).await, Code::InvalidArgument, "`..` cannot be the name");
+    let text = served.fixture.put("\u{7f}no directory").await;
+    refused(pages(&served, tree(text, 0, "")).await, Code::InvalidArgument, "cannot be used as a directory");
+    refused(pages(&served, tree(FUNCTION.digest(b"absent"), 0, "")).await, Code::NotFound, "not in the CAS");
+    refused(pages(&served, tree(evil, -1, "")).await, Code::InvalidArgument, "page_size");
+    refused(pages(&served, tree(evil, 0, "x")).await, Code::InvalidArgument, "page_token");
+    let endless = lied(&text, 1 << 40);
+    refused(pages(&served, tree(endless, 0, "")).await, Code::InvalidArgument, "more than");
+}

@@ -1,0 +1,189 @@
+//! The daemon: answers "give me the environment for this key", and is the remote-execution endpoint as well.
+
+mod flight;
+pub mod grpc;
+mod listen;
+mod private;
+pub mod resolve;
+pub mod status;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tonic::service::RoutesBuilder;
+use tonic::transport::Server;
+
+use crate::digest::DigestFunction;
+use crate::execute::{ExecutionOptions, LocalExecution};
+use crate::source::Sources;
+use crate::store::{Database, EndpointError, Endpoint, FRAME_BYTES, FileBlobStore, GitStore, LocalActionCache, StoreError, TreeMap, blocking};
+
+pub use listen::Listener;
+pub use private::{PrivatePaths, lock_start};
+
+use grpc::native::Native;
+use grpc::reapi::Reapi;
+use resolve::{Parts, Resolver};
+
+/// How a daemon runs.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// Where it keeps everything.
+    pub root: PathBuf,
+    /// Function of the digests it makes. Its CAS takes every function.
+    pub function: DigestFunction,
+    /// Instance name of the embedded endpoint.
+    pub instance: String,
+    /// Git repositories in which trees and commits are looked for.
+    pub repositories: Vec<PathBuf>,
+    /// How long what was answered stays.
+    pub lease: Duration,
+    /// Actions that run at once; 0 for as many as there are cores.
+    pub jobs: usize,
+    /// For a private daemon: it leaves when it had no connection for so long.
+    pub idle: Option<Duration>,
+    /// Longest wait for running requests when it stops.
+    pub grace: Duration,
+}
+
+/// Why a daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Its store cannot be opened.
+    #[error("cannot open the store in `{root}`")]
+    Open {
+        /// The root directory.
+        root: PathBuf,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// It cannot listen.
+    #[error("cannot listen on `{endpoint}`")]
+    Listen {
+        /// The address.
+        endpoint: Endpoint,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The address is none.
+    #[error(transparent)]
+    Address(#[from] EndpointError),
+    /// The transport gave up.
+    #[error("the server stopped")]
+    Transport(#[source] tonic::transport::Error),
+}
+
+/// A daemon whose stores are open.
+pub struct Opened {
+    options: ServeOptions,
+    resolver: Resolver,
+    reapi: Reapi,
+}
+
+/// Opens the stores of a daemon.
+///
+/// # Errors
+/// When one cannot be opened: another daemon uses it, say.
+pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
+    let failed = |source| ServeError::Open { root: options.root.clone(), source };
+    let (root, repositories) = (options.root.clone(), options.repositories.clone());
+    let (store, git, database) = blocking(move || open_stores(&root, &repositories)).await.map_err(failed)?;
+    let actions = Arc::new(LocalActionCache::new(database.clone()));
+    let mut execution_options = ExecutionOptions::default();
+    if options.jobs > 0 {
+        execution_options.slots = options.jobs;
+    }
+    let execution = Arc::new(LocalExecution::new(store.clone(), actions.clone(), execution_options));
+    let blobs = Arc::new(store.clone());
+    let sources = Sources::new(git, TreeMap::new(database.clone()), blobs.clone(), options.function);
+    let reapi = Reapi::new(store, actions, execution.clone(), options.instance.clone());
+    let resolver = Resolver::new(Parts {
+        store: blobs,
+        execution,
+        sources,
+        database,
+        function: options.function,
+        instance: options.instance.clone(),
+        lease: options.lease,
+    });
+    Ok(Opened { options, resolver, reapi })
+}
+
+fn open_stores(root: &Path, repositories: &[PathBuf]) -> Result<(FileBlobStore, GitStore, Database), StoreError> {
+    let store = FileBlobStore::open(root)?;
+    let git = GitStore::open(&root.join("git"), repositories)?;
+    let database = Database::open(&root.join("database"))?;
+    Ok((store, git, database))
+}
+
+/// Serves until `shutdown` completes, or until a private daemon has been idle for long enough.
+///
+/// # Errors
+/// When the transport fails.
+pub async fn run(
+    listener: Listener,
+    daemon: Opened,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let Opened { options, resolver, reapi } = daemon;
+    let open_connections = Arc::new(AtomicUsize::new(0));
+    let mut routes = RoutesBuilder::default();
+    let shared_root = options.idle.is_some().then(|| options.root.clone());
+    Native::new(resolver.clone(), shared_root).add_to(&mut routes);
+    reapi.add_to(&mut routes);
+
+    let idle = private::idle(&options, Arc::clone(&open_connections), resolver);
+    let (stop, stopped) = watch::channel(false);
+    let (keep_lock, lock) = oneshot::channel();
+    let signal = async move {
+        tokio::select! {
+            () = shutdown => {}
+            // Kept until all is closed: who starts the next daemon waits for it.
+            lock = idle => drop(keep_lock.send(lock)),
+        }
+        stop.send_replace(true);
+    };
+    let server = Server::builder()
+        .max_frame_size(Some(FRAME_BYTES))
+        .initial_stream_window_size(Some(4 << 20))
+        .initial_connection_window_size(Some(8 << 20))
+        .http2_keepalive_interval(Some(Duration::from_secs(20)))
+        .tcp_nodelay(true)
+        .add_routes(routes.routes())
+        .serve_with_incoming_shutdown(listener.connections(open_connections), signal);
+    let served = within_grace(server, stopped, options.grace).await;
+    drop(lock);
+    served.map_err(ServeError::Transport)
+}
+
+/// Lets the server drain for at most `grace` after it was told to stop.
+async fn within_grace(
+    server: impl Future<Output = Result<(), tonic::transport::Error>>,
+    mut stopped: watch::Receiver<bool>,
+    grace: Duration,
+) -> Result<(), tonic::transport::Error> {
+    let overdue = async {
+        if stopped.wait_for(|stopped| *stopped).await.is_ok() {
+            tracing::info!(grace_s = grace.as_secs(), "stopping: running requests are let finish");
+            tokio::time::sleep(grace).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        served = server => {
+            tracing::info!("stopped");
+            served
+        }
+        () = overdue => {
+            tracing::warn!("stopped with requests still running: the grace period is over");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What can go wrong with a source tree.
+
+use std::path::PathBuf;
+
+use crate::spec::{GitId, RelativePath};
+use crate::store::StoreError;
+
+/// Why a source tree could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A directory cannot be read.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file of a kind that Git does not hold, or with a name it cannot have here.
+    #[error("`{path}` cannot be part of a source tree: {what}")]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A program could not be started.
+    #[error("cannot run `{program}` for {purpose}")]
+    Start {
+        /// The program.
+        program: String,
+        /// What it was to do.
+        purpose: String,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A program failed.
+    #[error("`{command}` failed ({status}) for {purpose}:\n{output}")]
+    Failed {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: String,
+        /// What it was to do.
+        purpose: String,
+        /// The end of what it wrote to stderr.
+        output: String,
+    },
+    /// A program went on for too long.
+    #[error("`{command}` did not end within {seconds} s for {purpose}")]
+    Timeout {
+        /// The command line.
+        command: String,
+        /// The limit.
+        seconds: u64,
+        /// What it was to do.
+        purpose: String,
+    },
+    /// A command gave another tree than the spec fixes.
+    #[error("the command of repository `{repository}` gave the tree `{actual}`, not `{expected}`")]
+    OtherTree {
+        /// The repository.
+        repository: String,
+        /// The id in the spec.
+        expected: GitId,
+        /// The id of what the command left.
+        actual: GitId,
+    },
+    /// The commit is not there, even after fetching.
+    #[error("commit `{commit}` is not in `{repository}`, neither by itself nor on branch `{branch}`")]
+    NoCommit {
+        /// The commit.
+        commit: GitId,
+        /// The address it was looked for at.
+        repository: String,
+        /// The branch that was fetched.
+        branch: String,
+    },
+    /// The commit is there, but the directory is not.
+    #[error("commit `{commit}` has no directory `{subdir}`")]
+    NoSubdir {
+        /// The commit.
+        commit: GitId,
+        /// The directory.
+        subdir: RelativePath,
+    },
+    /// A tree that is needed is not there.
+    #[error("source tree `{tree}` is not known here")]
+    Unknown {
+        /// The tree.
+        tree: GitId,
+    },
+    /// An object that a known tree names is not there.
+    #[error("Git object `{id}`, which is part of tree `{tree}`, is not in the repository")]
+    Incomplete {
+        /// The tree.
+        tree: GitId,
+        /// The object.
+        id: GitId,
+    },
+    /// A directory changed while it was read.
+    #[error("the directory of repository `{repository}` changed while it was read")]
+    Changed {
+        /// The repository.
+        repository: String,
+    },
+    /// A root type that this version does not resolve.
+    #[error("repository `{repository}`: roots of type `{kind}` are not yet supported")]
+    Kind {
+        /// The repository.
+        repository: String,
+        /// The type, as in the spec.
+        kind: &'static str,
+    },
+    /// A pragma that this version does not apply.
+    #[error("repository `{repository}`: the pragma `special` is not yet supported")]
+    Special {
+        /// The repository.
+        repository: String,
+    },
+}
+
+impl SourceError {
+    /// Returns what the user can do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::OtherTree { actual, .. } => {
+                Some(format!("if what the command gave is what you want, write `\"id\": \"{actual}\"`"))
+            }
+            Self::NoCommit { .. } => Some("check `commit` and `branch`; was the branch rewritten?".to_owned()),
+            Self::Start { program, .. } => Some(format!("install `{program}`, or correct the command")),
+            Self::Unknown { .. } => {
+                Some("it is absent: ask for it where its sources are, or fill the cache with a spec that has them".into())
+            }
+            Self::Store(_)
+            | Self::Read { .. }
+            | Self::Unsupported { .. }
+            | Self::Failed { .. }
+            | Self::Timeout { .. }
+            | Self::NoSubdir { .. }
+            | Self::Incomplete { .. }
+            | Self::Changed { .. }
+            | Self::Kind { .. }
+            | Self::Special { .. } => None,
+        }
+    }
+}

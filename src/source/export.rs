@@ -1,0 +1,163 @@
+//! A Git tree as a Directory in a CAS.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::SourceError;
+use crate::digest::{Digest, DigestFunction};
+use crate::spec::GitId;
+use crate::store::{BlobStore, Directory, GitEntry, GitEntryKind, GitStore, Node, StoreError, blocking};
+
+/// Bytes of blobs held in memory on their way, unless one alone is larger.
+const WINDOW_BYTES: usize = 16 << 20;
+
+/// Every tree below a root, children first, and every blob in them, each once.
+struct Walk {
+    trees: Vec<(GitId, Vec<GitEntry>)>,
+    blobs: Vec<GitId>,
+}
+
+/// Puts the tree, with all its blobs and Directories, into the CAS and returns its root Directory.
+/// `None` when the Git store does not know the tree.
+///
+/// # Errors
+/// `Incomplete` when an object of a known tree is not there; else what the stores say.
+pub async fn export_tree(
+    git: &GitStore,
+    tree: GitId,
+    store: &dyn BlobStore,
+    function: DigestFunction,
+) -> Result<Option<Digest>, SourceError> {
+    let walk = {
+        let git = git.clone();
+        blocking(move || walk(&git, tree)).await?
+    };
+    let Some(walk) = walk else { return Ok(None) };
+    let blobs = export_blobs(git, tree, &walk.blobs, store, function).await?;
+    let (root, directories) = directories(tree, &walk.trees, &blobs, function)?;
+    store.put_missing(directories).await?;
+    Ok(Some(root))
+}
+
+fn walk(git: &GitStore, root: GitId) -> Result<Option<Walk>, SourceError> {
+    let Some(entries) = git.tree(root)? else { return Ok(None) };
+    let mut found = Walk { trees: Vec::new(), blobs: Vec::new() };
+    let mut seen = std::collections::HashSet::from([root]);
+    // A tree is taken from the stack twice: to look at its entries, and when they are done.
+    let mut stack = vec![(root, entries, false)];
+    while let Some((id, entries, done)) = stack.pop() {
+        if done {
+            found.trees.push((id, entries));
+            continue;
+        }
+        let fresh: Vec<GitEntry> = entries.iter().filter(|entry| seen.insert(entry.id)).cloned().collect();
+        stack.push((id, entries, true));
+        for entry in fresh {
+            if entry.kind == GitEntryKind::Tree {
+                let inner = git.tree(entry.id)?.ok_or(SourceError::Incomplete { tree: root, id: entry.id })?;
+                stack.push((entry.id, inner, false));
+            } else {
+                found.blobs.push(entry.id);
+            }
+        }
+    }
+    Ok(Some(found))
+}
+
+/// A blob in the CAS, and its text if it is short enough to be the target of a symlink.
+struct Exported {
+    digest: Digest,
+    target: Option<String>,
+}
+
+async fn export_blobs(
+    git: &GitStore,
+    tree: GitId,
+    ids: &[GitId],
+    store: &dyn BlobStore,
+    function: DigestFunction,
+) -> Result<HashMap<GitId, Exported>, SourceError> {
+    let mut exported = HashMap::with_capacity(ids.len());
+    let mut rest = ids.to_vec();
+    while !rest.is_empty() {
+        let git = git.clone();
+        let (read, later) = blocking(move || read_window(&git, tree, rest, function)).await?;
+        let mut blobs = Vec::with_capacity(read.len());
+        for (id, digest, bytes) in read {
+            let target = (bytes.len() <= 4096).then(|| std::str::from_utf8(&bytes).ok().map(str::to_owned)).flatten();
+            exported.insert(id, Exported { digest, target });
+            blobs.push((digest, bytes));
+        }
+        store.put_missing(blobs).await?;
+        rest = later;
+    }
+    Ok(exported)
+}
+
+type Window = (Vec<(GitId, Digest, Bytes)>, Vec<GitId>);
+
+/// Reads blobs until the window is full; returns them and the ids that are left.
+fn read_window(
+    git: &GitStore,
+    tree: GitId,
+    mut ids: Vec<GitId>,
+    function: DigestFunction,
+) -> Result<Window, SourceError> {
+    let (mut read, mut bytes) = (Vec::new(), 0);
+    while bytes < WINDOW_BYTES {
+        let Some(id) = ids.pop() else { break };
+        let blob = git.blob(id)?.ok_or(SourceError::Incomplete { tree, id })?;
+        bytes += blob.len();
+        read.push((id, function.digest(&blob), Bytes::from(blob)));
+    }
+    Ok((read, ids))
+}
+
+type Directories = (Digest, Vec<(Digest, Bytes)>);
+
+fn directories(
+    root: GitId,
+    trees: &[(GitId, Vec<GitEntry>)],
+    blobs: &HashMap<GitId, Exported>,
+    function: DigestFunction,
+) -> Result<Directories, SourceError> {
+    let mut known: HashMap<GitId, Digest> = HashMap::with_capacity(trees.len());
+    let mut encoded = Vec::with_capacity(trees.len());
+    for (id, entries) in trees {
+        let mut directory = Directory::default();
+        for entry in entries {
+            let node = node(*id, entry, &known, blobs)?;
+            let invalid = |source| StoreError::Directory { digest: function.empty(), source };
+            directory.insert(entry.name.clone(), node).map_err(invalid)?;
+        }
+        let bytes = Bytes::from(directory.encode());
+        let digest = function.digest(&bytes);
+        known.insert(*id, digest);
+        encoded.push((digest, bytes));
+    }
+    let root = known.get(&root).copied().ok_or(SourceError::Unknown { tree: root })?;
+    Ok((root, encoded))
+}
+
+fn node(
+    tree: GitId,
+    entry: &GitEntry,
+    trees: &HashMap<GitId, Digest>,
+    blobs: &HashMap<GitId, Exported>,
+) -> Result<Node, SourceError> {
+    let missing = || SourceError::Incomplete { tree, id: entry.id };
+    Ok(match entry.kind {
+        GitEntryKind::Tree => Node::Directory { digest: *trees.get(&entry.id).ok_or_else(missing)? },
+        GitEntryKind::File | GitEntryKind::Executable => {
+            let digest = blobs.get(&entry.id).ok_or_else(missing)?.digest;
+            Node::File { digest, executable: entry.kind == GitEntryKind::Executable }
+        }
+        GitEntryKind::Symlink => {
+            let what = "a symlink whose target is overlong or not UTF-8";
+            let invalid = || StoreError::GitEntry { tree, name: entry.name.clone(), what };
+            let target = blobs.get(&entry.id).ok_or_else(missing)?.target.clone().ok_or_else(invalid)?;
+            Node::Symlink { target }
+        }
+    })
+}

@@ -1,0 +1,128 @@
+//! A Directory in a CAS as a Git tree: how a server takes over a root that a client uploaded.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::SourceError;
+use crate::digest::Digest;
+use crate::spec::GitId;
+use crate::store::{
+    BATCH_BYTES, BlobStore, Directory, GitEntry, GitEntryKind, GitStore, Node, StoreError, blocking, collect_tree, wire,
+};
+use crate::store::Listing;
+
+/// Writes the tree below a root Directory into the Git cache and returns its Git tree id.
+/// Empty directories, which Git does not hold, are left out.
+///
+/// # Errors
+/// `StoreError::Missing` with the first blob that is not in the CAS; `Directory` when one is malformed.
+pub async fn import_directory(
+    store: &dyn BlobStore,
+    root: Digest,
+    git: &GitStore,
+) -> Result<GitId, SourceError> {
+    let tree = collect_tree(store, root).await?;
+    let listing =
+        Listing::parse(root, &tree).map_err(|source| StoreError::Directory { digest: root, source })?;
+    let mut files: Vec<Digest> = listing.files.iter().map(|file| file.digest).collect();
+    files.sort_unstable();
+    files.dedup();
+    let blobs = import_blobs(store, &files, git).await?;
+    let directories = store.get_batch(&listing.directory_blobs).await?;
+    let git = git.clone();
+    blocking(move || {
+        let entries = import_entries(&git, root, &directories, &blobs)?;
+        Ok(git.write_tree(entries)?)
+    })
+    .await
+}
+
+async fn import_blobs(
+    store: &dyn BlobStore,
+    files: &[Digest],
+    git: &GitStore,
+) -> Result<HashMap<Digest, GitId>, SourceError> {
+    let mut ids = HashMap::with_capacity(files.len());
+    for batch in wire::batches(files, 8 * BATCH_BYTES) {
+        let found = store.get_batch(batch).await?;
+        if let Some(digest) = batch.iter().find(|digest| !found.contains_key(digest)) {
+            return Err(StoreError::Missing { digest: *digest, role: "file of a source tree" }.into());
+        }
+        let git = git.clone();
+        let written = blocking(move || {
+            let write = |(digest, bytes): (Digest, Bytes)| Ok((digest, git.write_blob(&bytes)?));
+            found.into_iter().map(write).collect::<Result<Vec<_>, StoreError>>()
+        })
+        .await?;
+        ids.extend(written);
+    }
+    Ok(ids)
+}
+
+fn import_entries(
+    git: &GitStore,
+    digest: Digest,
+    directories: &HashMap<Digest, Bytes>,
+    blobs: &HashMap<Digest, GitId>,
+) -> Result<Vec<GitEntry>, SourceError> {
+    let missing = |digest, role| StoreError::Missing { digest, role };
+    let bytes = directories.get(&digest).ok_or_else(|| missing(digest, "directory of a source tree"))?;
+    let directory = Directory::parse(digest.function(), bytes)
+        .map_err(|source| StoreError::Directory { digest, source })?;
+    let mut entries = Vec::new();
+    for (name, node) in directory.iter() {
+        let (kind, id) = match node {
+            Node::File { digest, executable } => {
+                let id = blobs.get(digest).ok_or_else(|| missing(*digest, "file of a source tree"))?;
+                (if *executable { GitEntryKind::Executable } else { GitEntryKind::File }, *id)
+            }
+            Node::Symlink { target } => (GitEntryKind::Symlink, git.write_blob(target.as_bytes())?),
+            Node::Directory { digest } => {
+                let inner = import_entries(git, *digest, directories, blobs)?;
+                if inner.is_empty() {
+                    continue;
+                }
+                (GitEntryKind::Tree, git.write_tree(inner)?)
+            }
+        };
+        entries.push(GitEntry { name: name.to_owned(), kind, id });
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{export_tree, import_path};
+    use super::*;
+    use crate::digest::DigestFunction;
+    use crate::store::MemoryBlobStore;
+
+    #[tokio::test]
+    async fn a_tree_that_goes_out_and_comes_back_is_the_same() {
+        let directory = tempfile::tempdir().expect("temporary");
+        let source = directory.path().join("source");
+        std::fs::create_dir_all(source.join("sub/deep")).expect("temporary");
+        for (at, text) in [("a", "1"), ("sub/b", "1"), ("sub/deep/c", "3")] {
+            std::fs::write(source.join(at), text).expect("temporary");
+        }
+        std::os::unix::fs::symlink("sub/b", source.join("link")).expect("temporary");
+        let git = GitStore::open(&directory.path().join("one"), &[]).expect("made");
+        let tree = import_path(&git, &source).expect("imported");
+        let store = MemoryBlobStore::default();
+        let root = export_tree(&git, tree, &store, DigestFunction::Blake3).await.expect("exported").expect("known");
+
+        let other = GitStore::open(&directory.path().join("two"), &[]).expect("made");
+        assert_eq!(import_directory(&store, root, &other).await.expect("complete"), tree);
+        assert!(other.contains(tree).expect("readable"));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_tree_is_none() {
+        let directory = tempfile::tempdir().expect("temporary");
+        let git = GitStore::open(directory.path(), &[]).expect("made");
+        let unknown = GitId::parse(&"12".repeat(20)).expect("an id");
+        let answer = export_tree(&git, unknown, &MemoryBlobStore::default(), DigestFunction::Sha256).await;
+        assert!(answer.expect("readable").is_none());
+    }
+}

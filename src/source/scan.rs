@@ -1,0 +1,158 @@
+//! A directory on disk as a Git tree: the id that `git add` and `git write-tree` would give it.
+//!
+//! As with Git, an empty directory is not part of a tree, nor is `.git`. Calls block.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::SourceError;
+use crate::spec::GitId;
+use crate::store::{GitEntry, GitEntryKind, GitStore, StoreError, blob_id, tree_id};
+
+/// Where the objects of a scanned directory go.
+trait Objects {
+    fn blob(&mut self, bytes: &[u8]) -> Result<GitId, StoreError>;
+    fn tree(&mut self, entries: Vec<GitEntry>) -> Result<GitId, StoreError>;
+}
+
+/// Computes ids and keeps nothing.
+struct IdsOnly;
+
+impl Objects for IdsOnly {
+    fn blob(&mut self, bytes: &[u8]) -> Result<GitId, StoreError> {
+        Ok(blob_id(bytes))
+    }
+
+    fn tree(&mut self, entries: Vec<GitEntry>) -> Result<GitId, StoreError> {
+        Ok(tree_id(entries))
+    }
+}
+
+impl Objects for &GitStore {
+    fn blob(&mut self, bytes: &[u8]) -> Result<GitId, StoreError> {
+        self.write_blob(bytes)
+    }
+
+    fn tree(&mut self, entries: Vec<GitEntry>) -> Result<GitId, StoreError> {
+        self.write_tree(entries)
+    }
+}
+
+/// Returns the Git tree id of a directory, and stores nothing.
+///
+/// # Errors
+/// When it cannot be read, or holds what Git does not: devices, sockets, names that are not UTF-8.
+pub fn tree_id_of_path(path: &Path) -> Result<GitId, SourceError> {
+    scan_root(path, &mut IdsOnly)
+}
+
+/// Writes a directory into the Git cache and returns its tree id.
+///
+/// # Errors
+/// As `tree_id_of_path`, and when the cache cannot be written.
+pub fn import_path(git: &GitStore, path: &Path) -> Result<GitId, SourceError> {
+    scan_root(path, &mut { git })
+}
+
+fn scan_root(path: &Path, objects: &mut impl Objects) -> Result<GitId, SourceError> {
+    let entries = scan(path, objects)?;
+    Ok(objects.tree(entries)?)
+}
+
+fn scan(directory: &Path, objects: &mut impl Objects) -> Result<Vec<GitEntry>, SourceError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| SourceError::Read { path, source }
+    };
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed(directory))? {
+        let entry = entry.map_err(failed(directory))?;
+        let path = entry.path();
+        let unsupported = |what| SourceError::Unsupported { path: path.clone(), what };
+        let name = entry.file_name().into_string().map_err(|_| unsupported("its name is not UTF-8"))?;
+        if name == ".git" {
+            continue;
+        }
+        let metadata = entry.metadata().map_err(failed(&path))?;
+        let kind = metadata.file_type();
+        let (kind, id) = if kind.is_dir() {
+            let inner = scan(&path, objects)?;
+            if inner.is_empty() {
+                continue;
+            }
+            (GitEntryKind::Tree, objects.tree(inner)?)
+        } else if kind.is_symlink() {
+            let target = fs::read_link(&path).map_err(failed(&path))?;
+            (GitEntryKind::Symlink, objects.blob(target.as_os_str().as_bytes())?)
+        } else if kind.is_file() {
+            let bytes = fs::read(&path).map_err(failed(&path))?;
+            let executable = metadata.permissions().mode() & 0o100 != 0;
+            (if executable { GitEntryKind::Executable } else { GitEntryKind::File }, objects.blob(&bytes)?)
+        } else {
+            return Err(unsupported("it is neither file, directory nor symlink"));
+        };
+        entries.push(GitEntry { name, kind, id });
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn git(directory: &Path, arguments: &[&str]) -> String {
+        let output = Command::new("git").arg("-C").arg(directory).args(arguments).output().expect("git runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
+    }
+
+    fn sample(directory: &Path) {
+        for at in ["a/deep/er", "a.b", "empty", "ab"] {
+            fs::create_dir_all(directory.join(at)).expect("temporary");
+        }
+        // `a`, `a.b` and `a0` sort differently as directories and as files.
+        for (at, text) in [("a/x", "1"), ("a/deep/er/y", ""), ("a.b/z", "2"), ("a0", "3"), ("ab/c", "é\n"), ("run", "#")]
+        {
+            fs::write(directory.join(at), text).expect("temporary");
+        }
+        fs::set_permissions(directory.join("run"), fs::Permissions::from_mode(0o755)).expect("temporary");
+        std::os::unix::fs::symlink("a/x", directory.join("link")).expect("temporary");
+        std::os::unix::fs::symlink("a", directory.join("ab/dangling")).expect("temporary");
+    }
+
+    #[test]
+    fn the_id_is_the_one_that_git_computes() {
+        let directory = tempfile::tempdir().expect("temporary");
+        sample(directory.path());
+        let id = tree_id_of_path(directory.path()).expect("readable");
+        git(directory.path(), &["init", "-q"]);
+        git(directory.path(), &["add", "-A"]);
+        assert_eq!(id.to_string(), git(directory.path(), &["write-tree"]));
+    }
+
+    #[test]
+    fn what_is_imported_can_be_read_by_git() {
+        let directory = tempfile::tempdir().expect("temporary");
+        let source = directory.path().join("source");
+        fs::create_dir(&source).expect("temporary");
+        sample(&source);
+        let store = GitStore::open(&directory.path().join("cache"), &[]).expect("made");
+        let id = import_path(&store, &source).expect("imported");
+        assert_eq!(id, tree_id_of_path(&source).expect("readable"));
+        let listed = git(store.path(), &["ls-tree", "-r", "--name-only", &id.to_string()]);
+        assert_eq!(listed.lines().count(), 8);
+        git(store.path(), &["fsck", "--strict"]);
+    }
+
+    #[test]
+    fn a_socket_cannot_be_part_of_a_tree() {
+        let directory = tempfile::tempdir().expect("temporary");
+        let _socket = std::os::unix::net::UnixListener::bind(directory.path().join("s")).expect("temporary");
+        let error = tree_id_of_path(directory.path()).expect_err("a socket");
+        assert!(matches!(error, SourceError::Unsupported { .. }), "{error}");
+    }
+}

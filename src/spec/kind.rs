@@ -1,0 +1,131 @@
+//! The kinds of environments and their fields, after variables were replaced.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::SpecError;
+use super::object::{Node, Object};
+use super::source::Source;
+
+mod checkpoint;
+mod image;
+mod nix;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use checkpoint::{CheckpointFields, Ready, Stop, StopBy};
+pub use image::{ImageFields, Layer};
+pub use nix::{NixFields, NixMode};
+pub use tree::TreeFields;
+
+/// The name of a kind of environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KindName {
+    /// A directory.
+    Tree,
+    /// A closure of store paths.
+    Nix,
+    /// A container image.
+    Image,
+    /// A warm service.
+    Checkpoint,
+}
+
+impl KindName {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Tree, Self::Nix, Self::Image, Self::Checkpoint];
+
+    /// Returns the name as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tree => "tree",
+            Self::Nix => "nix",
+            Self::Image => "image",
+            Self::Checkpoint => "checkpoint",
+        }
+    }
+
+    /// Returns the fields of the kind.
+    pub(crate) fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Tree => &tree::KEYS,
+            Self::Nix => &nix::KEYS,
+            Self::Image => &image::KEYS,
+            Self::Checkpoint => &checkpoint::KEYS,
+        }
+    }
+}
+
+impl fmt::Display for KindName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What an environment is made from, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Tree(TreeFields),
+    /// A closure of store paths.
+    Nix(NixFields),
+    /// A container image.
+    Image(ImageFields),
+    /// A warm service.
+    Checkpoint(CheckpointFields),
+}
+
+impl Kind {
+    /// Returns the name of the kind.
+    pub fn name(&self) -> KindName {
+        match self {
+            Self::Tree(_) => KindName::Tree,
+            Self::Nix(_) => KindName::Nix,
+            Self::Image(_) => KindName::Image,
+            Self::Checkpoint(_) => KindName::Checkpoint,
+        }
+    }
+
+    /// Returns every source that the environment is made from.
+    pub fn sources(&self) -> Vec<&Source> {
+        match self {
+            Self::Tree(fields) => fields.inputs.values().collect(),
+            Self::Nix(fields) => std::iter::once(&fields.expression).chain(fields.inputs.values()).collect(),
+            Self::Image(fields) => fields.base.iter().chain(fields.layers.iter().map(|layer| &layer.from)).collect(),
+            Self::Checkpoint(fields) => vec![&fields.image],
+        }
+    }
+
+    pub(crate) fn read(name: KindName, object: &mut Object) -> Result<Self, SpecError> {
+        Ok(match name {
+            KindName::Tree => Self::Tree(TreeFields::read(object)?),
+            KindName::Nix => Self::Nix(NixFields::read(object)?),
+            KindName::Image => Self::Image(ImageFields::read(object)?),
+            KindName::Checkpoint => Self::Checkpoint(CheckpointFields::read(object)?),
+        })
+    }
+}
+
+/// A command and the variables that it is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The program and its arguments.
+    pub cmd: Vec<String>,
+    /// The environment variables.
+    pub env: BTreeMap<String, String>,
+}
+
+impl Command {
+    /// Returns the command that a list of strings, or an object with `cmd` and `env`, states.
+    fn read(node: Node) -> Result<Self, SpecError> {
+        if !node.value.is_object() {
+            return Ok(Self { cmd: node.command()?, env: BTreeMap::new() });
+        }
+        let mut object = node.object(&["cmd", "env"])?;
+        Ok(Self { cmd: object.required("cmd", Node::command)?, env: object.or_default("env", Node::variables)? })
+    }
+}

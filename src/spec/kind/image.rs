@@ -1,0 +1,62 @@
+//! The fields of an `image`.
+
+use serde_json::{Map, Value};
+
+use crate::spec::error::SpecError;
+use crate::spec::object::{Node, Object};
+use crate::spec::path::RelativePath;
+use crate::spec::source::Source;
+
+use super::Command;
+
+pub(super) const KEYS: [&str; 4] = ["base", "layers", "run", "config"];
+
+/// The fields of an `image`: a base, trees laid over it, and commands executed in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageFields {
+    /// What it starts from; none is the empty image.
+    pub base: Option<Source>,
+    /// What is laid over the base, the lowest first.
+    pub layers: Vec<Layer>,
+    /// Commands executed in the image, in this order.
+    pub run: Vec<Command>,
+    /// Fields of the OCI image configuration.
+    pub config: Map<String, Value>,
+}
+
+/// A tree laid over an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// The tree.
+    pub from: Source,
+    /// Where it lies, relative to the root of the image.
+    pub at: RelativePath,
+}
+
+impl ImageFields {
+    pub(super) fn read(object: &mut Object) -> Result<Self, SpecError> {
+        Ok(Self {
+            base: object.optional("base", Source::read)?,
+            layers: object.or_default("layers", |node| node.list(Layer::read))?,
+            run: object.or_default("run", |node| node.list(Command::read))?,
+            config: object.or_default("config", |node| {
+                Ok(node.members()?.into_iter().map(|(key, node)| (key, node.value)).collect())
+            })?,
+        })
+    }
+}
+
+impl Layer {
+    fn read(node: Node) -> Result<Self, SpecError> {
+        let mut object = node.object(&["from", "at"])?;
+        Ok(Self { from: object.required("from", Source::read)?, at: object.or_default("at", path_in_image)? })
+    }
+}
+
+/// Returns a path that may be written as seen in the image, with a slash before it.
+fn path_in_image(node: Node) -> Result<RelativePath, SpecError> {
+    match node.value.as_str().and_then(|text| text.strip_prefix('/')) {
+        Some(relative) if !relative.starts_with('/') => Node::new(node.place, relative.into()).path(),
+        _ => node.path(),
+    }
+}

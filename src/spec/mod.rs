@@ -1,0 +1,50 @@
+//! What is asked for and by what it is known: specs, environments files, keys and descriptors.
+//!
+//! Data only: no I/O, no network, no clock. What is read here is read strictly,
+//! and every refusal names the file and the place ([`SpecError`]). The two
+//! documents from which a key is computed have one byte form each (RFC 8785).
+
+pub mod json;
+
+mod bisimulation;
+mod config;
+mod description;
+mod descriptor;
+mod environments;
+mod error;
+mod expand;
+mod git_id;
+mod key;
+mod kind;
+mod nearest;
+mod object;
+mod path;
+mod place;
+mod provides;
+mod reach;
+mod root;
+mod shard;
+mod source;
+#[expect(clippy::module_inception, reason = "it is the file of `Spec`")]
+mod spec;
+#[cfg(test)]
+mod tests;
+
+pub use config::Config;
+pub use description::{Description, ResolvedRepository};
+pub use descriptor::{DESCRIPTOR_VERSION, Descriptor, Provenance};
+pub use environments::{Definition, Environment, EnvironmentsFile};
+pub use error::SpecError;
+pub use git_id::{GitId, GitIdError};
+pub use key::{EnvKey, EnvKeyError, KEY_VERSION, KeyParts};
+pub use kind::{
+    CheckpointFields, Command, ImageFields, Kind, KindName, Layer, NixFields, NixMode, Ready, Stop, StopBy, TreeFields,
+};
+pub use path::{PathError, RelativePath, valid_name};
+pub use place::Place;
+pub use provides::Provides;
+pub use reach::Reach;
+pub use root::{Download, Pragma, Root, Special};
+pub use shard::{Shard, ShardParts};
+pub use source::{EnvironmentRef, Origin, Source};
+pub use spec::{ENVIRONMENTS_FILE, Repository, Spec, Target};

@@ -1,0 +1,72 @@
+//! How a root is treated, whatever its type.
+
+use crate::spec::error::SpecError;
+use crate::spec::object::{Node, Object};
+
+/// How a root is treated.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pragma {
+    /// Whether the root is known by id only and its content is not brought to the client.
+    pub absent: bool,
+    /// Whether a `file` root is fixed by importing the directory as a Git tree.
+    pub to_git: bool,
+    /// What happens to symbolic links in the root.
+    pub special: Option<Special>,
+}
+
+/// What happens to entries that are neither files nor directories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Special {
+    /// They are left out.
+    Ignore,
+    /// Links that lead upwards inside the root are replaced by what they lead to.
+    ResolvePartially,
+    /// All links that stay inside the root are replaced by what they lead to.
+    ResolveCompletely,
+}
+
+/// Whether a type of root can resolve its symbolic links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resolving {
+    Yes,
+    No,
+}
+
+impl Pragma {
+    /// Takes the pragma of a root that states its content.
+    pub(super) fn read(root: &mut Object, resolving: Resolving) -> Result<Self, SpecError> {
+        let Some(node) = root.take("pragma") else { return Ok(Self::default()) };
+        let mut object = node.object(&["absent", "special"])?;
+        Ok(Self {
+            absent: object.or_default("absent", Node::boolean)?,
+            to_git: false,
+            special: object.optional("special", |node| special(node, resolving))?,
+        })
+    }
+
+    /// Takes the pragma of a `file` root, which is fixed when it is imported or its links are resolved.
+    pub(super) fn read_for_file(root: &mut Object) -> Result<Self, SpecError> {
+        let Some(node) = root.take("pragma") else { return Ok(Self::default()) };
+        let mut object = node.object(&["absent", "special", "to_git"])?;
+        let special = object.optional("special", |node| special(node, Resolving::Yes))?;
+        let resolved = special.is_some_and(|special| special != Special::Ignore);
+        Ok(Self {
+            absent: object.or_default("absent", Node::boolean)?,
+            to_git: object.or_default("to_git", Node::boolean)? || resolved,
+            special,
+        })
+    }
+}
+
+fn special(node: Node, resolving: Resolving) -> Result<Special, SpecError> {
+    let wrong = node.invalid(match resolving {
+        Resolving::Yes => "`ignore`, `resolve-partially` or `resolve-completely` is expected",
+        Resolving::No => "a root of this type knows `ignore` only",
+    });
+    match (node.string()?.as_str(), resolving) {
+        ("ignore", _) => Ok(Special::Ignore),
+        ("resolve-partially", Resolving::Yes) => Ok(Special::ResolvePartially),
+        ("resolve-completely", Resolving::Yes) => Ok(Special::ResolveCompletely),
+        _ => Err(wrong),
+    }
+}

@@ -1,0 +1,175 @@
+//! The spec: which environment is asked for, and where everything comes from.
+
+use std::collections::BTreeMap;
+
+use super::config::Config;
+use super::error::SpecError;
+use super::json;
+use super::nearest::nearest;
+use super::object::Node;
+use super::path::RelativePath;
+use super::place::{Place, shown};
+use super::reach::{self, Reach};
+use super::root::{Root, entry_name};
+
+#[cfg(test)]
+mod tests;
+
+/// The name of an environments file, unless a repository states another.
+pub const ENVIRONMENTS_FILE: &str = "ENVS";
+
+/// What is asked for; every repository that it names is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// The environment asked for.
+    pub environment: Target,
+    /// The configuration it is asked for in.
+    pub config: Config,
+    /// The remote-execution properties with which it is built.
+    pub properties: BTreeMap<String, String>,
+    /// The repositories by their names.
+    pub repositories: BTreeMap<String, Repository>,
+}
+
+/// An environment by the repository, module and name of its definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The repository.
+    pub repository: String,
+    /// The directory with the environments file.
+    pub module: RelativePath,
+    /// The name in that file.
+    pub name: String,
+}
+
+/// A root, with what the names in it mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    /// Where the content comes from.
+    pub root: Root,
+    /// The name of the environments file of every module.
+    pub environments_file: String,
+    /// What other repositories are called here, and their names.
+    pub bindings: BTreeMap<String, String>,
+}
+
+impl Spec {
+    /// Returns the spec that a file states; `file` is for messages.
+    ///
+    /// # Errors
+    /// When it is not a spec, or names a repository that is not in it.
+    pub fn parse(file: &str, text: &[u8]) -> Result<Self, SpecError> {
+        let top = Node::new(Place::new(file), json::parse(file, text)?);
+        let mut object = top.object(&["environment", "config", "properties", "repositories"])?;
+        let spec = Self {
+            environment: object.required("environment", Target::read)?,
+            config: object.or_default("config", Config::read)?,
+            properties: object.or_default("properties", Node::names)?,
+            repositories: object.required("repositories", repositories)?,
+        };
+        spec.check_references(file)?;
+        Ok(spec)
+    }
+
+    /// Returns the spec with another environment asked for; `file` is for messages.
+    ///
+    /// # Errors
+    /// When the spec has no such repository.
+    pub fn with_environment(self, file: &str, environment: Target) -> Result<Self, SpecError> {
+        self.check_repository(&Place::new(file), &environment.repository)?;
+        Ok(Self { environment, ..self })
+    }
+
+    /// Returns the repositories that the environment depends on.
+    pub fn reachable(&self) -> Reach<'_> {
+        reach::reach(&self.repositories, &self.environment.repository)
+    }
+
+    /// Checks that what the environment depends on has the same content everywhere and always.
+    ///
+    /// # Errors
+    /// [`SpecError::NotContentFixed`] with the first repository of which that is not so.
+    pub fn check_content_fixed(&self) -> Result<(), SpecError> {
+        let reach = self.reachable();
+        let mut roots = reach.all().filter_map(|name| Some((name, &self.repositories.get(name)?.root)));
+        match roots.find(|(_, root)| matches!(root, Root::File { pragma, .. } if !pragma.to_git)) {
+            Some((name, _)) => Err(SpecError::NotContentFixed {
+                repository: shown(name),
+                reason: "its root is a directory of this host".into(),
+                fix: "write `\"pragma\": {\"to_git\": true}` into its root".into(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_references(&self, file: &str) -> Result<(), SpecError> {
+        let top = Place::new(file);
+        self.check_repository(&top.key("environment").index(0), &self.environment.repository)?;
+        for (name, repository) in &self.repositories {
+            let here = top.key("repositories").key(name);
+            for (binding, bound) in &repository.bindings {
+                self.check_repository(&here.key("bindings").key(binding), bound)?;
+            }
+            for referred in reach::references(&repository.root) {
+                self.check_repository(&here.key("repository"), referred)?;
+            }
+        }
+        match reach::made_from_itself(&self.repositories) {
+            Some(name) => {
+                let place = top.key("repositories").key(name).key("repository");
+                Err(SpecError::RootCycle { place, repository: shown(name) })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn check_repository(&self, place: &Place, name: &str) -> Result<(), SpecError> {
+        if self.repositories.contains_key(name) {
+            return Ok(());
+        }
+        let nearest = nearest(name, self.repositories.keys().map(String::as_str));
+        Err(SpecError::UnknownRepository { place: place.clone(), name: shown(name), nearest })
+    }
+}
+
+impl Target {
+    /// Returns the target with these parts, as given on a command line.
+    ///
+    /// # Errors
+    /// When the module is not a relative path or a name is empty.
+    pub fn new(repository: &str, module: &str, name: &str) -> Result<Self, SpecError> {
+        Self::read(Node::new(
+            Place::new("command line").key("environment"),
+            [repository, module, name].as_slice().into(),
+        ))
+    }
+
+    fn read(node: Node) -> Result<Self, SpecError> {
+        let wrong = node.invalid("`[REPOSITORY, MODULE, NAME]` is expected");
+        let [repository, module, name] = <[Node; 3]>::try_from(node.nodes()?).map_err(|_| wrong)?;
+        Ok(Self { repository: repository.text()?, module: module.path()?, name: name.text()? })
+    }
+}
+
+fn repositories(node: Node) -> Result<BTreeMap<String, Repository>, SpecError> {
+    node.members()?
+        .into_iter()
+        .map(|(name, node)| {
+            let repository = Repository::read(node, &name)?;
+            Ok((name, repository))
+        })
+        .collect()
+}
+
+impl Repository {
+    fn read(node: Node, name: &str) -> Result<Self, SpecError> {
+        let mut object = node.object(&["repository", "environments_file", "bindings"])?;
+        Ok(Self {
+            root: object.required("repository", |node| Root::read(node, name))?,
+            environments_file: object
+                .optional("environments_file", entry_name)?
+                .unwrap_or_else(|| ENVIRONMENTS_FILE.to_owned()),
+            bindings: object.or_default("bindings", Node::names)?,
+        })
+    }
+}

@@ -1,0 +1,129 @@
+//! What can go wrong in a store.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::spec::GitId;
+
+use super::{DirectoryError, EndpointError};
+
+/// Why a store could not do what it was asked. Absence is not among the reasons.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system refused.
+    #[error("cannot {action} `{path}`")]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// Bytes given under a digest are not those it names.
+    #[error("a blob said to be `{expected}` is `{actual}`")]
+    Mismatch {
+        /// The digest claimed.
+        expected: Digest,
+        /// The digest computed.
+        actual: Digest,
+    },
+    /// A blob that is needed is not there.
+    #[error("blob `{digest}` ({role}) is not in the CAS")]
+    Missing {
+        /// The blob.
+        digest: Digest,
+        /// What it was needed for.
+        role: &'static str,
+    },
+    /// A blob is no valid Directory or Tree.
+    #[error("blob `{digest}` cannot be used as a directory")]
+    Directory {
+        /// The blob.
+        digest: Digest,
+        /// What is wrong with it.
+        #[source]
+        source: DirectoryError,
+    },
+    /// RocksDB refused.
+    #[error("cannot {action} the database `{path}`")]
+    Database {
+        /// What was attempted.
+        action: &'static str,
+        /// Where the database lies.
+        path: PathBuf,
+        /// Its reason.
+        #[source]
+        source: rocksdb::Error,
+    },
+    /// A record in the database is not in the form that this version writes.
+    #[error("a record of table `{table}` cannot be read")]
+    Record {
+        /// The table.
+        table: &'static str,
+    },
+    /// libgit2 refused.
+    #[error("cannot {action} Git object `{id}`")]
+    Git {
+        /// What was attempted.
+        action: &'static str,
+        /// The object.
+        id: GitId,
+        /// Its reason.
+        #[source]
+        source: git2::Error,
+    },
+    /// A Git repository cannot be opened or made.
+    #[error("cannot open the Git repository `{path}`")]
+    GitRepository {
+        /// Where it lies.
+        path: PathBuf,
+        /// libgit2's reason.
+        #[source]
+        source: git2::Error,
+    },
+    /// A Git tree holds something that no Directory can hold.
+    #[error("`{name}` in Git tree `{tree}` is {what}")]
+    GitEntry {
+        /// The tree.
+        tree: GitId,
+        /// The entry.
+        name: String,
+        /// What it is, and why that cannot be used.
+        what: &'static str,
+    },
+    /// An endpoint could not be reached.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// An endpoint answered with an error.
+    #[error("{rpc} at `{endpoint}` failed: {status}", status = super::wire::describe(source))]
+    Rpc {
+        /// The call.
+        rpc: &'static str,
+        /// The endpoint.
+        endpoint: String,
+        /// Its answer.
+        #[source]
+        source: Box<tonic::Status>,
+    },
+    /// An endpoint broke the protocol.
+    #[error("{rpc} at `{endpoint}` gave an answer outside the protocol: {reason}")]
+    Protocol {
+        /// The call.
+        rpc: &'static str,
+        /// The endpoint.
+        endpoint: String,
+        /// What was wrong.
+        reason: String,
+    },
+}
+
+impl StoreError {
+    /// Returns a closure that turns a system error into `Io`, for `map_err`.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}

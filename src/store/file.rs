@@ -1,0 +1,384 @@
+//! The local blob store: one file a blob.
+//!
+//! Many processes may use one store at once. A blob is written beside and
+//! renamed in, so a name that is there is whole; its size is part of the name,
+//! so a file torn by a crash of the machine is noticed and counts as absent.
+//! Files are read-only and shared by hard links: the mode belongs to the file,
+//! so an executable is a second file, named `…x`.
+//!
+//! ```text
+//! ROOT/blobs/FUNCTION/ab/abcdef…-SIZE[x]
+//! ROOT/tmp/
+//! ```
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tempfile::{NamedTempFile, TempDir};
+
+use super::{BlobStore, StoreError, blocking, check_digest};
+use crate::digest::{Digest, DigestFunction};
+
+/// Bytes hashed or copied at a time.
+const CHUNK: usize = 256 << 10;
+
+/// Blobs as files below one directory.
+#[derive(Debug, Clone)]
+pub struct FileBlobStore {
+    inner: Arc<Paths>,
+}
+
+#[derive(Debug)]
+struct Paths {
+    blobs: PathBuf,
+    temporary: PathBuf,
+}
+
+impl FileBlobStore {
+    /// Opens the store below `root`, and makes it when there is none.
+    ///
+    /// # Errors
+    /// When its directories cannot be made.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        let paths = Paths { blobs: root.join("blobs"), temporary: root.join("tmp") };
+        for directory in [&paths.blobs, &paths.temporary] {
+            fs::create_dir_all(directory).map_err(StoreError::io("make the directory", directory))?;
+        }
+        for function in DigestFunction::ALL {
+            let base = paths.blobs.join(function.as_str());
+            if base.join("ff").is_dir() {
+                continue;
+            }
+            for prefix in 0..=255_u8 {
+                let directory = base.join(format!("{prefix:02x}"));
+                fs::create_dir_all(&directory).map_err(StoreError::io("make the directory", &directory))?;
+            }
+        }
+        let store = Self { inner: Arc::new(paths) };
+        // Clients of the REAPI take the empty blob for granted and never send it.
+        DigestFunction::ALL.iter().try_for_each(|function| store.write_checked(&function.empty(), b""))?;
+        Ok(store)
+    }
+
+    /// Returns the directory of the blobs.
+    pub fn root(&self) -> &Path {
+        &self.inner.blobs
+    }
+
+    /// Returns where the blob lies when it is there.
+    pub fn path(&self, digest: &Digest, executable: bool) -> PathBuf {
+        let hash = digest.hash();
+        let suffix = if executable { "x" } else { "" };
+        let mut path = self.inner.blobs.join(digest.function().as_str());
+        path.push(&hash[..2]);
+        path.push(format!("{hash}-{}{suffix}", digest.size()));
+        path
+    }
+
+    /// Says whether the blob is there. Its size is checked, its content is not.
+    ///
+    /// # Errors
+    /// When the file system cannot tell.
+    pub fn contains(&self, digest: &Digest) -> Result<bool, StoreError> {
+        Ok(self.find(digest)?.is_some())
+    }
+
+    /// Returns the file that holds the blob, in either mode.
+    fn find(&self, digest: &Digest) -> Result<Option<PathBuf>, StoreError> {
+        for executable in [false, true] {
+            let path = self.path(digest, executable);
+            match fs::symlink_metadata(&path) {
+                Ok(found) if found.len() == digest.size() => return Ok(Some(path)),
+                Ok(_) => self.discard(digest, &path)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(StoreError::io("look for the blob", &path)(error)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the blob, verified. A file with other bytes is reported and removed, and counts as absent.
+    ///
+    /// # Errors
+    /// When the file system cannot read it.
+    pub fn read(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        while let Some(path) = self.find(digest)? {
+            match fs::read(&path) {
+                Ok(bytes) if digest.matches(&bytes) => return Ok(Some(bytes)),
+                Ok(_) => self.discard(digest, &path)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(StoreError::io("read the blob", &path)(error)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Opens the blob for reading after verifying all of it.
+    ///
+    /// # Errors
+    /// When the file system cannot read it.
+    pub fn open_verified(&self, digest: &Digest) -> Result<Option<File>, StoreError> {
+        while let Some(path) = self.find(digest)? {
+            let mut file = match File::open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(StoreError::io("open the blob", &path)(error)),
+            };
+            let actual = hash_reader(digest.function(), &mut file).map_err(StoreError::io("read the blob", &path))?;
+            if actual == *digest {
+                io::Seek::rewind(&mut file).map_err(StoreError::io("rewind the blob", &path))?;
+                return Ok(Some(file));
+            }
+            self.discard(digest, &path)?;
+        }
+        Ok(None)
+    }
+
+    fn discard(&self, digest: &Digest, path: &Path) -> Result<(), StoreError> {
+        tracing::error!(blob = ?digest, path = %path.display(), "stored blob is corrupt: removed, counts as absent");
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::io("remove the corrupt blob", path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Stores bytes that have been checked against the digest.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    fn write_checked(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.contains(digest)? {
+            return Ok(());
+        }
+        let mut file = self.temporary_file()?;
+        file.write_all(bytes).map_err(StoreError::io("write the blob", file.path()))?;
+        self.install(digest, file)
+    }
+
+    /// Stores bytes.
+    ///
+    /// # Errors
+    /// `Mismatch` when they are not those that the digest names.
+    pub fn write(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        let actual = digest.function().digest(bytes);
+        if actual != *digest {
+            return Err(StoreError::Mismatch { expected: *digest, actual });
+        }
+        self.write_checked(digest, bytes)
+    }
+
+    /// Stores what a reader gives.
+    ///
+    /// # Errors
+    /// `Mismatch` when it gives other bytes than the digest names; no more than its size is read.
+    pub fn write_from(&self, digest: &Digest, reader: impl Read) -> Result<(), StoreError> {
+        let mut file = self.temporary_file()?;
+        let mut hasher = digest.function().hasher();
+        let mut reader = reader.take(digest.size().saturating_add(1));
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let count = reader.read(&mut buffer).map_err(StoreError::io("read for the blob", file.path()))?;
+            if count == 0 {
+                break;
+            }
+            hasher.update(&buffer[..count]);
+            file.write_all(&buffer[..count]).map_err(StoreError::io("write the blob", file.path()))?;
+        }
+        check_digest(digest, hasher)?;
+        self.install(digest, file)
+    }
+
+    /// Puts a verified temporary file in its place.
+    fn install(&self, digest: &Digest, file: NamedTempFile) -> Result<(), StoreError> {
+        self.install_at(file, false, &self.path(digest, false))
+    }
+
+    /// Puts a finished temporary file at a path on the file system of the store, read-only.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn install_at(&self, file: NamedTempFile, executable: bool, path: &Path) -> Result<(), StoreError> {
+        fs::set_permissions(file.path(), mode(executable)).map_err(StoreError::io("protect", file.path()))?;
+        file.persist(path).map_err(|error| StoreError::io("put in place", path)(error.error))?;
+        Ok(())
+    }
+
+    /// Moves a file into the store and returns its digest. The caller must be the only one who has it open.
+    ///
+    /// # Errors
+    /// When it cannot be read or moved; it must lie on the file system of the store.
+    pub fn adopt(&self, function: DigestFunction, path: &Path, executable: bool) -> Result<Digest, StoreError> {
+        let mut file = File::open(path).map_err(StoreError::io("open", path))?;
+        let digest = hash_reader(function, &mut file).map_err(StoreError::io("read", path))?;
+        fs::set_permissions(path, mode(executable)).map_err(StoreError::io("protect", path))?;
+        let target = self.path(&digest, executable);
+        fs::rename(path, &target).map_err(StoreError::io("move into the store", &target))?;
+        Ok(digest)
+    }
+
+    /// Makes the blob appear at `destination`, which must not exist, as a hard link with the wanted mode.
+    /// Returns whether the blob was there. Only its size is checked.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn link_to(&self, digest: &Digest, executable: bool, destination: &Path) -> Result<bool, StoreError> {
+        let path = self.path(digest, executable);
+        match fs::hard_link(&path, destination) {
+            Ok(()) => {
+                let size = fs::symlink_metadata(destination).map_err(StoreError::io("look at", destination))?.len();
+                if size == digest.size() {
+                    return Ok(true);
+                }
+                fs::remove_file(destination).map_err(StoreError::io("remove", destination))?;
+                self.discard(digest, &path)?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StoreError::io("link the blob to", destination)(error)),
+        }
+        self.link_other_mode(digest, executable, destination)
+    }
+
+    /// Makes the file of the wanted mode from that of the other, if there is one, and links it.
+    fn link_other_mode(&self, digest: &Digest, executable: bool, destination: &Path) -> Result<bool, StoreError> {
+        let other = self.path(digest, !executable);
+        if !other.exists() {
+            return Ok(false);
+        }
+        let Some(mut source) = self.open_verified(digest)? else { return Ok(false) };
+        let mut copy = self.temporary_file()?;
+        io::copy(&mut source, &mut copy).map_err(StoreError::io("copy the blob to", copy.path()))?;
+        let path = self.path(digest, executable);
+        self.install_at(copy, executable, &path)?;
+        fs::hard_link(&path, destination).map_err(StoreError::io("link the blob to", destination))?;
+        Ok(true)
+    }
+
+    /// Writes verified bytes as a new file at `destination` and shares that file with the store.
+    ///
+    /// # Errors
+    /// When it cannot be written; `destination` must not exist.
+    pub fn write_through(
+        &self,
+        digest: &Digest,
+        bytes: &[u8],
+        executable: bool,
+        destination: &Path,
+    ) -> Result<(), StoreError> {
+        let mut file = create_new(destination, executable).map_err(StoreError::io("make", destination))?;
+        file.write_all(bytes).map_err(StoreError::io("write", destination))?;
+        drop(file);
+        self.share(digest, executable, destination)
+    }
+
+    /// Links a complete, verified, read-only file into the store.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn share(&self, digest: &Digest, executable: bool, source: &Path) -> Result<(), StoreError> {
+        let path = self.path(digest, executable);
+        match fs::hard_link(source, &path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(StoreError::io("link into the store", &path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns a new temporary file on the file system of the store.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn temporary_file(&self) -> Result<NamedTempFile, StoreError> {
+        let directory = &self.inner.temporary;
+        NamedTempFile::new_in(directory).map_err(StoreError::io("make a temporary file in", directory))
+    }
+
+    /// Returns a new temporary directory on the file system of the store.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn temporary_directory(&self) -> Result<TempDir, StoreError> {
+        let directory = &self.inner.temporary;
+        TempDir::new_in(directory).map_err(StoreError::io("make a temporary directory in", directory))
+    }
+}
+
+/// Makes a read-only file that is open for writing here.
+fn create_new(path: &Path, executable: bool) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(if executable { 0o555 } else { 0o444 }).open(path)
+}
+
+fn mode(executable: bool) -> fs::Permissions {
+    fs::Permissions::from_mode(if executable { 0o555 } else { 0o444 })
+}
+
+/// Returns the digest of everything a reader gives.
+pub(crate) fn hash_reader(function: DigestFunction, reader: &mut impl Read) -> io::Result<Digest> {
+    let mut hasher = function.hasher();
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}
+
+#[async_trait]
+impl BlobStore for FileBlobStore {
+    async fn find_missing(&self, digests: &[Digest]) -> Result<Vec<Digest>, StoreError> {
+        let (store, digests) = (self.clone(), digests.to_vec());
+        blocking(move || {
+            let mut seen = HashSet::with_capacity(digests.len());
+            let mut missing = Vec::new();
+            for digest in digests {
+                if seen.insert(digest) && !store.contains(&digest)? {
+                    missing.push(digest);
+                }
+            }
+            Ok(missing)
+        })
+        .await
+    }
+
+    async fn get(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
+        let (store, digest) = (self.clone(), *digest);
+        blocking(move || Ok(store.read(&digest)?.map(Bytes::from))).await
+    }
+
+    async fn get_batch(&self, digests: &[Digest]) -> Result<HashMap<Digest, Bytes>, StoreError> {
+        let (store, digests) = (self.clone(), digests.to_vec());
+        blocking(move || {
+            let mut found = HashMap::with_capacity(digests.len());
+            for digest in digests {
+                if let Some(bytes) = store.read(&digest)? {
+                    found.insert(digest, Bytes::from(bytes));
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn put_batch(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
+        let store = self.clone();
+        blocking(move || blobs.iter().try_for_each(|(digest, bytes)| store.write(digest, bytes))).await
+    }
+
+    async fn put_file(&self, digest: &Digest, path: &Path) -> Result<(), StoreError> {
+        let (store, digest, path) = (self.clone(), *digest, path.to_owned());
+        blocking(move || {
+            let file = File::open(&path).map_err(StoreError::io("open", &path))?;
+            store.write_from(&digest, file)
+        })
+        .await
+    }
+}

@@ -1,0 +1,104 @@
+//! Content-addressed storage: blobs, directories, the keyed tables and Git objects.
+//!
+//! `BlobStore` is what the floors above see of a CAS, wherever it lies:
+//! `FileBlobStore` here, `RemoteBlobStore` at a REAPI endpoint. Absence is
+//! `None` or a digest in the answer, never an error; an error never means
+//! absence. What is read has been verified against its digest.
+
+mod blocking;
+mod database;
+mod directory;
+mod endpoint;
+mod entries;
+mod error;
+mod file;
+mod git;
+mod listing;
+#[cfg(test)]
+mod memory;
+mod merkle;
+mod remote;
+pub mod wire;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::digest::{Digest, Hasher};
+
+pub use blocking::blocking;
+pub use database::{Database, Table};
+pub use directory::{Directory, DirectoryError, Node};
+pub use endpoint::{Endpoint, EndpointError};
+pub(crate) use endpoint::{FRAME_BYTES, short_socket_path};
+pub use entries::{ActionCache, Entries, LocalActionCache, TreeMap};
+pub use error::StoreError;
+pub use file::FileBlobStore;
+pub(crate) use git::{blob_id, tree_id};
+pub use git::{GitEntry, GitEntryKind, GitStore};
+pub use listing::{ListedFile, Listing, collect_tree};
+#[cfg(test)]
+pub use memory::MemoryBlobStore;
+pub use merkle::{MerkleError, MerkleTree};
+pub use remote::RemoteBlobStore;
+
+/// Blobs up to this size travel in batches, larger ones in a stream of their own.
+pub const BATCH_BYTES: u64 = 1 << 20;
+
+/// A content-addressed store.
+///
+/// Every method is idempotent and may be cancelled by dropping its future:
+/// what was acknowledged stays, what was not may or may not be there.
+#[async_trait]
+pub trait BlobStore: Send + Sync {
+    /// Returns those of the digests that are not in the store, in the order asked, each once.
+    async fn find_missing(&self, digests: &[Digest]) -> Result<Vec<Digest>, StoreError>;
+
+    /// Returns the blob, verified, or `None` when it is absent.
+    async fn get(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError>;
+
+    /// Returns those of the blobs that are there, verified; absent ones are not in the map.
+    async fn get_batch(&self, digests: &[Digest]) -> Result<HashMap<Digest, Bytes>, StoreError>;
+
+    /// Stores blobs that are named by the digest given with each; refuses those that do not match.
+    async fn put_batch(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError>;
+
+    /// Stores the contents of a file; refuses it when it does not match the digest.
+    async fn put_file(&self, digest: &Digest, path: &Path) -> Result<(), StoreError>;
+}
+
+impl dyn BlobStore + '_ {
+    /// Stores one blob under its own digest, which is returned.
+    ///
+    /// # Errors
+    /// As `put_batch`.
+    pub async fn put(&self, function: crate::digest::DigestFunction, bytes: Bytes) -> Result<Digest, StoreError> {
+        let digest = function.digest(&bytes);
+        self.put_batch(vec![(digest, bytes)]).await?;
+        Ok(digest)
+    }
+
+    /// Stores those of the blobs that are not there yet.
+    ///
+    /// # Errors
+    /// As `find_missing` and `put_batch`.
+    pub async fn put_missing(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
+        let digests: Vec<Digest> = blobs.iter().map(|(digest, _)| *digest).collect();
+        let missing: std::collections::HashSet<Digest> = self.find_missing(&digests).await?.into_iter().collect();
+        self.put_batch(blobs.into_iter().filter(|(digest, _)| missing.contains(digest)).collect()).await
+    }
+}
+
+/// Checks that a finished hasher saw the blob that the digest names.
+///
+/// # Errors
+/// `Mismatch` when it did not.
+pub(crate) fn check_digest(expected: &Digest, hasher: Hasher) -> Result<(), StoreError> {
+    let actual = hasher.finish();
+    if actual == *expected { Ok(()) } else { Err(StoreError::Mismatch { expected: *expected, actual }) }
+}

@@ -1,0 +1,11 @@
+//! Tests of the program as its users run it: real daemons, real clients, real tools.
+
+mod absent;
+mod bad_input;
+mod fetch;
+mod flight;
+mod private;
+mod support;
+mod toolchain;
+mod verbs;
+mod whole;
