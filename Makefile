@@ -14,28 +14,28 @@ help: ## lists the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: ## builds the release binary
-	@ci/setup build
+	@.ci/setup build
 	cargo build --release
 	@echo "built $(CARGO_TARGET_DIR)/release/envserve"
 
 demo: ## fetches a C toolchain, uses it, and says how long each step took
-	@ci/setup demo
+	@.ci/setup demo
 	cargo build --release
-	@ci/demo
+	@.ci/demo
 
 test: ## runs all tests
-	@ci/setup test
+	@.ci/setup test
 	cargo test --release
 
 check: ## formatting, lints, documentation, dependencies
-	@ci/setup check
+	@.ci/setup check
 	cargo fmt --check
 	cargo clippy --release --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
-	@ci/dependencies
+	@.ci/dependencies
 
 bench: ## runs the benchmarks
-	@ci/setup demo
+	@.ci/setup demo
 	cargo bench
 
 clean: ## removes everything that was built

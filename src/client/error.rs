@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use tonic::Code;
+
 use crate::digest::Digest;
 use crate::environment::BuildError;
 use crate::source::SourceError;
@@ -39,7 +41,7 @@ pub enum ClientError {
         source: Option<io::Error>,
     },
     /// The server answered with an error.
-    #[error("{rpc} at `{endpoint}` failed: {}", wire::describe(status))]
+    #[error("{}", refusal(rpc, endpoint, status))]
     Rpc {
         /// The call.
         rpc: &'static str,
@@ -134,6 +136,16 @@ pub struct FailedBuild {
     pub log: String,
     /// The whole output in the CAS.
     pub log_digest: Option<Digest>,
+}
+
+/// Returns what a server's error comes to: its message alone when it is about what was asked for.
+fn refusal(rpc: &str, endpoint: &str, status: &tonic::Status) -> String {
+    match status.code() {
+        Code::InvalidArgument | Code::FailedPrecondition | Code::NotFound | Code::Unimplemented => {
+            format!("`{endpoint}` refuses: {}", status.message())
+        }
+        _ => format!("{rpc} at `{endpoint}` failed: {}", wire::describe(status)),
+    }
 }
 
 fn shown(log: &str) -> String {

@@ -125,7 +125,7 @@ impl Client {
 /// Returns an address as `git` takes it from any directory: a relative path is one beside the spec.
 fn local(base: &Path, address: &str) -> String {
     if address.starts_with("./") || address.starts_with("../") || address == "." || address == ".." {
-        return base.join(address).display().to_string();
+        return base.join(address).components().collect::<PathBuf>().display().to_string();
     }
     address.to_owned()
 }

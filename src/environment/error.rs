@@ -34,7 +34,7 @@ pub enum BuildError {
         file: RelativePath,
     },
     /// An environment uses a name to which nothing is bound.
-    #[error("environment `{environment}`: nothing is bound to `{binding}`; bound are: {}", known.join(", "))]
+    #[error("environment `{environment}`: nothing is bound to `{binding}`{}", bound(known))]
     NoBinding {
         /// The environment.
         environment: String,
@@ -154,6 +154,10 @@ impl BuildError {
             error => error,
         }
     }
+}
+
+fn bound(names: &[String]) -> String {
+    if names.is_empty() { ", or to any other name".to_owned() } else { format!("; bound are `{}`", names.join("`, `")) }
 }
 
 fn list(ids: &[GitId]) -> String {

@@ -29,6 +29,9 @@ use grpc::native::Native;
 use grpc::reapi::Reapi;
 use resolve::{Parts, Resolver};
 
+/// Most requests of one connection that are worked on at a time.
+const MAX_REQUESTS: usize = 256;
+
 /// How a daemon runs.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
@@ -154,7 +157,7 @@ pub async fn run(
         .initial_stream_window_size(Some(4 << 20))
         .initial_connection_window_size(Some(8 << 20))
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
-        .tcp_nodelay(true)
+        .concurrency_limit_per_connection(MAX_REQUESTS)
         .add_routes(routes.routes())
         .serve_with_incoming_shutdown(listener.connections(open_connections), signal);
     let served = within_grace(server, stopped, options.grace).await;

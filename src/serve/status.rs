@@ -14,7 +14,7 @@ use crate::digest::{Digest, DigestFunction};
 use crate::environment::BuildError;
 use crate::execute::ExecuteError;
 use crate::source::SourceError;
-use crate::spec::GitId;
+use crate::spec::{GitId, SpecError};
 use crate::store::wire::WireError;
 use crate::store::{EndpointError, StoreError};
 
@@ -106,8 +106,8 @@ pub fn source_status(error: &SourceError) -> Status {
 /// Returns the status of an environment that could not be had. A failed build is an outcome and comes elsewhere.
 pub fn build_status(error: &BuildError) -> Status {
     match error {
-        BuildError::Spec(_)
-        | BuildError::FileName { .. }
+        BuildError::Spec(error) => spec_status(error),
+        BuildError::FileName { .. }
         | BuildError::NoFile { .. }
         | BuildError::NoBinding { .. }
         | BuildError::Config { .. }
@@ -124,6 +124,12 @@ pub fn build_status(error: &BuildError) -> Status {
         BuildError::Dependency(error) => build_status(error),
         BuildError::Lost { .. } => logged(Code::Internal, error),
     }
+}
+
+/// Returns the status of a definition that makes no sense, with what can be done about it.
+fn spec_status(error: &SpecError) -> Status {
+    let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    Status::invalid_argument(chain(error) + &hint)
 }
 
 /// Returns the status of another server's: its refusals are ours to it, not the client's to us.

@@ -128,7 +128,8 @@ fn directories(
         let mut directory = Directory::default();
         for entry in entries {
             let node = node(*id, entry, &known, blobs)?;
-            let invalid = |source| StoreError::Directory { digest: function.empty(), source };
+            let what = "an entry that no directory can hold";
+            let invalid = |_| StoreError::GitEntry { tree: *id, name: entry.name.clone(), what };
             directory.insert(entry.name.clone(), node).map_err(invalid)?;
         }
         let bytes = Bytes::from(directory.encode());

@@ -5,6 +5,7 @@ mod bad_input;
 mod fetch;
 mod flight;
 mod private;
+mod readme;
 mod support;
 mod toolchain;
 mod verbs;

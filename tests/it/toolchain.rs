@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::{World, contents, fail, files, git, succeed};
+use crate::support::{Daemon, World, contents, fail, files, git, succeed};
 
 fn example() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/c-toolchain")
@@ -32,6 +33,33 @@ fn a_c_program_is_compiled_with_a_toolchain_whose_wheels_the_second_client_never
         let name = file.to_string_lossy().into_owned();
         assert!(!name.ends_with(".whl") && !name.contains("/objects/"), "{name}");
     }
+    a_killed_fetch_goes_on(&world, &daemon, &absent, &directory);
+}
+
+/// Kills a fetch again and again, each time when more blobs have arrived; the last one gets the rest.
+fn a_killed_fetch_goes_on(world: &World, daemon: &Daemon, spec: &Path, expected: &Path) {
+    let blobs = world.path("third/blobs/blake3");
+    let arrived = || -> usize {
+        let prefixes = fs::read_dir(&blobs).into_iter().flatten().flatten();
+        prefixes.map(|prefix| fs::read_dir(prefix.path()).into_iter().flatten().count()).sum()
+    };
+    for threshold in [1, 2000, 5000, 9000] {
+        let mut client = world.client_of(daemon, "third");
+        let mut client = client.arg("fetch").arg(spec).stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("runs");
+        while arrived() < threshold && client.try_wait().expect("waitable").is_none() {
+            std::thread::yield_now();
+        }
+        client.kill().expect("killable");
+        client.wait().expect("waitable");
+    }
+    let kept = arrived();
+    let report = succeed(world.client_of(daemon, "third").args(["fetch", "--json"]).arg(spec));
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    let directory = PathBuf::from(report["directory"].as_str().expect("text"));
+    assert_eq!(contents(&directory), contents(expected));
+    let whole: u64 = files(expected).iter().map(|file| fs::metadata(file).expect("there").len()).sum();
+    let downloaded = report["downloaded_bytes"].as_u64().expect("a number");
+    assert!(kept >= 9000 && downloaded < whole * 3 / 4, "{kept} blobs were here, {downloaded} of {whole} bytes came");
 }
 
 #[test]

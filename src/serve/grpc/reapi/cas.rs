@@ -1,8 +1,5 @@
 //! ContentAddressableStorage: blobs in batches, and trees.
 
-use std::collections::HashMap;
-
-use bytes::Bytes;
 use tonic::{Request, Response, Status};
 
 use super::{Answers, MAX_BATCH_BYTES, Reapi, digest, tree};
@@ -11,7 +8,7 @@ use crate::proto::reapi::content_addressable_storage_server::ContentAddressableS
 use crate::proto::reapi::{batch_read_blobs_response, batch_update_blobs_request, batch_update_blobs_response};
 use crate::proto::{reapi, rpc};
 use crate::serve::status::{store_status, upload_status};
-use crate::store::{BlobStore, FileBlobStore, blocking};
+use crate::store::{BlobStore, FileBlobStore, StoreError, blocking};
 
 #[tonic::async_trait]
 impl ContentAddressableStorage for Reapi {
@@ -54,8 +51,9 @@ impl ContentAddressableStorage for Reapi {
         let function = self.function(&request.instance_name, request.digest_function)?;
         let digests = digests(function, "digests", &request.digests)?;
         check_batch(digests.iter().map(Digest::size))?;
-        let blobs = self.store.get_batch(&digests).await.map_err(|error| store_status(&error))?;
-        let responses = digests.into_iter().map(|digest| read(&blobs, digest)).collect();
+        let store = self.store.clone();
+        let read = move || digests.into_iter().map(|digest| read(&store, digest)).collect::<Result<_, _>>();
+        let responses = blocking(read).await.map_err(|error| store_status(&error))?;
         Ok(Response::new(reapi::BatchReadBlobsResponse { responses }))
     }
 
@@ -124,12 +122,12 @@ fn update(
     store.write(&digest, &blob.data).map_err(|error| upload_status(&error))
 }
 
-fn read(blobs: &HashMap<Digest, Bytes>, digest: Digest) -> batch_read_blobs_response::Response {
-    let (data, status) = match blobs.get(&digest) {
-        Some(bytes) => (bytes.to_vec(), ok()),
+fn read(store: &FileBlobStore, digest: Digest) -> Result<batch_read_blobs_response::Response, StoreError> {
+    let (data, status) = match store.read(&digest)? {
+        Some(bytes) => (bytes, ok()),
         None => (Vec::new(), rpc_status(&Status::not_found(format!("blob `{digest}` is not in the CAS")))),
     };
-    batch_read_blobs_response::Response { digest: Some(digest.into()), data, status: Some(status), compressor: 0 }
+    Ok(batch_read_blobs_response::Response { digest: Some(digest.into()), data, status: Some(status), compressor: 0 })
 }
 
 fn not_offered(rpc: &str) -> Status {

@@ -89,3 +89,8 @@ fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: tonic::Code, tex
     assert_eq!(status.code(), code, "{status}");
     assert!(status.message().contains(text), "`{text}` is not in `{}`", status.message());
 }
+
+#[tokio::test]
+async fn the_remote_store_conforms() {
+    crate::store::tests::conforms(&Served::start().remote(DigestFunction::Blake3)).await;
+}

@@ -1,0 +1,40 @@
+//! What the README shows, done.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{World, succeed};
+
+fn readme() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("there")
+}
+
+/// Returns the indented block that follows a line which begins so.
+fn block(text: &str, before: &str) -> String {
+    let lines = text.lines().skip_while(|line| !line.starts_with(before)).skip(1);
+    let lines = lines.skip_while(|line| line.trim().is_empty()).take_while(|line| line.starts_with("    "));
+    let block: Vec<&str> = lines.collect();
+    assert!(!block.is_empty(), "no block after `{before}`");
+    block.join("\n")
+}
+
+#[test]
+fn the_spec_and_the_environments_file_of_the_readme_work() {
+    let world = World::new();
+    let spec = world.write("project/spec.json", block(&readme(), "`spec.json` says"));
+    world.write("project/ENVS", block(&readme(), "`ENVS`, in the root"));
+    let daemon = world.daemon();
+    let mut greet = world.client_of(&daemon, "client");
+    assert_eq!(succeed(greet.arg("shell").arg(&spec).args(["--", "greet"])), "hello, world");
+}
+
+#[test]
+fn the_readme_is_short_and_its_links_lead_somewhere() {
+    let text = readme();
+    assert!(text.lines().count() <= 120);
+    let links: Vec<&str> = text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    assert!(links.len() > 5);
+    for link in links {
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(link).exists(), "{link}");
+    }
+}
