@@ -95,6 +95,11 @@ impl Digest {
         hex::encode(self.hash)
     }
 
+    /// Returns the first byte of the hash.
+    pub fn prefix(&self) -> u8 {
+        self.hash[0]
+    }
+
     /// Returns the size of the blob in bytes.
     pub fn size(&self) -> u64 {
         self.size

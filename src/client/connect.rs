@@ -97,6 +97,7 @@ async fn greet(endpoint: &Endpoint) -> Result<Connection, ClientError> {
         endpoint: endpoint.to_string(),
         reason: error.to_string(),
     })?;
+    tracing::debug!(%endpoint, %function, "connected");
     let shared_root = (!configuration.shared_root.is_empty()).then(|| configuration.shared_root.into());
     let instance = configuration.instance_name;
     Ok(Connection { endpoint: endpoint.clone(), function, channel, instance, shared_root })

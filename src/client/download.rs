@@ -76,7 +76,7 @@ fn cut(missing: &Missing) -> VecDeque<Piece> {
     let (mut large, mut small): (Vec<Digest>, Vec<Digest>) =
         missing.keys().partition(|digest| digest.size() > BATCH_BYTES);
     large.sort_by_key(|digest| std::cmp::Reverse(digest.size()));
-    small.sort_by_key(|digest| &missing[digest][0].path);
+    small.sort_by_cached_key(|digest| missing[digest][0].path.as_os_str());
     let batches = wire::batches(&small, BATCH_BYTES).into_iter().map(|batch| Piece::Batch(batch.to_vec()));
     large.into_iter().map(Piece::Large).chain(batches).collect()
 }

@@ -58,6 +58,7 @@ impl Client {
         let mut lost = Vec::new();
         for _ in 0..ATTEMPTS {
             let descriptor = self.serve(request, &lost, events).await?;
+            tracing::debug!(root = ?descriptor.root, "the server answered");
             match self.materialize(&descriptor, events).await? {
                 materialize::Outcome::Done { directory, downloaded } => {
                     self.memo.put(&self.subject(request).each_ref().map(String::as_str), &descriptor);
@@ -204,6 +205,7 @@ impl Client {
             return Ok(materialize::Outcome::Lost(vec![descriptor.tree]));
         };
         let root = descriptor.root;
+        tracing::debug!(bytes = tree.len(), "read the listing");
         let listing = Listing::parse(root, &tree).map_err(|source| ClientError::Tree { root, source })?;
         listing.check_symlinks().map_err(|source| ClientError::Tree { root, source })?;
         materialize::materialize(self.root(), self.store().await?, connection, root, listing, events).await

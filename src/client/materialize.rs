@@ -77,11 +77,13 @@ pub(super) async fn materialize(
         })
         .await?
     };
+    tracing::debug!(files = listing.files.len(), missing = missing.len(), "linked what is here");
     let downloaded = missing.keys().map(Digest::size).sum();
     let lost = download(connection, store, missing, events).await?;
     if !lost.is_empty() {
         return Ok(Outcome::Lost(lost));
     }
+    tracing::debug!(bytes = downloaded, "downloaded what was missing");
     let target = directory.clone();
     blocking(move || {
         finish(&partial, &listing, &target)?;
@@ -135,6 +137,8 @@ fn make_directories(partial: &Path, listing: &Listing) -> Result<(), ClientError
 
 /// Links every file whose blob is in the local store, on all cores, and returns the others.
 fn link_known(store: &FileBlobStore, partial: &Path, files: &[ListedFile]) -> Result<Missing, ClientError> {
+    let Some(first) = files.first() else { return Ok(Missing::new()) };
+    let occupied = store.prefixes(first.digest.function())?;
     let next = AtomicUsize::new(0);
     let missing = Mutex::new(Missing::new());
     let link = || -> Result<(), StoreError> {
@@ -143,7 +147,8 @@ fn link_known(store: &FileBlobStore, partial: &Path, files: &[ListedFile]) -> Re
             let Some(rest) = files.get(start..) else { return Ok(()) };
             for file in &rest[..rest.len().min(STRIDE)] {
                 let path = partial.join(&file.path);
-                if !store.link_to(&file.digest, file.executable, &path)? {
+                let known = occupied[usize::from(file.digest.prefix())];
+                if !known || !store.link_to(&file.digest, file.executable, &path)? {
                     let place = Place { path, executable: file.executable };
                     let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
                     missing.entry(file.digest).or_default().push(place);

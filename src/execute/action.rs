@@ -148,9 +148,7 @@ fn arguments(arguments: Vec<String>) -> Result<Vec<String>, ExecuteError> {
     Ok(arguments)
 }
 
-fn environment(
-    variables: Vec<reapi::command::EnvironmentVariable>,
-) -> Result<Vec<(String, String)>, ExecuteError> {
+fn environment(variables: Vec<reapi::command::EnvironmentVariable>) -> Result<Vec<(String, String)>, ExecuteError> {
     let mut seen = HashSet::new();
     for variable in &variables {
         let name = &variable.name;

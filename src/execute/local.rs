@@ -94,7 +94,7 @@ impl LocalExecution {
     async fn run(
         &self,
         function: DigestFunction,
-        action: &Action,
+        action: &Arc<Action>,
         closure: Closure,
         queued: SystemTime,
         work: &mut WorkDirectory,
@@ -102,7 +102,8 @@ impl LocalExecution {
     ) -> Result<reapi::ActionResult, ExecuteError> {
         let started = SystemTime::now();
         inputs::stage(&self.store, action, closure, &work.root()).await?;
-        let command = sandbox::command(&sandbox::program()?, action, work.path());
+        let (sandboxed, path) = (Arc::clone(action), work.path().to_owned());
+        let command = blocking(move || sandbox::command(&sandboxed, &path)).await?;
         let command_started = SystemTime::now();
         let end = process::run(command, action.timeout, work, self.options.max_output_bytes, events).await?;
         let times = Times { queued, started, command_started, command_ended: SystemTime::now() };
@@ -174,6 +175,7 @@ impl LocalExecution {
         let slot = self.slot().await?;
         events.stage(Stage::Executing);
         let mut work = WorkDirectory::create(&self.store, slot).await?;
+        let action = Arc::new(action);
         let result = self.run(digest.function(), &action, closure, queued, &mut work, events).await;
         work.close().await;
         let result = result?;
@@ -186,11 +188,7 @@ impl LocalExecution {
 
 #[async_trait]
 impl Execution for LocalExecution {
-    async fn execute(
-        &self,
-        request: ExecuteRequest,
-        events: &dyn ExecutionEvents,
-    ) -> Result<Executed, ExecuteError> {
+    async fn execute(&self, request: ExecuteRequest, events: &dyn ExecutionEvents) -> Result<Executed, ExecuteError> {
         if !request.skip_cache_lookup {
             events.stage(Stage::CacheCheck);
             if let Some(result) = cached_result(&self.store, &*self.actions, &request.action).await? {

@@ -40,11 +40,7 @@ pub trait Execution: Send + Sync {
     ///
     /// # Cancel safety
     /// Dropping the future kills the action; nothing of it is cached.
-    async fn execute(
-        &self,
-        request: ExecuteRequest,
-        events: &dyn ExecutionEvents,
-    ) -> Result<Executed, ExecuteError>;
+    async fn execute(&self, request: ExecuteRequest, events: &dyn ExecutionEvents) -> Result<Executed, ExecuteError>;
 }
 
 /// What to run.

@@ -67,11 +67,7 @@ impl Collector<'_> {
     }
 
     /// Finds an output, a name at a time, so that no link leads elsewhere.
-    fn locate(
-        &self,
-        full: &RelativePath,
-        output: &RelativePath,
-    ) -> Result<Option<(PathBuf, Metadata)>, ExecuteError> {
+    fn locate(&self, full: &RelativePath, output: &RelativePath) -> Result<Option<(PathBuf, Metadata)>, ExecuteError> {
         let mut path = self.work.join("root");
         let look = |path: &Path| fs::symlink_metadata(path).map_err(ExecuteError::io("look at", path));
         let mut found = look(&path)?;
@@ -152,9 +148,10 @@ impl Collector<'_> {
         // A directory comes after all that it reaches; kept where it comes first and turned round,
         // the order is topological.
         blobs.retain(|(digest, _)| seen.insert(*digest));
-        let mut directories = blobs.iter().rev().map(|(_, bytes)| {
-            reapi::Directory::decode(bytes.clone()).expect("it has just been encoded")
-        });
+        let mut directories = blobs
+            .iter()
+            .rev()
+            .map(|(_, bytes)| reapi::Directory::decode(bytes.clone()).expect("it has just been encoded"));
         let tree = reapi::Tree { root: directories.next(), children: directories.collect() }.encode_to_vec();
         let digest = self.function.digest(&tree);
         self.store.write(&digest, &tree)?;

@@ -134,12 +134,7 @@ fn refused(error: io::Error, other: impl FnOnce(io::Error) -> ExecuteError) -> E
     other(error)
 }
 
-async fn watch(
-    child: &mut Child,
-    control: UnixStream,
-    timeout: Duration,
-    work: &mut WorkDirectory,
-) -> io::Result<End> {
+async fn watch(child: &mut Child, control: UnixStream, timeout: Duration, work: &mut WorkDirectory) -> io::Result<End> {
     let mut control = BufReader::new(control);
     let first = report(&mut control).await?.and_then(|report| report.child_pid);
     let namespace = first.map(Namespace::open).transpose()?.flatten();

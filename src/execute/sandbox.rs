@@ -45,7 +45,7 @@ const WRAPPER: &str = r#"exec "$@" 3<&0 4<&0 </dev/null"#;
 ///
 /// # Errors
 /// `Host` when it is not installed.
-pub(super) fn program() -> Result<PathBuf, ExecuteError> {
+fn program() -> Result<PathBuf, ExecuteError> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
     std::env::split_paths(&path)
         .map(|directory| directory.join("bwrap"))
@@ -56,11 +56,14 @@ pub(super) fn program() -> Result<PathBuf, ExecuteError> {
 /// Returns the command that runs the action in its work directory.
 ///
 /// It is to be started with a socket as stdin, which speaks as `process.rs` says.
-pub(super) fn command(program: &Path, action: &Action, work: &Path) -> Command {
+///
+/// # Errors
+/// `Host` when bubblewrap is not installed.
+pub(super) fn command(action: &Action, work: &Path) -> Result<Command, ExecuteError> {
     let mut command = Command::new("/bin/sh");
     // The first process in the namespace is bubblewrap; the action can read its environment.
     command.env_clear().current_dir("/");
-    command.args(["-c", WRAPPER, "sh"]).arg(program);
+    command.args(["-c", WRAPPER, "sh"]).arg(program()?);
     command.args(["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]);
     command.args(["--uid", USER, "--gid", USER, "--hostname", "localhost"]);
     add_tools(&mut command);
@@ -78,7 +81,7 @@ pub(super) fn command(program: &Path, action: &Action, work: &Path) -> Command {
     }
     command.args(["--block-fd", BLOCK_FD, "--json-status-fd", STATUS_FD, "--"]);
     command.args(&action.arguments);
-    command
+    Ok(command)
 }
 
 /// Makes the host's tools visible, with top-level directories as links where the host has them so.
@@ -103,11 +106,13 @@ fn add_tools(command: &mut Command) {
 fn add_kernel(command: &mut Command) {
     command.args(["--proc", "/proc"]);
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let of_process = entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
-        let world_readable_file = |found: &fs::Metadata| found.is_file() && found.mode() & 0o777 == 0o444;
-        match entry.metadata() {
-            Ok(found) if of_process || found.is_symlink() || world_readable_file(&found) => {}
-            _ => bind(command, "--ro-bind-try", &entry.path(), &entry.path()),
+        if entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit) {
+            continue;
+        }
+        // Links lead to what belongs to the process.
+        let harmless = |found: &fs::Metadata| found.is_symlink() || (found.is_file() && found.mode() & 0o777 == 0o444);
+        if !entry.metadata().is_ok_and(|found| harmless(&found)) {
+            bind(command, "--ro-bind-try", &entry.path(), &entry.path());
         }
     }
     command.args(["--dev", "/dev"]);

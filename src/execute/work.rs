@@ -183,7 +183,7 @@ mod tests {
         let top = parent.path().join("top");
         fs::create_dir_all(top.join("a/b")).expect("new");
         std::os::unix::fs::symlink(parent.path(), top.join("a/link")).expect("linked");
-        fs::set_permissions(top.join("a"), fs::Permissions::from_mode(0)).expect("closed");
+        fs::set_permissions(top.join("a"), fs::Permissions::from_mode(0o000)).expect("closed");
         remove_tree(&top).expect("removed");
         assert!(!top.exists() && kept.exists());
     }

@@ -1,8 +1,10 @@
 //! The path of a request: key → entry in the cache, or single flight → build → entry; descriptor and lease.
 //!
-//! An entry counts only when everything it reaches is in the CAS. No tonic types here.
+//! An entry counts only when everything it reaches is in the CAS. What was checked is taken for granted for
+//! half a lease, during which nothing is evicted; a client that finds a blob gone all the same says so, and
+//! everything is checked again. No tonic types here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +20,9 @@ use crate::execute::Execution;
 use crate::source::Sources;
 use crate::spec::{Descriptor, EnvKey, KeyParts, Shard, ShardParts};
 use crate::store::{BlobStore, Database, Entries, Listing, StoreError};
+
+/// Most entries that are remembered as whole.
+const MAX_WHOLE: usize = 100_000;
 
 /// Properties of a request, by name.
 pub type Properties = BTreeMap<String, String>;
@@ -49,6 +54,14 @@ pub struct Resolver {
 struct Inner {
     parts: Parts,
     flights: Flights<(Shard, EnvKey), Result<Answer, Arc<BuildError>>>,
+    /// Entries found whole in this process's life, and until when that is taken for granted: as long as their lease.
+    whole: Mutex<HashMap<(Shard, EnvKey), Whole>>,
+}
+
+/// A descriptor all of whose blobs were there.
+struct Whole {
+    digest: Digest,
+    until: Instant,
 }
 
 /// An environment and how long it stays.
@@ -102,7 +115,7 @@ impl Flight {
 impl Resolver {
     /// Returns a resolver over these parts.
     pub fn new(parts: Parts) -> Self {
-        Self { inner: Arc::new(Inner { parts, flights: Flights::new() }) }
+        Self { inner: Arc::new(Inner { parts, flights: Flights::new(), whole: Mutex::default() }) }
     }
 
     /// Returns the parts it works with.
@@ -144,6 +157,7 @@ impl Resolver {
     ) -> Result<Resolution, BuildError> {
         if !lost.is_empty() {
             tracing::warn!(key = %parts.key(), count = lost.len(), "a client did not find blobs that were answered");
+            self.doubt_all();
         }
         if let Some(answer) = self.lookup(self.shard(&properties), &parts.key()).await? {
             return Ok(Resolution::Hit(answer));
@@ -189,14 +203,36 @@ impl Resolver {
                 return Ok(None);
             }
         };
-        if let Some(lost) = self.first_lost(&descriptor).await? {
-            tracing::warn!(%key, blob = ?lost, "an entry reaches a blob that is gone: it counts as a miss");
-            return Ok(None);
-        }
         let digest = self.inner.parts.function.digest(&canonical);
-        self.inner.parts.store.put_missing(vec![(digest, canonical.clone())]).await?;
+        if !self.is_whole(shard, key, digest) {
+            if let Some(lost) = self.first_lost(&descriptor).await? {
+                tracing::warn!(%key, blob = ?lost, "an entry reaches a blob that is gone: it counts as a miss");
+                return Ok(None);
+            }
+            self.inner.parts.store.put_missing(vec![(digest, canonical.clone())]).await?;
+            self.found_whole(shard, key, digest);
+        }
         let lease_expires = self.lease(&entries, key).await?;
         Ok(Some(Answer { descriptor: Arc::new(descriptor), canonical, digest, lease_expires }))
+    }
+
+    fn is_whole(&self, shard: Shard, key: &EnvKey, digest: Digest) -> bool {
+        let whole = self.inner.whole.lock().unwrap_or_else(PoisonError::into_inner);
+        whole.get(&(shard, *key)).is_some_and(|found| found.digest == digest && Instant::now() < found.until)
+    }
+
+    fn found_whole(&self, shard: Shard, key: &EnvKey, digest: Digest) {
+        let until = Instant::now() + self.inner.parts.lease / 2;
+        let mut whole = self.inner.whole.lock().unwrap_or_else(PoisonError::into_inner);
+        if whole.len() >= MAX_WHOLE {
+            whole.clear();
+        }
+        whole.insert((shard, *key), Whole { digest, until });
+    }
+
+    /// Checks every entry anew from now on: blobs are gone that should not be, so others may be.
+    fn doubt_all(&self) {
+        self.inner.whole.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Returns a blob that the descriptor reaches and the CAS does not have.

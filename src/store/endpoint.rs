@@ -122,6 +122,7 @@ fn builder(uri: String) -> Result<tonic::transport::Endpoint, EndpointError> {
     Ok(endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
+        .max_frame_size(FRAME_BYTES)
         .http2_keep_alive_interval(Duration::from_secs(20))
         .initial_stream_window_size(Some(4 << 20))
         .initial_connection_window_size(Some(8 << 20)))

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use tempfile::{NamedTempFile, TempDir};
 
 use super::{BlobStore, StoreError, blocking, check_digest};
-use crate::digest::{Digest, DigestFunction};
+use crate::digest::{Digest, DigestFunction, Hasher};
 
 /// Bytes hashed or copied at a time.
 const CHUNK: usize = 256 << 10;
@@ -81,6 +81,20 @@ impl FileBlobStore {
         path
     }
 
+    /// Says for each first byte of a hash whether a blob with it may be there: cheaper than asking for many blobs.
+    ///
+    /// # Errors
+    /// When a directory of the store cannot be read.
+    pub fn prefixes(&self, function: DigestFunction) -> Result<Vec<bool>, StoreError> {
+        let base = self.inner.blobs.join(function.as_str());
+        let occupied = |prefix: u8| {
+            let directory = base.join(format!("{prefix:02x}"));
+            let mut entries = fs::read_dir(&directory).map_err(StoreError::io("read the directory", &directory))?;
+            Ok(entries.next().is_some())
+        };
+        (0..=u8::MAX).map(occupied).collect()
+    }
+
     /// Says whether the blob is there. Its size is checked, its content is not.
     ///
     /// # Errors
@@ -108,12 +122,31 @@ impl FileBlobStore {
     /// # Errors
     /// When the file system cannot read it.
     pub fn read(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        while let Some(path) = self.find(digest)? {
-            match fs::read(&path) {
+        for executable in [false, true] {
+            let path = self.path(digest, executable);
+            match read_at_most(&path, digest.size()) {
                 Ok(bytes) if digest.matches(&bytes) => return Ok(Some(bytes)),
                 Ok(_) => self.discard(digest, &path)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(StoreError::io("read the blob", &path)(error)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Opens the blob for one reading from start to end, in which it is verified.
+    ///
+    /// # Errors
+    /// When the file system cannot open it.
+    pub fn open_read(&self, digest: &Digest) -> Result<Option<VerifiedRead>, StoreError> {
+        while let Some(path) = self.find(digest)? {
+            match File::open(&path) {
+                Ok(file) => {
+                    let hasher = Some(digest.function().hasher());
+                    return Ok(Some(VerifiedRead { store: self.clone(), digest: *digest, path, file, hasher }));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(StoreError::io("open the blob", &path)(error)),
             }
         }
         Ok(None)
@@ -309,6 +342,42 @@ impl FileBlobStore {
         let directory = &self.inner.temporary;
         TempDir::new_in(directory).map_err(StoreError::io("make a temporary directory in", directory))
     }
+}
+
+/// A blob being read. The read that would give its last bytes fails with `InvalidData` when what was read is
+/// not the blob; the file is then removed.
+pub struct VerifiedRead {
+    store: FileBlobStore,
+    digest: Digest,
+    path: PathBuf,
+    file: File,
+    /// Gone when all has been read and found right.
+    hasher: Option<Hasher>,
+}
+
+impl Read for VerifiedRead {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        let Some(hasher) = &mut self.hasher else { return Ok(count) };
+        hasher.update(&buffer[..count]);
+        if count > 0 && hasher.size() < self.digest.size() {
+            return Ok(count);
+        }
+        let actual = self.hasher.take().map(Hasher::finish);
+        if actual == Some(self.digest) {
+            return Ok(count);
+        }
+        // The bytes are not to be used, whether or not the file can be removed.
+        drop(self.store.discard(&self.digest, &self.path));
+        Err(io::ErrorKind::InvalidData.into())
+    }
+}
+
+/// Reads a file in one call, or one byte more than `size` when it is longer.
+fn read_at_most(path: &Path, size: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
+    File::open(path)?.take(size.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Makes a read-only file that is open for writing here.

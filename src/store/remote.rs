@@ -152,6 +152,8 @@ impl RemoteBlobStore {
             let piece = match piece {
                 Ok(piece) => piece.data,
                 Err(status) if status.code() == tonic::Code::NotFound && hasher.size() == 0 => return Ok(false),
+                // It had the blob and found it corrupt while reading: it has it no longer.
+                Err(status) if status.code() == tonic::Code::DataLoss => return Ok(false),
                 Err(status) => return Err(self.failed(RPC)(status)),
             };
             hasher.update(&piece);

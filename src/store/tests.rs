@@ -128,6 +128,33 @@ async fn a_flipped_bit_is_never_served_and_the_blob_counts_as_absent() {
     assert_eq!(store.find_missing(&[digest]).await.expect("an answer"), [digest]);
 }
 
+#[test]
+fn the_last_bytes_of_a_corrupt_blob_are_never_read() {
+    use std::io::Read;
+    let (_directory, store) = file_store();
+    let bytes = vec![7; 1000];
+    let digest = FUNCTION.digest(&bytes);
+    store.write(&digest, &bytes).expect("stored");
+    let read_in_pieces = || {
+        let mut reader = store.open_read(&digest).expect("an answer").expect("there");
+        let mut read = Vec::new();
+        let mut piece = [0; 300];
+        loop {
+            match reader.read(&mut piece) {
+                Ok(0) => return Ok(read),
+                Ok(count) => read.extend_from_slice(&piece[..count]),
+                Err(error) => return Err((read.len(), error.kind())),
+            }
+        }
+    };
+    assert_eq!(read_in_pieces().expect("whole"), bytes);
+    let mut flipped = bytes.clone();
+    flipped[500] = 8;
+    damage(&store.path(&digest, false), &flipped);
+    assert_eq!(read_in_pieces(), Err((900, std::io::ErrorKind::InvalidData)));
+    assert!(!store.contains(&digest).expect("an answer"));
+}
+
 #[tokio::test]
 async fn a_torn_file_counts_as_absent_and_can_be_put_again() {
     let (directory, store) = file_store();

@@ -4,6 +4,8 @@ use std::fs;
 
 use super::super::fixture::{Fixture, parsed, shell};
 use super::super::{ExecuteRequest, Execution, NoEvents};
+use crate::digest::Digest;
+use crate::proto::reapi;
 
 /// Leaves something different each time it runs.
 const ONCE: &str = "cat /proc/sys/kernel/random/uuid > out; mkdir -p dir/sub; cp out dir/sub/file";
@@ -28,51 +30,30 @@ async fn lookup_can_be_skipped() {
     assert_eq!(fixture.execute(action).await.unwrap().result, again.result);
 }
 
+/// Returns a blob of every kind that the result reaches.
+fn reached(result: &reapi::ActionResult) -> [Digest; 4] {
+    let directory = &result.output_directories[0];
+    let (file, log) = (&result.output_files[0].digest, &result.stdout_digest);
+    [file, log, &directory.tree_digest, &directory.root_directory_digest]
+        .map(|digest| parsed(digest.as_ref().expect("every kind of output is there")))
+}
+
 #[tokio::test]
 async fn losing_any_one_blob_of_a_result_makes_the_action_run_again() {
     let fixture = Fixture::new();
-    let action = fixture.action(shell(&format!("{ONCE}; cat out; cat out >&2"), &["dir", "out"]), &[]).await;
-    let result = fixture.execute(action).await.unwrap().result;
-    let directory = &result.output_directories[0];
-    let reached = [
-        result.output_files[0].digest.as_ref(),
-        result.stdout_digest.as_ref(),
-        directory.tree_digest.as_ref(),
-        directory.root_directory_digest.as_ref(),
-    ];
-    assert!(fixture.execute(action).await.unwrap().cached);
-    for digest in reached {
-        // What the last run left, not the first.
-        let before = fixture.execute(action).await.unwrap().result;
-        let lost = parsed(digest.expect("every kind of output is there"));
-        let current = current(&before, &result, &lost);
+    let action = fixture.action(shell(&format!("{ONCE}; echo said"), &["dir", "out"]), &[]).await;
+    fixture.execute(action).await.unwrap();
+    for kind in 0..4 {
+        let before = fixture.execute(action).await.unwrap();
+        assert!(before.cached);
+        let lost = reached(&before.result)[kind];
         for executable in [false, true] {
-            let _absent = fs::remove_file(fixture.store.path(&current, executable));
+            let _absent = fs::remove_file(fixture.store.path(&lost, executable));
         }
         let after = fixture.execute(action).await.unwrap();
-        assert!(!after.cached, "{current}");
-        assert_ne!(after.result.output_files, before.output_files);
+        assert!(!after.cached, "{lost}");
+        assert_ne!(after.result.output_files, before.result.output_files);
     }
-}
-
-/// Returns the digest in `now` that stands where `lost` stood in `then`.
-fn current(
-    now: &crate::proto::reapi::ActionResult,
-    then: &crate::proto::reapi::ActionResult,
-    lost: &crate::digest::Digest,
-) -> crate::digest::Digest {
-    let all = |result: &crate::proto::reapi::ActionResult| {
-        let directory = result.output_directories[0].clone();
-        [
-            result.stdout_digest.clone(),
-            result.output_files[0].digest.clone(),
-            directory.tree_digest,
-            directory.root_directory_digest,
-        ]
-        .map(|digest| parsed(&digest.expect("present")))
-    };
-    let at = all(then).iter().position(|digest| digest == lost).expect("it is in the first result");
-    all(now)[at]
 }
 
 #[tokio::test]

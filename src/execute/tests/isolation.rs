@@ -46,8 +46,29 @@ async fn nothing_of_the_host_is_seen_but_its_tools() {
     let result = fixture.run(shell("ls -A / /etc; ls -A /tmp; id -un; id -u; hostname; pwd", &[]), &[]).await;
     let stdout = fixture.stdout(&result).await;
     let allowed = [
-        "/:", "/etc:", "", "bin", "build", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "tmp", "usr",
-        "alternatives", "group", "hosts", "ld.so.cache", "passwd", "1000", "localhost", "/build",
+        "/:",
+        "/etc:",
+        "",
+        "bin",
+        "build",
+        "dev",
+        "etc",
+        "lib",
+        "lib32",
+        "lib64",
+        "libx32",
+        "proc",
+        "sbin",
+        "tmp",
+        "usr",
+        "alternatives",
+        "group",
+        "hosts",
+        "ld.so.cache",
+        "passwd",
+        "1000",
+        "localhost",
+        "/build",
     ];
     let unexpected: Vec<&str> = stdout.lines().filter(|line| !allowed.contains(line)).collect();
     assert!(unexpected.is_empty(), "{unexpected:?} in {stdout}");

@@ -97,7 +97,10 @@ async fn special_files_and_hostile_names_are_refused_by_path() {
     let fixture = Fixture::new();
     let cases = [
         ("mkfifo out", "output `out` is a named pipe; files, directories and symlinks can be outputs"),
-        ("mkdir -p out/in; mkfifo out/in/p", "output `out/in/p` is a named pipe; files, directories and symlinks can be outputs"),
+        (
+            "mkdir -p out/in; mkfifo out/in/p",
+            "output `out/in/p` is a named pipe; files, directories and symlinks can be outputs",
+        ),
         ("mkdir out; touch out/$(printf '\\377')", "output `out` holds a name not in UTF-8"),
         ("ln -s $(printf '\\377') out", "output `out` has a target not in UTF-8"),
     ];

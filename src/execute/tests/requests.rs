@@ -22,7 +22,7 @@ async fn every_missing_input_is_named() {
         std::fs::remove_file(fixture.store.path(&digest, false)).unwrap();
     }
     let mut named = missing(fixture.execute(action).await.expect_err("two blobs are gone"));
-    named.sort_unstable_by_key(|digest| digest.size());
+    named.sort_unstable_by_key(Digest::size);
     let mut lost = lost.to_vec();
     lost.sort_unstable_by_key(Digest::size);
     assert_eq!(named, lost);
@@ -68,19 +68,13 @@ async fn commands_that_make_no_sense_are_refused() {
     let variables = |pairs: &[(&str, &str)]| reapi::Command {
         environment_variables: pairs
             .iter()
-            .map(|(name, value)| reapi::command::EnvironmentVariable {
-                name: (*name).into(),
-                value: (*value).into(),
-            })
+            .map(|(name, value)| reapi::command::EnvironmentVariable { name: (*name).into(), value: (*value).into() })
             .collect(),
         ..shell("true", &[])
     };
     let property = reapi::platform::Property { name: "container-image".into(), value: "docker://x".into() };
     #[expect(deprecated, reason = "clients of API 2.1 say it so")]
-    let image = reapi::Command {
-        platform: Some(reapi::Platform { properties: vec![property] }),
-        ..shell("true", &[])
-    };
+    let image = reapi::Command { platform: Some(reapi::Platform { properties: vec![property] }), ..shell("true", &[]) };
     let cases = [
         ("arguments", reapi::Command::default()),
         ("arguments", reapi::Command { arguments: vec!["sh".into(), "a\0b".into()], ..Default::default() }),

@@ -32,7 +32,8 @@ impl ActionCache for Reapi {
         let request = request.into_inner();
         let function = self.function(&request.instance_name, request.digest_function)?;
         let action = digest(function, "action_digest", request.action_digest.as_ref())?;
-        let result = request.action_result.ok_or_else(|| Status::invalid_argument("field `action_result` is missing"))?;
+        let result =
+            request.action_result.ok_or_else(|| Status::invalid_argument("field `action_result` is missing"))?;
         let absent = missing_outputs(&self.store, function, &result).await.map_err(|error| execute_status(&error))?;
         if !absent.is_empty() {
             return Err(missing("outputs of the result are not in the CAS", &absent));

@@ -1,7 +1,6 @@
 //! ByteStream: blobs of any size.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use futures::stream;
 use tonic::{Request, Response, Status, Streaming};
@@ -27,13 +26,7 @@ impl ByteStream for Reapi {
         let Resource { instance, digest } = Resource::to_read(&request.resource_name)?;
         self.check_instance(&instance)?;
         let (offset, count) = range(&digest, request.read_offset, request.read_limit)?;
-        let store = self.store.clone();
-        let opened = blocking(move || {
-            let Some(mut file) = store.open_verified(&digest)? else { return Ok(None) };
-            file.seek(SeekFrom::Start(offset)).map_err(StoreError::io("seek in", &store.path(&digest, false)))?;
-            Ok(Some(file))
-        });
-        let file = opened.await.map_err(|error| store_status(&error))?;
+        let file = if count == digest.size() { self.open(digest).await? } else { self.open_at(digest, offset).await? };
         let file = file.ok_or_else(|| Status::not_found(format!("blob `{digest}` is not in the CAS")))?;
         Ok(Response::new(Box::pin(pieces(file, digest, count))))
     }
@@ -81,6 +74,24 @@ impl ByteStream for Reapi {
 }
 
 impl Reapi {
+    /// Opens a blob to be read whole, which is verified on the way: its last piece leaves only when all are right.
+    async fn open(&self, digest: Digest) -> Result<Option<Box<dyn Read + Send>>, Status> {
+        let store = self.store.clone();
+        let file = blocking(move || store.open_read(&digest)).await.map_err(|error| store_status(&error))?;
+        Ok(file.map(|file| Box::new(file) as Box<dyn Read + Send>))
+    }
+
+    /// Opens a blob at an offset, after verifying all of it.
+    async fn open_at(&self, digest: Digest, offset: u64) -> Result<Option<Box<dyn Read + Send>>, Status> {
+        let store = self.store.clone();
+        let opened = blocking(move || {
+            let Some(mut file) = store.open_verified(&digest)? else { return Ok(None) };
+            file.seek(SeekFrom::Start(offset)).map_err(StoreError::io("seek in", &store.path(&digest, false)))?;
+            Ok(Some(Box::new(file) as Box<dyn Read + Send>))
+        });
+        opened.await.map_err(|error| store_status(&error))
+    }
+
     async fn has(&self, digest: Digest) -> Result<bool, Status> {
         let store = self.store.clone();
         blocking(move || store.contains(&digest)).await.map_err(|error| store_status(&error))
@@ -105,9 +116,9 @@ fn range(digest: &Digest, offset: i64, limit: i64) -> Result<(u64, u64), Status>
     }
 }
 
-/// Streams the next `count` bytes of a file.
+/// Streams the next `count` bytes of a blob.
 fn pieces(
-    file: File,
+    file: Box<dyn Read + Send>,
     digest: Digest,
     count: u64,
 ) -> impl futures::Stream<Item = Result<bytestream::ReadResponse, Status>> + Send {
@@ -119,12 +130,18 @@ fn pieces(
             let mut data = Vec::with_capacity(usize::try_from(left.min(CHUNK)).expect("at most a chunk"));
             (&mut file).take(left.min(CHUNK)).read_to_end(&mut data).map(|_| (file, data))
         });
-        let failed = |source| StoreError::Io { action: "read the blob", path: digest.to_string().into(), source };
-        let (file, data) = read.await.map_err(|source| store_status(&failed(source)))?;
+        let (file, data) = read.await.map_err(|source| read_status(&digest, source))?;
         if data.is_empty() {
             return Err(Status::data_loss(format!("blob `{digest}` became shorter while it was read")));
         }
         let left = left - data.len() as u64;
         Ok(Some((bytestream::ReadResponse { data }, (file, left))))
     })
+}
+
+fn read_status(digest: &Digest, source: io::Error) -> Status {
+    if source.kind() == io::ErrorKind::InvalidData {
+        return Status::data_loss(format!("blob `{digest}` is corrupt and has been removed"));
+    }
+    store_status(&StoreError::Io { action: "read the blob", path: digest.to_string().into(), source })
 }

@@ -57,10 +57,7 @@ impl ContentAddressableStorage for Reapi {
         Ok(Response::new(reapi::BatchReadBlobsResponse { responses }))
     }
 
-    async fn get_tree(
-        &self,
-        request: Request<reapi::GetTreeRequest>,
-    ) -> Result<Response<Self::GetTreeStream>, Status> {
+    async fn get_tree(&self, request: Request<reapi::GetTreeRequest>) -> Result<Response<Self::GetTreeStream>, Status> {
         let request = request.into_inner();
         let function = self.function(&request.instance_name, request.digest_function)?;
         let root = digest(function, "root_digest", request.root_digest.as_ref())?;

@@ -13,10 +13,7 @@ impl Execution for Reapi {
     type ExecuteStream = Answers<Operation>;
     type WaitExecutionStream = Answers<Operation>;
 
-    async fn execute(
-        &self,
-        request: Request<reapi::ExecuteRequest>,
-    ) -> Result<Response<Self::ExecuteStream>, Status> {
+    async fn execute(&self, request: Request<reapi::ExecuteRequest>) -> Result<Response<Self::ExecuteStream>, Status> {
         let request = request.into_inner();
         let function = self.function(&request.instance_name, request.digest_function)?;
         let action = digest(function, "action_digest", request.action_digest.as_ref())?;

@@ -56,7 +56,7 @@ impl Resource {
     /// When it is none.
     pub(super) fn to_read(name: &str) -> Result<Self, ResourceError> {
         let form = "[INSTANCE/]blobs/[blake3/]HASH/SIZE";
-        let (instance, rest) = split(name, &["blobs", "compressed-blobs"]).ok_or_else(|| bad(name, form))?;
+        let (instance, rest) = split(name).ok_or_else(|| bad(name, form))?;
         Ok(Self { instance, digest: blob(name, form, &rest)? })
     }
 
@@ -66,7 +66,7 @@ impl Resource {
     /// When it is none.
     pub(super) fn to_write(name: &str) -> Result<Self, ResourceError> {
         let form = "[INSTANCE/]uploads/UUID/blobs/[blake3/]HASH/SIZE";
-        let (instance, rest) = split(name, &["uploads"]).ok_or_else(|| bad(name, form))?;
+        let (instance, rest) = split(name).ok_or_else(|| bad(name, form))?;
         match rest.as_slice() {
             ["uploads", uuid, rest @ ..] if !uuid.is_empty() => Ok(Self { instance, digest: blob(name, form, rest)? }),
             _ => Err(bad(name, form)),
@@ -74,10 +74,10 @@ impl Resource {
     }
 }
 
-/// Splits a name before the first of the words, none of which can be part of an instance name.
-fn split<'a>(name: &'a str, words: &[&str]) -> Option<(String, Vec<&'a str>)> {
+/// Splits a name before the first word of the protocol; none can be part of an instance name.
+fn split(name: &str) -> Option<(String, Vec<&str>)> {
     let segments: Vec<&str> = name.split('/').collect();
-    let at = segments.iter().position(|segment| words.contains(segment))?;
+    let at = segments.iter().position(|segment| ["blobs", "compressed-blobs", "uploads"].contains(segment))?;
     Some((segments[..at].join("/"), segments[at..].to_vec()))
 }
 

@@ -37,10 +37,7 @@ async fn executed(served: &Served, action: Digest) -> reapi::ExecuteResponse {
     let mut last = None;
     while let Some(operation) = stream.message().await.unwrap() {
         let metadata = operation.metadata.as_ref().unwrap();
-        assert_eq!(
-            metadata.type_url,
-            "type.googleapis.com/build.bazel.remote.execution.v2.ExecuteOperationMetadata"
-        );
+        assert_eq!(metadata.type_url, "type.googleapis.com/build.bazel.remote.execution.v2.ExecuteOperationMetadata");
         last = Some(operation);
     }
     response(last.expect("there is an operation at least"))
@@ -126,7 +123,8 @@ async fn a_result_whose_outputs_are_not_there_is_not_taken() {
     // Not the digest of an Action: it need not be.
     let key = FUNCTION.digest(b"anything");
     let there = served.fixture.put("there").await;
-    let file = |digest: Digest| reapi::OutputFile { path: "x".into(), digest: Some(digest.into()), ..Default::default() };
+    let file =
+        |digest: Digest| reapi::OutputFile { path: "x".into(), digest: Some(digest.into()), ..Default::default() };
     let result = |digest| reapi::ActionResult { output_files: vec![file(digest)], ..Default::default() };
     let lost = served.action_cache().update_action_result(put(key, result(FUNCTION.digest(b"absent")))).await;
     let status = lost.expect_err("the output is absent");
