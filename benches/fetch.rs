@@ -3,6 +3,8 @@
 //! Prints a row per case: seconds of both (median of the rounds) and the ratio of each round's pair
 //! (median, lowest, highest). Runs on a RAM file system where there is one. `cargo bench --bench fetch -- ROUNDS`.
 
+#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

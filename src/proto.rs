@@ -4,7 +4,13 @@
 
 /// The native protocol, generated from `proto/envserve/v1`.
 pub mod v1 {
-    #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated; documented in the .proto file")]
+    #![allow(
+        missing_docs,
+        clippy::all,
+        clippy::pedantic,
+        clippy::allow_attributes_without_reason,
+        reason = "generated; documented in the .proto file"
+    )]
     tonic::include_proto!("envserve.v1");
 }
 

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde_json::Value;
 
+use super::Exit;
 use super::arguments::{Asked, SpecArguments};
 use super::error::CliError;
 use super::output::{self, Display};
-use super::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

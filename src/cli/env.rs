@@ -5,10 +5,10 @@ use std::ffi::OsStr;
 use clap::Args;
 use serde_json::json;
 
+use super::Exit;
 use super::arguments::{Asked, SpecArguments};
 use super::error::CliError;
 use super::output::{self, Display};
-use super::Exit;
 use crate::client::{Entered, entered};
 
 #[derive(Debug, Args)]

@@ -17,7 +17,7 @@ pub(super) enum CliError {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
-    Serve(#[from] ServeError),
+    Serve(Box<ServeError>),
     #[error(transparent)]
     Spec(#[from] SpecError),
     #[error(transparent)]
@@ -36,6 +36,12 @@ pub(super) enum CliError {
     Run { program: String, source: io::Error },
     #[error("`--{option}` and `--absent` exclude each other: nothing is fetched")]
     AbsentWith { option: &'static str },
+}
+
+impl From<ServeError> for CliError {
+    fn from(error: ServeError) -> Self {
+        Self::Serve(Box::new(error))
+    }
 }
 
 impl CliError {

@@ -70,7 +70,7 @@ pub fn main() -> ExitCode {
 
 fn run(verb: Verb) -> Result<Exit, CliError> {
     match verb {
-        Verb::Serve(arguments) => serve::run(arguments),
+        Verb::Serve(arguments) => serve::run(&arguments),
         Verb::Fetch(arguments) => on_one_thread(fetch::run(arguments)),
         Verb::Resolve(arguments) => on_one_thread(resolve::run(arguments)),
         Verb::Key(arguments) => on_one_thread(key::run(arguments)),

@@ -29,7 +29,11 @@ pub(super) fn start_log(daemon: bool) {
 /// Prints a line to stdout.
 pub(super) fn print(line: &[u8]) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(line).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()).map_err(CliError::Stdout)
+    stdout
+        .write_all(line)
+        .and_then(|()| stdout.write_all(b"\n"))
+        .and_then(|()| stdout.flush())
+        .map_err(CliError::Stdout)
 }
 
 /// Prints an error with its causes, the log of a failed build, and a hint.

@@ -2,10 +2,10 @@
 
 use clap::Args;
 
+use super::Exit;
 use super::arguments::{Asked, SpecArguments};
 use super::error::CliError;
 use super::output::{self, Display};
-use super::Exit;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

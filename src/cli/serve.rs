@@ -52,9 +52,9 @@ pub(super) struct Arguments {
     idle_seconds: Option<u64>,
 }
 
-pub(super) fn run(arguments: Arguments) -> Result<Exit, CliError> {
+pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let endpoint: Endpoint = arguments.listen.parse()?;
-    let options = options(&arguments)?;
+    let options = options(arguments)?;
     if options.idle.is_some() {
         // A private daemon outlives the terminal of the client that started it.
         if let Err(error) = rustix::process::setsid() {
@@ -102,6 +102,7 @@ async fn serve(endpoint: Endpoint, options: ServeOptions) -> Result<(), CliError
                 _ = interrupt.recv() => {}
             }
             tracing::warn!("stopped at once: a second signal came");
+            #[expect(clippy::exit, reason = "that is what a second signal asks for")]
             std::process::exit(i32::from(Exit::Error.code()));
         });
     };

@@ -6,10 +6,10 @@ use std::process::Command;
 
 use clap::Args;
 
+use super::Exit;
 use super::arguments::{Asked, SpecArguments};
 use super::error::CliError;
 use super::output::Display;
-use super::Exit;
 use crate::client::entered;
 
 #[derive(Debug, Args)]

@@ -125,11 +125,7 @@ async fn connect_private(options: &ClientOptions) -> Result<Connection, ClientEr
 }
 
 /// Starts the daemon unless another client did meanwhile.
-async fn start(
-    options: &ClientOptions,
-    paths: &PrivatePaths,
-    endpoint: &Endpoint,
-) -> Result<Connection, ClientError> {
+async fn start(options: &ClientOptions, paths: &PrivatePaths, endpoint: &Endpoint) -> Result<Connection, ClientError> {
     let locked = paths.clone();
     let failed = |source| ClientError::Private { root: options.root.clone(), log: String::new(), source: Some(source) };
     let _lock = blocking(move || lock_start(&locked)).await.map_err(failed)?;

@@ -22,7 +22,7 @@ pub enum ClientError {
     Source(#[from] SourceError),
     /// An environments file could not be used.
     #[error(transparent)]
-    Build(#[from] BuildError),
+    Build(Box<BuildError>),
     /// A store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -152,6 +152,12 @@ fn shown(log: &str) -> String {
     if log.is_empty() { String::new() } else { format!("; the end of its log:\n{log}") }
 }
 
+impl From<BuildError> for ClientError {
+    fn from(error: BuildError) -> Self {
+        Self::Build(Box::new(error))
+    }
+}
+
 impl ClientError {
     /// Returns a closure that turns a system error into `Io`, for `map_err`.
     pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
@@ -166,7 +172,8 @@ impl ClientError {
             Self::Source(error) => error.hint(),
             Self::Unreachable(error) => Some(format!("is a daemon running there? ({})", unreachable_hint(error))),
             Self::AbsentRoot { .. } => Some(
-                "fetch the environment once from where its sources are with the same server, or drop `absent`".to_owned(),
+                "fetch the environment once from where its sources are with the same server, or drop `absent`"
+                    .to_owned(),
             ),
             Self::Lost { .. } => Some("the CAS loses blobs faster than they are fetched: enlarge it".to_owned()),
             Self::Occupied { .. } => Some("choose another path, or move what is there".to_owned()),

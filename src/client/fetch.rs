@@ -134,12 +134,7 @@ impl Client {
     }
 
     /// Asks the server, and gives it the roots that it does not know.
-    async fn serve(
-        &self,
-        request: &Request,
-        lost: &[Digest],
-        events: &dyn Events,
-    ) -> Result<Descriptor, ClientError> {
+    async fn serve(&self, request: &Request, lost: &[Digest], events: &dyn Events) -> Result<Descriptor, ClientError> {
         let mut given: Vec<GitId> = Vec::new();
         loop {
             let wanted = match self.serve_once(request, lost, events).await? {
@@ -157,18 +152,15 @@ impl Client {
         }
     }
 
-    async fn serve_once(
-        &self,
-        request: &Request,
-        lost: &[Digest],
-        events: &dyn Events,
-    ) -> Result<Asked, ClientError> {
+    async fn serve_once(&self, request: &Request, lost: &[Digest], events: &dyn Events) -> Result<Asked, ClientError> {
         const RPC: &str = "Environments.Serve";
         let connection = self.connection().await?;
         let mut environments = connection.environments();
         let mut stream = match environments.serve(question(request, lost)).await {
             Ok(answer) => answer.into_inner(),
-            Err(status) => return unknown_roots(&status).map(Asked::Roots).ok_or_else(|| connection.failed(RPC)(status)),
+            Err(status) => {
+                return unknown_roots(&status).map(Asked::Roots).ok_or_else(|| connection.failed(RPC)(status));
+            }
         };
         loop {
             let event = match stream.message().await {

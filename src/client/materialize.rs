@@ -19,7 +19,7 @@ use super::download::download;
 use super::events::Events;
 use super::{ClientError, Connection};
 use crate::digest::Digest;
-use crate::store::{FileBlobStore, ListedFile, Listing, StoreError, blocking};
+use crate::store::{FileBlobStore, Linker, ListedFile, Listing, blocking};
 
 /// Files that a thread takes from the list at a time.
 const STRIDE: usize = 256;
@@ -138,26 +138,41 @@ fn make_directories(partial: &Path, listing: &Listing) -> Result<(), ClientError
 /// Links every file whose blob is in the local store, on all cores, and returns the others.
 fn link_known(store: &FileBlobStore, partial: &Path, files: &[ListedFile]) -> Result<Missing, ClientError> {
     let Some(first) = files.first() else { return Ok(Missing::new()) };
-    let occupied = store.prefixes(first.digest.function())?;
+    let linker = Linker::open(store.clone(), first.digest.function())?;
     let next = AtomicUsize::new(0);
     let missing = Mutex::new(Missing::new());
-    let link = || -> Result<(), StoreError> {
+    on_all_cores(|| {
         loop {
             let start = next.fetch_add(STRIDE, Ordering::Relaxed);
-            let Some(rest) = files.get(start..) else { return Ok(()) };
-            for file in &rest[..rest.len().min(STRIDE)] {
-                let path = partial.join(&file.path);
-                let known = occupied[usize::from(file.digest.prefix())];
-                if !known || !store.link_to(&file.digest, file.executable, &path)? {
-                    let place = Place { path, executable: file.executable };
-                    let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
-                    missing.entry(file.digest).or_default().push(place);
-                }
+            let Some(rest) = files.get(start..) else { return Ok::<_, ClientError>(()) };
+            let absent = link_some(&linker, partial, &rest[..rest.len().min(STRIDE)])?;
+            let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
+            for (digest, place) in absent {
+                missing.entry(digest).or_default().push(place);
             }
         }
-    };
-    on_all_cores(link)?;
+    })?;
     Ok(missing.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Links files, which are sorted by directory, and returns those whose blobs are not in the store.
+fn link_some(linker: &Linker, partial: &Path, files: &[ListedFile]) -> Result<Vec<(Digest, Place)>, ClientError> {
+    let mut absent = Vec::new();
+    let mut at: Option<(&str, PathBuf, File)> = None;
+    for file in files {
+        let (parent, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
+        if at.as_ref().is_none_or(|(open, ..)| *open != parent) {
+            let path = partial.join(parent);
+            let directory = File::open(&path).map_err(ClientError::io("open the directory", &path))?;
+            at = Some((parent, path, directory));
+        }
+        let Some((_, path, directory)) = &at else { continue };
+        if !linker.link(&file.digest, file.executable, directory, path, name)? {
+            let path = path.join(name);
+            absent.push((file.digest, Place { path, executable: file.executable }));
+        }
+    }
+    Ok(absent)
 }
 
 /// Runs the same work on as many threads as there are cores; the first error is returned.

@@ -12,12 +12,7 @@ impl Client {
     ///
     /// # Errors
     /// `AbsentRoot` when the spec says that this client does not have it; otherwise whatever fetching it says.
-    pub(super) async fn provide(
-        &self,
-        request: &Request,
-        tree: GitId,
-        events: &dyn Events,
-    ) -> Result<(), ClientError> {
+    pub(super) async fn provide(&self, request: &Request, tree: GitId, events: &dyn Events) -> Result<(), ClientError> {
         let endpoint = || self.server();
         let unasked = || ClientError::RootAsked { tree, endpoint: endpoint(), reason: "the spec does not reach" };
         let repository = request.origins.get(&tree).ok_or_else(unasked)?;

@@ -7,9 +7,7 @@ use super::events::Events;
 use super::{Client, ClientError, roots};
 use crate::environment::{BuildError, joined};
 use crate::proto::v1;
-use crate::spec::{
-    Description, EnvironmentsFile, GitId, KeyParts, RelativePath, ResolvedRepository, Spec,
-};
+use crate::spec::{Description, EnvironmentsFile, GitId, KeyParts, RelativePath, ResolvedRepository, Spec};
 use crate::store::blocking;
 
 /// An environment asked for, with everything by which it is looked up.

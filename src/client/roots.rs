@@ -108,8 +108,7 @@ impl Client {
     async fn ask_commit_tree(&self, commit: &Commit<'_>) -> Result<Option<GitId>, ClientError> {
         const RPC: &str = "SourceTrees.CommitTree";
         let connection = self.connection().await?;
-        let request =
-            v1::CommitTreeRequest { commit: commit.id.to_string(), subdir: commit.subdir.to_string() };
+        let request = v1::CommitTreeRequest { commit: commit.id.to_string(), subdir: commit.subdir.to_string() };
         match connection.sources().commit_tree(request).await {
             Ok(answer) => {
                 let tree = answer.into_inner().tree;
@@ -139,7 +138,8 @@ pub(super) async fn read_local(
     let Root::File { path, .. } = root else { return Ok(None) };
     let path = base.join(path).join(file.to_string());
     let read = path.clone();
-    let bytes = blocking(move || std::fs::read(&read)).await.map_err(ClientError::io("read the environments file", &path))?;
+    let bytes =
+        blocking(move || std::fs::read(&read)).await.map_err(ClientError::io("read the environments file", &path))?;
     Ok(Some((path, bytes)))
 }
 

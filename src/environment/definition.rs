@@ -2,7 +2,9 @@
 
 use super::BuildError;
 use crate::source::Sources;
-use crate::spec::{Definition, Description, EnvironmentRef, EnvironmentsFile, GitId, KeyParts, RelativePath, ResolvedRepository};
+use crate::spec::{
+    Definition, Description, EnvironmentRef, EnvironmentsFile, GitId, KeyParts, RelativePath, ResolvedRepository,
+};
 
 /// Returns the definition of the environment that the key parts name.
 ///

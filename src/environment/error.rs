@@ -111,11 +111,11 @@ pub enum BuildError {
         environment: String,
         /// The executor's reason.
         #[source]
-        source: ExecuteError,
+        source: Box<ExecuteError>,
     },
     /// The environment's own build failed.
     #[error("environment `{}` failed to build: {}", .0.environment, .0.reason)]
-    Failed(Failure),
+    Failed(Box<Failure>),
     /// An environment that this one uses has no descriptor, for the reason given there.
     #[error(transparent)]
     Dependency(std::sync::Arc<BuildError>),
@@ -139,12 +139,13 @@ impl From<SourceError> for BuildError {
 impl BuildError {
     /// Says whether a blob was gone that had been in the CAS.
     pub(super) fn is_lost_blob(&self) -> bool {
-        matches!(
-            self,
-            Self::Store(StoreError::Missing { .. })
-                | Self::Source(SourceError::Store(StoreError::Missing { .. }))
-                | Self::Execute { source: ExecuteError::MissingBlobs { .. }, .. }
-        )
+        match self {
+            Self::Store(StoreError::Missing { .. }) | Self::Source(SourceError::Store(StoreError::Missing { .. })) => {
+                true
+            }
+            Self::Execute { source, .. } => matches!(**source, ExecuteError::MissingBlobs { .. }),
+            _ => false,
+        }
     }
 
     /// Returns the error that an environment down the line began with.

@@ -42,12 +42,12 @@ pub(super) async fn publish(
     let invalid = |source| StoreError::Directory { digest: made.root, source };
     let listing = Listing::parse(made.root, &tree).map_err(invalid)?;
     listing.check_symlinks().map_err(|error| {
-        BuildError::Failed(Failure {
+        BuildError::Failed(Box::new(Failure {
             environment: build.parts.target(),
             reason: FailureReason::Output { reason: error.to_string() },
             log: None,
             log_tail: Bytes::new(),
-        })
+        }))
     })?;
     if let Some(digest) = build.store.find_missing(&listing.blobs()).await?.first() {
         return Err(StoreError::Missing { digest: *digest, role: "file of a finished environment" }.into());

@@ -63,14 +63,15 @@ async fn run(
             let reason = FailureReason::Output { reason: error.to_string() };
             return Err(failed(build, reason, &reapi::ActionResult::default()).await?);
         }
-        Err(source) => return Err(BuildError::Execute { environment: build.parts.target(), source }),
+        Err(error) => {
+            return Err(BuildError::Execute { environment: build.parts.target(), source: Box::new(error) });
+        }
     };
     if result.exit_code != 0 {
         return Err(failed(build, FailureReason::Exit { code: result.exit_code }, &result).await?);
     }
     let outputs = outputs(build, &result).await?;
-    let missing: Vec<RelativePath> =
-        fields.outs.iter().filter(|path| !outputs.contains_key(*path)).cloned().collect();
+    let missing: Vec<RelativePath> = fields.outs.iter().filter(|path| !outputs.contains_key(*path)).cloned().collect();
     if !missing.is_empty() {
         return Err(failed(build, FailureReason::MissingOutputs { paths: missing }, &result).await?);
     }
@@ -85,10 +86,8 @@ async fn put_action(
     command: &[String],
     input_root: Digest,
 ) -> Result<Digest, BuildError> {
-    let property = |(name, value): (&String, &String)| reapi::platform::Property {
-        name: name.clone(),
-        value: value.clone(),
-    };
+    let property =
+        |(name, value): (&String, &String)| reapi::platform::Property { name: name.clone(), value: value.clone() };
     let variable = |(name, value): (&String, &String)| reapi::command::EnvironmentVariable {
         name: name.clone(),
         value: value.clone(),
@@ -121,10 +120,7 @@ async fn put_action(
 }
 
 /// Returns what the action made, by path.
-async fn outputs(
-    build: &Build<'_>,
-    result: &reapi::ActionResult,
-) -> Result<BTreeMap<RelativePath, Node>, BuildError> {
+async fn outputs(build: &Build<'_>, result: &reapi::ActionResult) -> Result<BTreeMap<RelativePath, Node>, BuildError> {
     let unusable = |reason: String| FailureReason::Output { reason };
     let mut nodes = Vec::new();
     for file in &result.output_files {
@@ -195,5 +191,5 @@ async fn failed(
     }
     let log_tail = Bytes::copy_from_slice(&log[log.len().saturating_sub(LOG_TAIL)..]);
     let log = if log.is_empty() { None } else { Some(build.store.put(build.function, log.into()).await?) };
-    Ok(BuildError::Failed(Failure { environment: build.parts.target(), reason, log, log_tail }))
+    Ok(BuildError::Failed(Box::new(Failure { environment: build.parts.target(), reason, log, log_tail })))
 }

@@ -20,7 +20,10 @@ use tonic::transport::Server;
 use crate::digest::DigestFunction;
 use crate::execute::{ExecutionOptions, LocalExecution};
 use crate::source::Sources;
-use crate::store::{Database, EndpointError, Endpoint, FRAME_BYTES, FileBlobStore, GitStore, LocalActionCache, StoreError, TreeMap, blocking};
+use crate::store::{
+    Database, Endpoint, EndpointError, FRAME_BYTES, FileBlobStore, GitStore, LocalActionCache, StoreError, TreeMap,
+    blocking,
+};
 
 pub use listen::Listener;
 pub use private::{PrivatePaths, lock_start};

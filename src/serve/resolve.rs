@@ -13,9 +13,7 @@ use bytes::Bytes;
 
 use super::flight::{Flights, Seat};
 use crate::digest::{Digest, DigestFunction};
-use crate::environment::{
-    Build, BuildError, Dependencies, Known, Plan, ProgressSink, Published, build, plan,
-};
+use crate::environment::{Build, BuildError, Dependencies, Known, Plan, ProgressSink, Published, build, plan};
 use crate::execute::Execution;
 use crate::source::Sources;
 use crate::spec::{Descriptor, EnvKey, KeyParts, Shard, ShardParts};
@@ -299,6 +297,8 @@ impl Resolver {
         entries.put(key, canonical.to_vec()).await?;
         let lease_expires = self.lease(&entries, key).await?;
         let digest = self.inner.parts.function.digest(&canonical);
+        // The build has just seen all of it in the CAS.
+        self.found_whole(shard, key, digest);
         Ok(Answer { descriptor: Arc::new(descriptor), canonical, digest, lease_expires })
     }
 }

@@ -29,7 +29,8 @@ pub async fn git_tree(
     command: &[String],
     environment: &BTreeMap<String, String>,
 ) -> Result<(), SourceError> {
-    let directory = tempfile::tempdir().map_err(StoreError::io("make a temporary directory in", &std::env::temp_dir()))?;
+    let directory =
+        tempfile::tempdir().map_err(StoreError::io("make a temporary directory in", &std::env::temp_dir()))?;
     run(command, environment, directory.path(), &format!("repository `{repository}`")).await?;
     let (git, repository) = (git.clone(), repository.to_owned());
     blocking(move || {

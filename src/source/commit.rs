@@ -62,8 +62,7 @@ async fn lock(git: &GitStore) -> Result<File, SourceError> {
     let path = git.path().join("envserve-fetch.lock");
     blocking(move || {
         let file = File::create(&path).map_err(StoreError::io("make", &path))?;
-        flock(&file, FlockOperation::LockExclusive)
-            .map_err(|error| StoreError::io("lock", &path)(error.into()))?;
+        flock(&file, FlockOperation::LockExclusive).map_err(|error| StoreError::io("lock", &path)(error.into()))?;
         Ok(file)
     })
     .await

@@ -134,9 +134,9 @@ impl SourceError {
             }
             Self::NoCommit { .. } => Some("check `commit` and `branch`; was the branch rewritten?".to_owned()),
             Self::Start { program, .. } => Some(format!("install `{program}`, or correct the command")),
-            Self::Unknown { .. } => {
-                Some("it is absent: ask for it where its sources are, or fill the cache with a spec that has them".into())
-            }
+            Self::Unknown { .. } => Some(
+                "it is absent: ask for it where its sources are, or fill the cache with a spec that has them".into(),
+            ),
             Self::Store(_)
             | Self::Read { .. }
             | Self::Unsupported { .. }

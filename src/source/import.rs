@@ -7,24 +7,19 @@ use bytes::Bytes;
 use super::SourceError;
 use crate::digest::Digest;
 use crate::spec::GitId;
+use crate::store::Listing;
 use crate::store::{
     BATCH_BYTES, BlobStore, Directory, GitEntry, GitEntryKind, GitStore, Node, StoreError, blocking, collect_tree, wire,
 };
-use crate::store::Listing;
 
 /// Writes the tree below a root Directory into the Git cache and returns its Git tree id.
 /// Empty directories, which Git does not hold, are left out.
 ///
 /// # Errors
 /// `StoreError::Missing` with the first blob that is not in the CAS; `Directory` when one is malformed.
-pub async fn import_directory(
-    store: &dyn BlobStore,
-    root: Digest,
-    git: &GitStore,
-) -> Result<GitId, SourceError> {
+pub async fn import_directory(store: &dyn BlobStore, root: Digest, git: &GitStore) -> Result<GitId, SourceError> {
     let tree = collect_tree(store, root).await?;
-    let listing =
-        Listing::parse(root, &tree).map_err(|source| StoreError::Directory { digest: root, source })?;
+    let listing = Listing::parse(root, &tree).map_err(|source| StoreError::Directory { digest: root, source })?;
     let mut files: Vec<Digest> = listing.files.iter().map(|file| file.digest).collect();
     files.sort_unstable();
     files.dedup();
@@ -68,8 +63,8 @@ fn import_entries(
 ) -> Result<Vec<GitEntry>, SourceError> {
     let missing = |digest, role| StoreError::Missing { digest, role };
     let bytes = directories.get(&digest).ok_or_else(|| missing(digest, "directory of a source tree"))?;
-    let directory = Directory::parse(digest.function(), bytes)
-        .map_err(|source| StoreError::Directory { digest, source })?;
+    let directory =
+        Directory::parse(digest.function(), bytes).map_err(|source| StoreError::Directory { digest, source })?;
     let mut entries = Vec::new();
     for (name, node) in directory.iter() {
         let (kind, id) = match node {

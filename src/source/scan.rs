@@ -115,7 +115,8 @@ mod tests {
             fs::create_dir_all(directory.join(at)).expect("temporary");
         }
         // `a`, `a.b` and `a0` sort differently as directories and as files.
-        for (at, text) in [("a/x", "1"), ("a/deep/er/y", ""), ("a.b/z", "2"), ("a0", "3"), ("ab/c", "é\n"), ("run", "#")]
+        for (at, text) in
+            [("a/x", "1"), ("a/deep/er/y", ""), ("a.b/z", "2"), ("a0", "3"), ("ab/c", "é\n"), ("run", "#")]
         {
             fs::write(directory.join(at), text).expect("temporary");
         }

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use super::{SourceError, export_tree, import_directory};
 use crate::digest::{Digest, DigestFunction};
 use crate::spec::{GitId, RelativePath};
-use crate::store::{BlobStore, Directory, GitEntryKind, GitStore, Listing, Node, StoreError, TreeMap, blocking, collect_tree};
+use crate::store::{
+    BlobStore, Directory, GitEntryKind, GitStore, Listing, Node, StoreError, TreeMap, blocking, collect_tree,
+};
 
 /// Source trees in the Git cache, in further Git repositories, and in the CAS.
 #[derive(Clone)]
@@ -133,8 +135,8 @@ pub(crate) async fn lookup(
         let Node::Directory { digest } = node else { return Ok(None) };
         let missing = StoreError::Missing { digest, role: "directory of a tree" };
         let bytes = store.get(&digest).await?.ok_or(missing)?;
-        let directory = Directory::parse(digest.function(), &bytes)
-            .map_err(|source| StoreError::Directory { digest, source })?;
+        let directory =
+            Directory::parse(digest.function(), &bytes).map_err(|source| StoreError::Directory { digest, source })?;
         match directory.get(name) {
             Some(found) => node = found.clone(),
             None => return Ok(None),

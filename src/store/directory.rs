@@ -122,11 +122,9 @@ impl Directory {
                 Node::Directory { digest } => {
                     message.directories.push(reapi::DirectoryNode { name, digest: Some((*digest).into()) });
                 }
-                Node::Symlink { target } => message.symlinks.push(reapi::SymlinkNode {
-                    name,
-                    target: target.clone(),
-                    node_properties: None,
-                }),
+                Node::Symlink { target } => {
+                    message.symlinks.push(reapi::SymlinkNode { name, target: target.clone(), node_properties: None })
+                }
             }
         }
         message.encode_to_vec()

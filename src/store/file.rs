@@ -73,26 +73,10 @@ impl FileBlobStore {
 
     /// Returns where the blob lies when it is there.
     pub fn path(&self, digest: &Digest, executable: bool) -> PathBuf {
-        let hash = digest.hash();
-        let suffix = if executable { "x" } else { "" };
         let mut path = self.inner.blobs.join(digest.function().as_str());
-        path.push(&hash[..2]);
-        path.push(format!("{hash}-{}{suffix}", digest.size()));
+        path.push(format!("{:02x}", digest.prefix()));
+        path.push(file_name(digest, executable));
         path
-    }
-
-    /// Says for each first byte of a hash whether a blob with it may be there: cheaper than asking for many blobs.
-    ///
-    /// # Errors
-    /// When a directory of the store cannot be read.
-    pub fn prefixes(&self, function: DigestFunction) -> Result<Vec<bool>, StoreError> {
-        let base = self.inner.blobs.join(function.as_str());
-        let occupied = |prefix: u8| {
-            let directory = base.join(format!("{prefix:02x}"));
-            let mut entries = fs::read_dir(&directory).map_err(StoreError::io("read the directory", &directory))?;
-            Ok(entries.next().is_some())
-        };
-        (0..=u8::MAX).map(occupied).collect()
     }
 
     /// Says whether the blob is there. Its size is checked, its content is not.
@@ -173,7 +157,7 @@ impl FileBlobStore {
         Ok(None)
     }
 
-    fn discard(&self, digest: &Digest, path: &Path) -> Result<(), StoreError> {
+    pub(super) fn discard(&self, digest: &Digest, path: &Path) -> Result<(), StoreError> {
         tracing::error!(blob = ?digest, path = %path.display(), "stored blob is corrupt: removed, counts as absent");
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -280,7 +264,12 @@ impl FileBlobStore {
     }
 
     /// Makes the file of the wanted mode from that of the other, if there is one, and links it.
-    fn link_other_mode(&self, digest: &Digest, executable: bool, destination: &Path) -> Result<bool, StoreError> {
+    pub(super) fn link_other_mode(
+        &self,
+        digest: &Digest,
+        executable: bool,
+        destination: &Path,
+    ) -> Result<bool, StoreError> {
         let other = self.path(digest, !executable);
         if !other.exists() {
             return Ok(false);
@@ -342,6 +331,12 @@ impl FileBlobStore {
         let directory = &self.inner.temporary;
         TempDir::new_in(directory).map_err(StoreError::io("make a temporary directory in", directory))
     }
+}
+
+/// Returns the name of the file that holds a blob.
+pub(super) fn file_name(digest: &Digest, executable: bool) -> String {
+    let suffix = if executable { "x" } else { "" };
+    format!("{}-{}{suffix}", digest.hash(), digest.size())
 }
 
 /// A blob being read. The read that would give its last bytes fails with `InvalidData` when what was read is

@@ -83,10 +83,14 @@ impl GitStore {
     /// # Errors
     /// When one of them cannot be opened.
     pub fn open(cache: &Path, others: &[PathBuf]) -> Result<Self, StoreError> {
-        if !cache.exists() {
-            make_cache(cache)?;
-        }
-        let mut repositories = vec![Mutex::new(Repository::open_bare(cache).map_err(failed(cache))?)];
+        let opened = match Repository::open_bare(cache) {
+            Err(error) if error.code() == ErrorCode::NotFound => {
+                make_cache(cache)?;
+                Repository::open_bare(cache)
+            }
+            opened => opened,
+        };
+        let mut repositories = vec![Mutex::new(opened.map_err(failed(cache))?)];
         for path in others {
             repositories.push(Mutex::new(Repository::open(path).map_err(failed(path))?));
         }
@@ -144,7 +148,10 @@ impl GitStore {
         })?;
         let Some(raw) = raw else { return Ok(None) };
         let raw: Vec<(Vec<u8>, i32, Oid)> = raw;
-        raw.into_iter().map(|(name, mode, entry)| tree_entry(id, &name, mode, entry)).collect::<Result<_, _>>().map(Some)
+        raw.into_iter()
+            .map(|(name, mode, entry)| tree_entry(id, &name, mode, entry))
+            .collect::<Result<_, _>>()
+            .map(Some)
     }
 
     /// Returns the id of the tree of a commit, or of a directory in it.
@@ -205,7 +212,7 @@ fn make_cache(cache: &Path) -> Result<(), StoreError> {
     Repository::init_opts(&made, options.bare(true).external_template(false)).map_err(failed(cache))?;
     match std::fs::rename(&made, cache) {
         // Another process was faster.
-        Err(_) if cache.exists() => Ok(()),
+        Err(_) if Repository::open_bare(cache).is_ok() => Ok(()),
         result => result.map_err(StoreError::io("put in place", cache)),
     }
 }

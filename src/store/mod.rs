@@ -13,6 +13,7 @@ mod entries;
 mod error;
 mod file;
 mod git;
+mod linker;
 mod listing;
 #[cfg(test)]
 mod memory;
@@ -39,8 +40,9 @@ pub(crate) use endpoint::{FRAME_BYTES, short_socket_path};
 pub use entries::{ActionCache, Entries, LocalActionCache, TreeMap};
 pub use error::StoreError;
 pub use file::FileBlobStore;
-pub(crate) use git::{blob_id, tree_id};
 pub use git::{GitEntry, GitEntryKind, GitStore};
+pub(crate) use git::{blob_id, tree_id};
+pub use linker::Linker;
 pub use listing::{ListedFile, Listing, collect_tree};
 #[cfg(test)]
 pub use memory::MemoryBlobStore;

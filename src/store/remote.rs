@@ -293,8 +293,7 @@ impl BlobStore for RemoteBlobStore {
     }
 
     async fn put_batch(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
-        let (small, large): (Vec<_>, Vec<_>) =
-            blobs.into_iter().partition(|(digest, _)| digest.size() <= BATCH_BYTES);
+        let (small, large): (Vec<_>, Vec<_>) = blobs.into_iter().partition(|(digest, _)| digest.size() <= BATCH_BYTES);
         let digests: Vec<Digest> = small.iter().map(|(digest, _)| *digest).collect();
         let mut rest = &small[..];
         for batch in wire::batches(&digests, BATCH_BYTES) {

@@ -64,7 +64,8 @@ fn a_binding_to_nothing_is_refused() {
 
 #[test]
 fn a_spec_that_is_not_fixed_in_content_says_which_repository_and_how_to_fix_it() {
-    let text = r#"{"environment": ["a", "", "x"], "repositories": {"a": {"repository": {"type": "file", "path": "."}}}}"#;
+    let text =
+        r#"{"environment": ["a", "", "x"], "repositories": {"a": {"repository": {"type": "file", "path": "."}}}}"#;
     insta::assert_snapshot!(refused_spec(text, 13), @r#"
     error: repository `a` is not fixed by content: its root is a directory of this host
     hint: write `"pragma": {"to_git": true}` into its root

@@ -139,7 +139,8 @@ fn two_clients_may_fetch_the_same_into_one_root_at_once() {
 fn a_fetch_that_was_interrupted_goes_on_from_what_is_there() {
     let (world, spec) = world();
     let daemon = world.daemon();
-    let fetch = || succeed(world.client_of(&daemon, "client").arg("fetch").arg(&spec).args(["-c", "WHO=you", "--json"]));
+    let fetch =
+        || succeed(world.client_of(&daemon, "client").arg("fetch").arg(&spec).args(["-c", "WHO=you", "--json"]));
     let first: Value = serde_json::from_str(&fetch()).expect("JSON");
     let directory = first["directory"].as_str().expect("text");
     // What a kill leaves behind: blobs in the store, a partial directory, no environment.
@@ -171,7 +172,10 @@ fn an_out_link_points_at_the_environment_and_an_installed_copy_can_be_changed() 
 #[test]
 fn a_commit_in_a_git_repository_is_a_root() {
     let world = World::new();
-    world.write("repository/tools/ENVS", json!({"one": {"type": "tree", "inputs": {"f": {"path": "tools/f"}}}}).to_string());
+    world.write(
+        "repository/tools/ENVS",
+        json!({"one": {"type": "tree", "inputs": {"f": {"path": "tools/f"}}}}).to_string(),
+    );
     world.write("repository/tools/f", "content");
     let repository = world.path("repository");
     git(&repository, &["init", "-q", "-b", "trunk"]);

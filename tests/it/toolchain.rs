@@ -45,7 +45,8 @@ fn a_killed_fetch_goes_on(world: &World, daemon: &Daemon, spec: &Path, expected:
     };
     for threshold in [1, 2000, 5000, 9000] {
         let mut client = world.client_of(daemon, "third");
-        let mut client = client.arg("fetch").arg(spec).stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("runs");
+        let mut client =
+            client.arg("fetch").arg(spec).stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("runs");
         while arrived() < threshold && client.try_wait().expect("waitable").is_none() {
             std::thread::yield_now();
         }

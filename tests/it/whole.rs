@@ -22,9 +22,8 @@ fn whichever_blob_is_lost_the_next_answer_is_whole_again() {
     });
     let spec = world.spec("all", &environments);
     let mut daemon = world.daemon();
-    let fetch = |daemon: &_, root: &str| {
-        contents(Path::new(&succeed(world.client_of(daemon, root).arg("fetch").arg(&spec))))
-    };
+    let fetch =
+        |daemon: &_, root: &str| contents(Path::new(&succeed(world.client_of(daemon, root).arg("fetch").arg(&spec))));
     let whole = fetch(&daemon, "first");
     assert_eq!(whole.len(), 3);
     let blobs = files(&daemon.root.join("blobs"));
@@ -42,7 +41,8 @@ fn whichever_blob_is_lost_the_next_answer_is_whole_again() {
             continue;
         }
         fs::remove_file(blob).expect("there");
-        let flipped: Vec<u8> = bytes.iter().enumerate().map(|(at, byte)| if at == 0 { byte ^ 1 } else { *byte }).collect();
+        let flipped: Vec<u8> =
+            bytes.iter().enumerate().map(|(at, byte)| if at == 0 { byte ^ 1 } else { *byte }).collect();
         fs::write(blob, flipped).expect("writable");
         assert_eq!(fetch(&daemon, &format!("flipped-{number}")), whole, "with a flipped bit in {}", blob.display());
     }

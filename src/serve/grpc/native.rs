@@ -40,7 +40,7 @@ impl Native {
             .add_service(ConfigurationServer::new(self).max_decoding_message_size(MAX_REQUEST));
     }
 
-    fn served(&self, answer: Answer, hit: bool) -> v1::Served {
+    fn served(&self, answer: &Answer, hit: bool) -> v1::Served {
         v1::Served {
             descriptor: answer.canonical.to_vec(),
             descriptor_digest: Some(answer.digest.into()),
@@ -52,9 +52,9 @@ impl Native {
 
     async fn definition(&self, name: v1::EnvironmentName) -> Result<Definition, Status> {
         let root = git_id("root_tree", &name.root_tree)?;
-        let path = path("module", &name.module)?.join(&name.environments_file).map_err(|error| {
-            Status::invalid_argument(format!("field `environments_file`: {error}"))
-        })?;
+        let path = path("module", &name.module)?
+            .join(&name.environments_file)
+            .map_err(|error| Status::invalid_argument(format!("field `environments_file`: {error}")))?;
         let found = definition_at(&self.resolver.parts().sources, root, &path, &name.name).await;
         found.map_err(|error| status::build_status(&error))
     }
@@ -66,7 +66,11 @@ struct Asked {
     properties: Properties,
 }
 
-fn asked(key: &[u8], description: &[u8], properties: std::collections::HashMap<String, String>) -> Result<Asked, Status> {
+fn asked(
+    key: &[u8],
+    description: &[u8],
+    properties: std::collections::HashMap<String, String>,
+) -> Result<Asked, Status> {
     let parts = KeyParts::parse(key, description).map_err(|error| Status::invalid_argument(error.to_string()))?;
     Ok(Asked { parts, properties: properties.into_iter().collect() })
 }
@@ -105,7 +109,7 @@ impl Native {
         }))
     }
 
-    fn outcome(&self, answer: Result<Answer, &BuildError>, hit: bool) -> Result<v1::ServeResponse, Status> {
+    fn outcome(&self, answer: Result<&Answer, &BuildError>, hit: bool) -> Result<v1::ServeResponse, Status> {
         match answer.map_err(BuildError::cause) {
             Ok(answer) => Ok(event(v1::serve_response::Event::Served(self.served(answer, hit)))),
             Err(BuildError::Failed(failure)) => Ok(self.failed(failure)),
@@ -121,7 +125,7 @@ impl Native {
                 return Some((Ok(progress(next)), Some((this, flight))));
             }
             let answer = flight.answer().await;
-            let outcome = this.outcome(answer.as_ref().map(Answer::clone).map_err(AsRef::as_ref), false);
+            let outcome = this.outcome(answer.as_ref().map_err(AsRef::as_ref), false);
             Some((outcome, None))
         })
     }
@@ -144,7 +148,7 @@ impl Environments for Native {
         let resolution = self.resolver.resolve(parts, properties, &lost).await;
         let (outcome, stream): (_, ServeStream) = match resolution {
             Ok(Resolution::Hit(answer)) => {
-                let outcome = self.outcome(Ok(answer), true);
+                let outcome = self.outcome(Ok(&answer), true);
                 ("hit", Box::pin(tokio_stream::once(outcome)))
             }
             Ok(Resolution::Building { flight, joined }) => {
@@ -161,7 +165,7 @@ impl Environments for Native {
         let Asked { parts, properties } = asked(&request.key, &request.description, request.properties)?;
         let answer = self.resolver.probe(&parts, &properties).await;
         let answer = answer.map_err(|error| status::build_status(&error))?;
-        Ok(Response::new(v1::ProbeResponse { served: answer.map(|answer| self.served(answer, true)) }))
+        Ok(Response::new(v1::ProbeResponse { served: answer.map(|answer| self.served(&answer, true)) }))
     }
 
     async fn variables(
@@ -172,10 +176,7 @@ impl Environments for Native {
         Ok(Response::new(v1::VariablesResponse { flexible_config: definition.flexible_config().to_vec() }))
     }
 
-    async fn describe(
-        &self,
-        request: Request<v1::EnvironmentName>,
-    ) -> Result<Response<v1::DescribeResponse>, Status> {
+    async fn describe(&self, request: Request<v1::EnvironmentName>) -> Result<Response<v1::DescribeResponse>, Status> {
         let definition = self.definition(request.into_inner()).await?;
         Ok(Response::new(v1::DescribeResponse { description: describe(&definition) }))
     }

@@ -1,0 +1,73 @@
+//! Linking many blobs at once.
+//!
+//! The directories of the store are held open, and so is the one that is linked into, so the kernel walks no
+//! long path for each of thousands of files.
+
+use std::fs::File;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Dir, linkat, statat};
+use rustix::io::Errno;
+
+use super::file::file_name;
+use super::{FileBlobStore, StoreError};
+use crate::digest::{Digest, DigestFunction};
+
+/// The directories of a store, open.
+pub struct Linker {
+    store: FileBlobStore,
+    /// By first byte of the hash; none where no blob begins with it.
+    prefixes: Vec<Option<File>>,
+}
+
+impl Linker {
+    /// Opens the directories of a store for blobs of a function.
+    ///
+    /// # Errors
+    /// When one cannot be opened.
+    pub fn open(store: FileBlobStore, function: DigestFunction) -> Result<Self, StoreError> {
+        let base = store.root().join(function.as_str());
+        let open = |prefix: u8| {
+            let path = base.join(format!("{prefix:02x}"));
+            let directory = File::open(&path).map_err(StoreError::io("open the directory", &path))?;
+            let unreadable = |error: Errno| StoreError::io("read the directory", &path)(error.into());
+            let mut entries = Dir::read_from(&directory).map_err(unreadable)?.skip_while(is_dot);
+            Ok::<_, StoreError>(entries.next().is_some().then_some(directory))
+        };
+        let prefixes = (0..=u8::MAX).map(open).collect::<Result<_, _>>()?;
+        Ok(Self { store, prefixes })
+    }
+
+    /// Makes the blob appear as `name` in an open directory, which lies at `path`; nothing may be there yet.
+    /// Returns whether the blob was in the store. Only its size is checked.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn link(
+        &self,
+        digest: &Digest,
+        executable: bool,
+        directory: &File,
+        path: &Path,
+        name: &str,
+    ) -> Result<bool, StoreError> {
+        let Some(prefix) = &self.prefixes[usize::from(digest.prefix())] else { return Ok(false) };
+        let failed = |error: Errno| StoreError::io("link a blob to", &path.join(name))(error.into());
+        match linkat(prefix, file_name(digest, executable), directory, name, AtFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return self.store.link_other_mode(digest, executable, &path.join(name)),
+            Err(error) => return Err(failed(error)),
+        }
+        let size = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?.st_size;
+        if u64::try_from(size) == Ok(digest.size()) {
+            return Ok(true);
+        }
+        std::fs::remove_file(path.join(name)).map_err(StoreError::io("remove", &path.join(name)))?;
+        self.store.discard(digest, &self.store.path(digest, executable))?;
+        self.store.link_other_mode(digest, executable, &path.join(name))
+    }
+}
+
+fn is_dot(entry: &rustix::io::Result<rustix::fs::DirEntry>) -> bool {
+    entry.as_ref().is_ok_and(|entry| matches!(entry.file_name().to_bytes(), b"." | b".."))
+}
