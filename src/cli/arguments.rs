@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::error::CliError;
-use crate::client::{Client, ClientOptions, Events, Request};
+use super::output::Display;
+use crate::client::{Client, ClientOptions, Events, Fetched, Request};
 use crate::spec::{Config, Spec, Target};
 use crate::store::{Endpoint, blocking};
 
@@ -83,6 +84,15 @@ pub(super) struct Asked {
 }
 
 impl SpecArguments {
+    /// Fetches the environment with progress on the terminal.
+    pub(super) async fn fetch(self) -> Result<Fetched, CliError> {
+        let display = Display::new(false);
+        let Asked { client, request } = self.ask(&display).await?;
+        let fetched = client.fetch(&request, &display).await;
+        display.clear();
+        Ok(fetched?)
+    }
+
     /// Reads the spec and turns it into a request.
     pub(super) async fn ask(self, events: &dyn Events) -> Result<Asked, CliError> {
         let path = self.spec;

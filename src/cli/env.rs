@@ -6,9 +6,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::Exit;
-use super::arguments::{Asked, SpecArguments};
+use super::arguments::SpecArguments;
 use super::error::CliError;
-use super::output::{self, Display};
+use super::output;
 use crate::client::{Entered, entered};
 
 #[derive(Debug, Args)]
@@ -22,11 +22,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
-    let display = Display::new(false);
-    let Asked { client, request } = arguments.spec.ask(&display).await?;
-    let fetched = client.fetch(&request, &display).await;
-    display.clear();
-    let fetched = fetched?;
+    let fetched = arguments.spec.fetch().await?;
     let entered = entered(&fetched.descriptor, &fetched.directory);
     let text = if arguments.json {
         let path: Vec<_> = entered.path.iter().map(|path| path.to_string_lossy()).collect();

@@ -1,5 +1,6 @@
 //! What goes to stdout and stderr: results, progress, errors, the log.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
@@ -61,14 +62,8 @@ pub(super) fn show_error(error: &CliError) {
 /// Shows progress on stderr: a line that changes on a terminal, else a line now and then.
 pub(super) struct Display {
     bar: ProgressBar,
-    /// Set where lines are said: neither on a terminal nor when quiet.
-    said: Option<Mutex<Option<Said>>>,
-}
-
-/// What was said last, and when.
-struct Said {
-    topic: String,
-    at: Instant,
+    /// When each topic was last spoken of; set where lines are said: neither on a terminal nor when quiet.
+    said: Option<Mutex<HashMap<String, Instant>>>,
 }
 
 impl Display {
@@ -76,7 +71,7 @@ impl Display {
         let terminal = io::stderr().is_terminal();
         let bar = terminal && !quiet;
         let target = if bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let said = (!terminal && !quiet).then(|| Mutex::new(None));
+        let said = (!terminal && !quiet).then(|| Mutex::new(HashMap::new()));
         Self { bar: ProgressBar::with_draw_target(None, target), said }
     }
 
@@ -90,10 +85,10 @@ impl Display {
         let Some(said) = &self.said else { return };
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if said.as_ref().is_some_and(|said| said.topic == topic && now < said.at + LINE_EVERY) {
+        if said.get(topic).is_some_and(|at| now < *at + LINE_EVERY) {
             return;
         }
-        *said = Some(Said { topic: topic.to_owned(), at: now });
+        said.insert(topic.to_owned(), now);
         drop(writeln!(io::stderr(), "{line}"));
     }
 
@@ -134,7 +129,9 @@ impl Events for Display {
             }
             Event::Build { phase, environment, actions_done, actions_total, log } => {
                 let line = format!("{phase} {environment}: {actions_done} of {actions_total} actions done");
-                self.say(&format!("{phase} {environment}"), &line);
+                if phase == "build" {
+                    self.say(&format!("build {environment}"), &line);
+                }
                 self.spin(log.last().map_or(line.clone(), |last| format!("{line} | {last}")));
             }
             Event::Answer { .. } => {}

@@ -7,9 +7,8 @@ use std::process::Command;
 use clap::Args;
 
 use super::Exit;
-use super::arguments::{Asked, SpecArguments};
+use super::arguments::SpecArguments;
 use super::error::CliError;
-use super::output::Display;
 use crate::client::entered;
 
 #[derive(Debug, Args)]
@@ -24,11 +23,7 @@ pub(super) struct Arguments {
 
 /// Becomes the command: its exit code, signals and terminal are those of this process.
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
-    let display = Display::new(false);
-    let Asked { client, request } = arguments.spec.ask(&display).await?;
-    let fetched = client.fetch(&request, &display).await;
-    display.clear();
-    let fetched = fetched?;
+    let fetched = arguments.spec.fetch().await?;
     let entered = entered(&fetched.descriptor, &fetched.directory);
     let mut words = arguments.command.into_iter();
     let shell = || std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());

@@ -12,8 +12,9 @@ use bytes::Bytes;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
+use super::cores::on_all_cores;
 use super::events::{Event, Events};
-use super::materialize::{Missing, Place, on_all_cores};
+use super::missing::{Missing, Place};
 use super::{ClientError, Connection};
 use crate::digest::Digest;
 use crate::store::{BATCH_BYTES, FileBlobStore, RemoteBlobStore, StoreError, blocking, wire};

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use futures::{StreamExt, TryStreamExt};
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -14,6 +15,8 @@ use crate::serve::status::ROOT_VIOLATION;
 use crate::spec::{Descriptor, GitId};
 use crate::store::{BlobStore, Listing, wire};
 
+/// Roots that are fetched and sent side by side.
+const ROOTS_AT_ONCE: usize = 4;
 /// How often the server is asked again when blobs of its answer are gone.
 const ATTEMPTS: u32 = 3;
 
@@ -141,14 +144,14 @@ impl Client {
                 Asked::Answer(descriptor) => return Ok(*descriptor),
                 Asked::Roots(roots) => roots,
             };
-            for tree in wanted {
-                if given.contains(&tree) {
-                    let reason = "it was given already";
-                    return Err(ClientError::RootAsked { tree, endpoint: self.server(), reason });
-                }
-                self.provide(request, tree, events).await?;
-                given.push(tree);
+            if let Some(tree) = wanted.iter().copied().find(|tree| given.contains(tree)) {
+                let reason = "it was given already";
+                return Err(ClientError::RootAsked { tree, endpoint: self.server(), reason });
             }
+            let provide = |tree: GitId| self.provide(request, tree, events);
+            let provided = futures::stream::iter(wanted.clone()).map(provide).buffer_unordered(ROOTS_AT_ONCE);
+            provided.try_collect::<()>().await?;
+            given.extend(wanted);
         }
     }
 

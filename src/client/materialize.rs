@@ -4,7 +4,6 @@
 //! complete. What has arrived is in the store at once, so an interrupted fetch
 //! costs only the directory entries.
 
-use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -15,24 +14,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::cores::on_all_cores;
 use super::download::download;
 use super::events::Events;
+use super::missing::{Missing, Place};
 use super::{ClientError, Connection};
 use crate::digest::Digest;
-use crate::store::{FileBlobStore, Linker, ListedFile, Listing, blocking};
+use crate::store::{FileBlobStore, Linker, ListedFile, Listing, blocking, remove_tree};
 
 /// Files that a thread takes from the list at a time.
 const STRIDE: usize = 256;
-
-/// A place for a blob within a directory being made.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub path: PathBuf,
-    pub executable: bool,
-}
-
-/// Blobs that are not in the local store, and where each is to go.
-pub(super) type Missing = HashMap<Digest, Vec<Place>>;
 
 /// How materialising ended.
 pub(super) enum Outcome {
@@ -102,28 +93,13 @@ fn prepare(directory: &Path) -> Result<(File, PathBuf), ClientError> {
     let lock = lock.map_err(ClientError::io("make", &lock_path))?;
     flock(&lock, FlockOperation::LockExclusive).map_err(|error| ClientError::io("lock", &lock_path)(error.into()))?;
     let partial = directory.with_extension("partial");
-    remove_tree(&partial).map_err(ClientError::io("remove", &partial))?;
-    Ok((lock, partial))
-}
-
-/// Removes a tree whose directories may be read-only. One that is not there is fine.
-pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-        Ok(_) => {}
-    }
-    let mut pending = vec![path.to_owned()];
-    while let Some(directory) = pending.pop() {
-        fs::set_permissions(&directory, Permissions::from_mode(0o755))?;
-        for entry in fs::read_dir(&directory)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                pending.push(entry.path());
-            }
+    match remove_tree(&partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(ClientError::io("remove", &partial)(error));
         }
+        _ => {}
     }
-    fs::remove_dir_all(path)
+    Ok((lock, partial))
 }
 
 fn make_directories(partial: &Path, listing: &Listing) -> Result<(), ClientError> {
@@ -173,24 +149,6 @@ fn link_some(linker: &Linker, partial: &Path, files: &[ListedFile]) -> Result<Ve
         }
     }
     Ok(absent)
-}
-
-/// Runs the same work on as many threads as there are cores; the first error is returned.
-pub(super) fn on_all_cores<E: Send>(work: impl Fn() -> Result<(), E> + Sync) -> Result<(), E> {
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..cores()).map(|_| scope.spawn(&work)).collect();
-        let own = work();
-        let joined = others.into_iter().map(|thread| match thread.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        joined.fold(own, Result::and)
-    })
-}
-
-/// Returns the number of cores that this process may use.
-pub(super) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Makes symlinks, takes write permission away, and puts the directory in its place.

@@ -13,6 +13,7 @@
 //! ```
 
 mod connect;
+mod cores;
 mod download;
 mod enter;
 mod error;
@@ -21,6 +22,7 @@ mod fetch;
 mod install;
 mod materialize;
 mod memo;
+mod missing;
 mod provide;
 mod request;
 mod roots;

@@ -169,7 +169,7 @@ fn list(ids: &[GitId]) -> String {
 /// A build that ran and did not give an environment.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// The environment, as `[module, name]`.
+    /// The environment, as `NAME` or `MODULE:NAME`.
     pub environment: String,
     /// What happened.
     pub reason: FailureReason,

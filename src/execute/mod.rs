@@ -15,6 +15,7 @@ mod error;
 pub(crate) mod fixture;
 mod inputs;
 mod local;
+mod namespace;
 mod outputs;
 mod process;
 mod sandbox;

@@ -11,60 +11,17 @@ use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::Child;
 
 use super::capture::{Capture, capture};
+use super::namespace::Namespace;
 use super::work::WorkDirectory;
 use super::{ExecuteError, ExecutionEvents};
 
 /// Exit code when the command could not be started, as shells have it.
 const NOT_STARTED: i32 = 127;
-
-/// All processes of a sandbox, by the first of them.
-#[derive(Debug)]
-pub(super) struct Namespace {
-    first: AsyncFd<OwnedFd>,
-}
-
-impl Namespace {
-    /// Takes hold of a namespace. There is none when its first process is dead.
-    fn open(first: i32) -> io::Result<Option<Self>> {
-        let pid = Pid::from_raw(first).ok_or(io::ErrorKind::InvalidData)?;
-        match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(descriptor) => Ok(Some(Self { first: watched(descriptor)? })),
-            Err(Errno::SRCH) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Kills all processes, without waiting.
-    pub(super) fn kill(&self) {
-        // It can only fail because the process is dead.
-        let _dead = pidfd_send_signal(&self.first, Signal::KILL);
-    }
-
-    /// Kills all processes and waits until the last one is dead.
-    ///
-    /// # Errors
-    /// When the system cannot tell.
-    pub(super) async fn end(&self) -> io::Result<()> {
-        self.kill();
-        // The kernel reports the first process dead after all others in its namespace.
-        self.first.readable().await?.retain_ready();
-        Ok(())
-    }
-}
-
-/// Makes it known when the process behind a descriptor has died.
-fn watched(process: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    #[expect(deprecated, reason = "unsound for types that give out changing descriptors, which this one does not")]
-    AsyncFd::new(process)
-}
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

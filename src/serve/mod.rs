@@ -125,6 +125,8 @@ fn open_stores(root: &Path, repositories: &[PathBuf]) -> Result<(FileBlobStore, 
     let store = FileBlobStore::open(root)?;
     let git = GitStore::open(&root.join("git"), repositories)?;
     let database = Database::open(&root.join("database"))?;
+    // The database admits one process: whoever made these is gone.
+    store.clear_directories()?;
     Ok((store, git, database))
 }
 

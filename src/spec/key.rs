@@ -91,9 +91,9 @@ impl KeyParts {
         EnvKey(DigestFunction::Sha256.digest(&self.canonical()))
     }
 
-    /// Returns what messages call the environment: `[module, name]` as JSON.
+    /// Returns what messages call the environment: `NAME`, or `MODULE:NAME` outside the root module.
     pub fn target(&self) -> String {
-        json!([self.module, self.name]).to_string()
+        if self.module.is_root() { self.name.clone() } else { format!("{}:{}", self.module, self.name) }
     }
 
     /// Returns the parts from the bytes of a key and of the description that it names.

@@ -22,6 +22,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tempfile::{NamedTempFile, TempDir};
 
+use super::remove::remove_tree;
 use super::{BlobStore, StoreError, blocking, check_digest};
 use crate::digest::{Digest, DigestFunction, Hasher};
 
@@ -312,6 +313,21 @@ impl FileBlobStore {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Removes the temporary directories that a process left behind which was killed. For the one who makes them.
+    ///
+    /// # Errors
+    /// When they cannot be listed; one that cannot be removed is reported.
+    pub fn clear_directories(&self) -> Result<(), StoreError> {
+        let directory = &self.inner.temporary;
+        let entries = fs::read_dir(directory).map_err(StoreError::io("read the directory", directory))?;
+        for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir() && !path.is_symlink()) {
+            if let Err(error) = remove_tree(&path) {
+                tracing::warn!(%error, path = %path.display(), "cannot remove what a killed process left behind");
+            }
+        }
+        Ok(())
     }
 
     /// Returns a new temporary file on the file system of the store.

@@ -19,6 +19,7 @@ mod listing;
 mod memory;
 mod merkle;
 mod remote;
+mod remove;
 pub mod wire;
 
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub use listing::{ListedFile, Listing, collect_tree};
 pub use memory::MemoryBlobStore;
 pub use merkle::{MerkleError, MerkleTree};
 pub use remote::RemoteBlobStore;
+pub(crate) use remove::remove_tree;
 
 /// Blobs up to this size travel in batches, larger ones in a stream of their own.
 pub const BATCH_BYTES: u64 = 1 << 20;

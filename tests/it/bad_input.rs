@@ -105,7 +105,7 @@ fn a_spec_file_that_is_not_there_is_named() {
 fn environments_that_use_one_another_in_a_circle_are_refused() {
     let uses = |name: &str| json!({"type": "tree", "inputs": {"x": {"env": name}}});
     let environments = json!({"a": uses("b"), "b": uses("c"), "c": uses("b")});
-    insta::assert_snapshot!(refused_environment("a", &environments, 1), @r#"error: `SERVER` refuses: environments use one another in a circle: ["","b"] -> ["","c"] -> ["","b"]"#);
+    insta::assert_snapshot!(refused_environment("a", &environments, 1), @r#"error: `SERVER` refuses: environments use one another in a circle: b -> c -> b"#);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn an_environment_that_does_not_exist_lists_the_nearest() {
 #[test]
 fn a_name_to_which_nothing_is_bound_is_refused() {
     let environments = json!({"a": {"type": "tree", "inputs": {"x": {"root": "wheels"}}}});
-    insta::assert_snapshot!(refused_environment("a", &environments, 1), @r#"error: `SERVER` refuses: environment `["","a"]`: nothing is bound to `wheels`, or to any other name"#);
+    insta::assert_snapshot!(refused_environment("a", &environments, 1), @r#"error: `SERVER` refuses: environment `a`: nothing is bound to `wheels`, or to any other name"#);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_variable_that_is_not_set_is_named_with_the_option_that_sets_it() {
 fn outputs_that_the_command_did_not_make_are_named() {
     let environments = json!({"a": script("echo working; mkdir out", &["out", "lib/x", "y"])});
     insta::assert_snapshot!(refused_environment("a", &environments, 16), @r#"
-    error: environment `["","a"]` failed to build: its command did not make `lib/x`, `y`
+    error: environment `a` failed to build: its command did not make `lib/x`, `y`
     the end of its output:
       | working
     hint: the whole log is blob `blake3:15459d81c92e8363ad91675090441a3d6e3aef19fb1a430eef3595ac4049e7c7/8` in the CAS
@@ -150,7 +150,7 @@ fn a_command_that_does_not_end_is_stopped() {
     let mut slow = script("echo started; sleep 1000 & sleep 1000", &["out"]);
     slow["timeout"] = json!(1);
     insta::assert_snapshot!(refused_environment("a", &json!({"a": slow}), 16), @r#"
-    error: environment `["","a"]` failed to build: its command did not end within 1 s
+    error: environment `a` failed to build: its command did not end within 1 s
     the end of its output:
       | started
     hint: the whole log is blob `blake3:557d7e774dac51f663dfb06d27a3587bcf9d3a6c103006c38666cc87d2577894/8` in the CAS
