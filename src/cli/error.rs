@@ -9,7 +9,7 @@ use super::Exit;
 use crate::client::ClientError;
 use crate::serve::ServeError;
 use crate::spec::SpecError;
-use crate::store::{EndpointError, StoreError};
+use crate::store::{EndpointError, StoreError, wire};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -96,9 +96,12 @@ impl CliError {
 fn client_exit(error: &ClientError) -> Exit {
     match error {
         ClientError::Spec(SpecError::NotContentFixed { .. }) => Exit::NotContentFixed,
-        ClientError::Unreachable(_) | ClientError::Private { .. } => Exit::Unavailable,
+        ClientError::Unreachable(_) | ClientError::Disconnected { .. } | ClientError::Private { .. } => {
+            Exit::Unavailable
+        }
         ClientError::Rpc { status, .. } => code_exit(status.code()),
         ClientError::Store(StoreError::Endpoint(_)) => Exit::Unavailable,
+        ClientError::Store(StoreError::Rpc { source, .. }) if wire::is_of_transport(source) => Exit::Unavailable,
         ClientError::Store(StoreError::Rpc { source, .. }) => code_exit(source.code()),
         ClientError::Failed(_) => Exit::BuildFailed,
         ClientError::Lost { .. } => Exit::Lost,

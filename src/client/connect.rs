@@ -70,7 +70,7 @@ impl Connection {
 
     pub(super) fn failed(&self, rpc: &'static str) -> impl FnOnce(tonic::Status) -> ClientError + use<> {
         let endpoint = self.endpoint.to_string();
-        move |status| ClientError::Rpc { rpc, endpoint, status: Box::new(status) }
+        move |status| ClientError::rpc(rpc, endpoint, status)
     }
 
     pub(super) fn broken(&self, rpc: &'static str, reason: impl Into<String>) -> ClientError {
@@ -90,7 +90,7 @@ async fn greet(endpoint: &Endpoint) -> Result<Connection, ClientError> {
     const RPC: &str = "Configuration.Get";
     let channel = endpoint.connect().await?;
     let answer = ConfigurationClient::new(channel.clone()).get(v1::ConfigurationRequest {}).await;
-    let failed = |status| ClientError::Rpc { rpc: RPC, endpoint: endpoint.to_string(), status: Box::new(status) };
+    let failed = |status| ClientError::rpc(RPC, endpoint.to_string(), status);
     let configuration = answer.map_err(failed)?.into_inner();
     let function = wire::native_function(configuration.digest_function).map_err(|error| ClientError::Protocol {
         rpc: RPC,
@@ -111,7 +111,7 @@ async fn connect_private(options: &ClientOptions) -> Result<Connection, ClientEr
         match greet(&endpoint).await {
             Ok(connection) => return Ok(connection),
             // Nobody there, or one that is just leaving: see to it that one is.
-            Err(ClientError::Unreachable(_) | ClientError::Rpc { .. }) => {}
+            Err(ClientError::Unreachable(_) | ClientError::Disconnected { .. } | ClientError::Rpc { .. }) => {}
             Err(error) => return Err(error),
         }
         match start(options, &paths, &endpoint).await {

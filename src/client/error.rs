@@ -50,6 +50,17 @@ pub enum ClientError {
         /// Its answer.
         status: Box<tonic::Status>,
     },
+    /// The connection broke before the server had answered.
+    #[error("the connection to `{endpoint}` broke during {rpc}")]
+    Disconnected {
+        /// The call.
+        rpc: &'static str,
+        /// The server.
+        endpoint: String,
+        /// What the transport says.
+        #[source]
+        source: Box<tonic::Status>,
+    },
     /// The server broke the protocol.
     #[error("{rpc} at `{endpoint}` gave an answer outside the protocol: {reason}")]
     Protocol {
@@ -152,6 +163,17 @@ fn shown(log: &str) -> String {
     if log.is_empty() { String::new() } else { format!("; the end of its log:\n{log}") }
 }
 
+impl ClientError {
+    /// Returns the error of a call: a status that the server sent, or the end of the connection.
+    pub(super) fn rpc(rpc: &'static str, endpoint: String, status: tonic::Status) -> Self {
+        let status = Box::new(status);
+        if wire::is_of_transport(&status) {
+            return Self::Disconnected { rpc, endpoint, source: status };
+        }
+        Self::Rpc { rpc, endpoint, status }
+    }
+}
+
 impl From<BuildError> for ClientError {
     fn from(error: BuildError) -> Self {
         Self::Build(Box::new(error))
@@ -180,6 +202,7 @@ impl ClientError {
             Self::Failed(failed) => {
                 failed.log_digest.map(|digest| format!("the whole log is blob `{digest:?}` in the CAS"))
             }
+            Self::Disconnected { .. } => Some("try again; what has arrived is kept".to_owned()),
             Self::Build(_)
             | Self::Store(_)
             | Self::Private { .. }

@@ -23,8 +23,9 @@ use bytes::Bytes;
 use tempfile::{NamedTempFile, TempDir};
 
 use super::remove::remove_tree;
+use super::verified::{VerifiedRead, discard};
 use super::{BlobStore, StoreError, blocking, check_digest};
-use crate::digest::{Digest, DigestFunction, Hasher};
+use crate::digest::{Digest, DigestFunction};
 
 /// Bytes hashed or copied at a time.
 const CHUNK: usize = 256 << 10;
@@ -94,7 +95,7 @@ impl FileBlobStore {
             let path = self.path(digest, executable);
             match fs::symlink_metadata(&path) {
                 Ok(found) if found.len() == digest.size() => return Ok(Some(path)),
-                Ok(_) => self.discard(digest, &path)?,
+                Ok(_) => discard(digest, &path)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(StoreError::io("look for the blob", &path)(error)),
             }
@@ -111,7 +112,7 @@ impl FileBlobStore {
             let path = self.path(digest, executable);
             match read_at_most(&path, digest.size()) {
                 Ok(bytes) if digest.matches(&bytes) => return Ok(Some(bytes)),
-                Ok(_) => self.discard(digest, &path)?,
+                Ok(_) => discard(digest, &path)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(StoreError::io("read the blob", &path)(error)),
             }
@@ -126,10 +127,7 @@ impl FileBlobStore {
     pub fn open_read(&self, digest: &Digest) -> Result<Option<VerifiedRead>, StoreError> {
         while let Some(path) = self.find(digest)? {
             match File::open(&path) {
-                Ok(file) => {
-                    let hasher = Some(digest.function().hasher());
-                    return Ok(Some(VerifiedRead { store: self.clone(), digest: *digest, path, file, hasher }));
-                }
+                Ok(file) => return Ok(Some(VerifiedRead::new(*digest, path, file))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(StoreError::io("open the blob", &path)(error)),
             }
@@ -153,19 +151,9 @@ impl FileBlobStore {
                 io::Seek::rewind(&mut file).map_err(StoreError::io("rewind the blob", &path))?;
                 return Ok(Some(file));
             }
-            self.discard(digest, &path)?;
+            discard(digest, &path)?;
         }
         Ok(None)
-    }
-
-    pub(super) fn discard(&self, digest: &Digest, path: &Path) -> Result<(), StoreError> {
-        tracing::error!(blob = ?digest, path = %path.display(), "stored blob is corrupt: removed, counts as absent");
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(StoreError::io("remove the corrupt blob", path)(error))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Stores bytes that have been checked against the digest.
@@ -256,7 +244,7 @@ impl FileBlobStore {
                     return Ok(true);
                 }
                 fs::remove_file(destination).map_err(StoreError::io("remove", destination))?;
-                self.discard(digest, &path)?;
+                discard(digest, &path)?;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(StoreError::io("link the blob to", destination)(error)),
@@ -353,35 +341,6 @@ impl FileBlobStore {
 pub(super) fn file_name(digest: &Digest, executable: bool) -> String {
     let suffix = if executable { "x" } else { "" };
     format!("{}-{}{suffix}", digest.hash(), digest.size())
-}
-
-/// A blob being read. The read that would give its last bytes fails with `InvalidData` when what was read is
-/// not the blob; the file is then removed.
-pub struct VerifiedRead {
-    store: FileBlobStore,
-    digest: Digest,
-    path: PathBuf,
-    file: File,
-    /// Gone when all has been read and found right.
-    hasher: Option<Hasher>,
-}
-
-impl Read for VerifiedRead {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(buffer)?;
-        let Some(hasher) = &mut self.hasher else { return Ok(count) };
-        hasher.update(&buffer[..count]);
-        if count > 0 && hasher.size() < self.digest.size() {
-            return Ok(count);
-        }
-        let actual = self.hasher.take().map(Hasher::finish);
-        if actual == Some(self.digest) {
-            return Ok(count);
-        }
-        // The bytes are not to be used, whether or not the file can be removed.
-        drop(self.store.discard(&self.digest, &self.path));
-        Err(io::ErrorKind::InvalidData.into())
-    }
 }
 
 /// Reads a file in one call, or one byte more than `size` when it is longer.

@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, Dir, linkat, statat};
 use rustix::io::Errno;
 
 use super::file::file_name;
+use super::verified::discard;
 use super::{FileBlobStore, StoreError};
 use crate::digest::{Digest, DigestFunction};
 
@@ -63,7 +64,7 @@ impl Linker {
             return Ok(true);
         }
         std::fs::remove_file(path.join(name)).map_err(StoreError::io("remove", &path.join(name)))?;
-        self.store.discard(digest, &self.store.path(digest, executable))?;
+        discard(digest, &self.store.path(digest, executable))?;
         self.store.link_other_mode(digest, executable, &path.join(name))
     }
 }

@@ -20,6 +20,7 @@ mod memory;
 mod merkle;
 mod remote;
 mod remove;
+mod verified;
 pub mod wire;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use bytes::Bytes;
 
-use super::{BATCH_BYTES, BlobStore, FileBlobStore, MemoryBlobStore, StoreError};
+use super::{BATCH_BYTES, BlobStore, FileBlobStore, Linker, MemoryBlobStore, StoreError};
 use crate::digest::{Digest, DigestFunction};
 
 const FUNCTION: DigestFunction = DigestFunction::Blake3;
@@ -200,4 +200,25 @@ fn links_have_the_wanted_mode_and_share_the_file() {
     assert_eq!(metadata("b").mode() & 0o777, 0o555);
     assert_eq!(metadata("b").ino(), metadata("c").ino());
     assert_ne!(metadata("a").ino(), metadata("b").ino());
+}
+
+#[test]
+fn a_linker_tells_what_is_not_there_and_links_the_rest_in_the_wanted_mode() {
+    use std::os::unix::fs::MetadataExt;
+    let (directory, store) = file_store();
+    let place = directory.path().join("place");
+    fs::create_dir(&place).expect("temporary");
+    let open = fs::File::open(&place).expect("there");
+    let ([plain, torn, absent], bytes) = (["plain", "torn", "absent"].map(|text| blob(text).0), blob("plain").1);
+    store.write(&plain, &bytes).expect("stored");
+    store.write(&torn, b"torn").expect("stored");
+    damage(&store.path(&torn, false), b"to");
+    let linker = Linker::open(store.clone(), FUNCTION).expect("readable");
+    let link = |digest, executable, name| linker.link(digest, executable, &open, &place, name).expect("an answer");
+    assert!(link(&plain, false, "a") && link(&plain, true, "b"));
+    assert!(!link(&torn, false, "c") && !link(&absent, false, "d"));
+    let mode = |name: &str| fs::metadata(place.join(name)).expect("there").mode() & 0o777;
+    assert_eq!((mode("a"), mode("b")), (0o444, 0o555));
+    assert_eq!(fs::read_dir(&place).expect("there").count(), 2, "nothing torn or absent is left there");
+    assert!(!store.contains(&torn).expect("an answer"));
 }

@@ -144,6 +144,11 @@ pub fn batches(digests: &[Digest], bytes: u64) -> Vec<&[Digest]> {
     batches
 }
 
+/// Says whether a status was made here because the connection broke, and not sent by the server.
+pub fn is_of_transport(status: &tonic::Status) -> bool {
+    std::error::Error::source(status).is_some()
+}
+
 /// Returns a status as people read it: code and message.
 pub(crate) fn describe(status: &tonic::Status) -> String {
     if status.message().is_empty() {

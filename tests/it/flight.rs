@@ -75,3 +75,22 @@ fn progress_with_the_log_reaches_a_client_that_waits() {
     assert!(shown.contains("0 of 1 actions done"), "{shown}");
     drop(command.args(["--version"]).output());
 }
+
+#[test]
+fn a_daemon_that_is_killed_while_it_builds_builds_again_and_leaves_nothing_behind() {
+    let world = World::new();
+    let spec = world.spec("slow", &json!({"slow": script(SLOW, &["out"])}));
+    let daemon = world.daemon();
+    let work =
+        || fs::read_dir(world.path("daemon/tmp")).into_iter().flatten().flatten().filter(|at| at.path().is_dir());
+    let mut client = world.client_of(&daemon, "client");
+    let mut client = client.arg("fetch").arg(&spec).stderr(Stdio::null()).spawn().expect("the binary is there");
+    while work().count() == 0 {
+        assert!(client.try_wait().expect("waitable").is_none(), "{}", daemon.log());
+        std::thread::yield_now();
+    }
+    let daemon = daemon.kill_and_restart();
+    assert_eq!(client.wait().expect("running").code(), Some(11), "the client says that its server is gone");
+    assert_eq!(work().count(), 0);
+    succeed(world.client_of(&daemon, "client").arg("fetch").arg(&spec));
+}
