@@ -10,6 +10,9 @@ use rocksdb::{ColumnFamily, DB, Options, WriteOptions};
 
 use super::{StoreError, blocking};
 
+/// Bytes of records that are held in memory before they are sorted into a file.
+const WRITE_BUFFER_BYTES: usize = 8 << 20;
+
 /// A table of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
@@ -54,8 +57,10 @@ impl Database {
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         options.set_keep_log_file_num(4);
-        let names = Table::ALL.map(Table::name);
-        let db = DB::open_cf(&options, path, names).map_err(|source| StoreError::Database {
+        // The log is allocated ahead in proportion; records here are small and few.
+        options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+        let families = Table::ALL.map(|table| (table.name(), options.clone()));
+        let db = DB::open_cf_with_opts(&options, path, families).map_err(|source| StoreError::Database {
             action: "open",
             path: path.to_owned(),
             source,

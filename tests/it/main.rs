@@ -4,6 +4,7 @@ mod absent;
 mod bad_input;
 mod fetch;
 mod flight;
+mod hostile;
 mod private;
 mod readme;
 mod support;
