@@ -5,7 +5,9 @@
 //! is left over at the end.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -17,7 +19,7 @@ use super::events::{Event, Events};
 use super::missing::{Missing, Place};
 use super::{ClientError, Connection};
 use crate::digest::Digest;
-use crate::store::{BATCH_BYTES, FileBlobStore, RemoteBlobStore, StoreError, blocking, wire};
+use crate::store::{BATCH_BYTES, FileBlobStore, Linker, RemoteBlobStore, StoreError, blocking, wire};
 
 /// Batches that a worker has asked for at a time: one arrives while the other is written.
 const IN_FLIGHT: usize = 2;
@@ -35,6 +37,7 @@ struct Work {
     pieces: Mutex<VecDeque<Piece>>,
     missing: Missing,
     store: FileBlobStore,
+    linker: Linker,
     lost: Mutex<Vec<Digest>>,
     arrived: mpsc::UnboundedSender<u64>,
 }
@@ -46,6 +49,7 @@ struct Work {
 pub(super) async fn download(
     connection: &Connection,
     store: &FileBlobStore,
+    linker: Linker,
     missing: Missing,
     events: &dyn Events,
 ) -> Result<Vec<Digest>, ClientError> {
@@ -55,7 +59,7 @@ pub(super) async fn download(
     let total = missing.keys().map(Digest::size).sum();
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let pieces = Mutex::new(cut(&missing));
-    let work = Work { pieces, missing, store: store.clone(), lost: Mutex::default(), arrived };
+    let work = Work { pieces, missing, store: store.clone(), linker, lost: Mutex::default(), arrived };
     let connection = connection.clone();
     let workers = blocking(move || run(&connection, work));
     tokio::pin!(workers);
@@ -123,6 +127,12 @@ async fn fetch(blobs: &RemoteBlobStore, work: &Work, piece: Piece) -> Result<Opt
     }
 }
 
+/// Returns the directory of a file, and its name there.
+fn split(path: &Path) -> (&Path, &str) {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    (path.parent().unwrap_or(path), name)
+}
+
 impl Work {
     fn next(&self) -> Option<Piece> {
         self.pieces.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
@@ -140,6 +150,7 @@ impl Work {
     /// Verifies the blobs of a batch and writes them to their places.
     fn write(&self, batch: Batch) -> Result<(), ClientError> {
         let mut bytes = 0;
+        let mut at: Option<(&Path, File)> = None;
         let mut waiting: std::collections::HashSet<Digest> = batch.asked.into_iter().collect();
         for (digest, blob) in batch.blobs {
             if !waiting.remove(&digest) {
@@ -152,7 +163,12 @@ impl Work {
             bytes += digest.size();
             let places = &self.missing[&digest];
             let (first, others) = (&places[0], &places[1..]);
-            self.store.write_through(&digest, &blob, first.executable, &first.path)?;
+            let (path, name) = split(&first.path);
+            if at.as_ref().is_none_or(|(open, _)| *open != path) {
+                at = Some((path, File::open(path).map_err(StoreError::io("open the directory", path))?));
+            }
+            let Some((_, directory)) = &at else { continue };
+            self.linker.write(&digest, &blob, first.executable, directory, path, name)?;
             self.link(&digest, others)?;
         }
         waiting.into_iter().for_each(|digest| self.lose(digest));

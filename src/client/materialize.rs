@@ -59,18 +59,19 @@ pub(super) async fn materialize(
     if directory.is_dir() {
         return Ok(Outcome::Done { directory, downloaded: 0 });
     }
-    let (listing, missing) = {
+    let (listing, linker, missing) = {
         let (store, partial) = (store.clone(), partial.clone());
         blocking(move || {
             make_directories(&partial, &listing)?;
-            let missing = link_known(&store, &partial, &listing.files)?;
-            Ok::<_, ClientError>((listing, missing))
+            let linker = Linker::open(store, digest.function())?;
+            let missing = link_known(&linker, &partial, &listing.files)?;
+            Ok::<_, ClientError>((listing, linker, missing))
         })
         .await?
     };
     tracing::debug!(files = listing.files.len(), missing = missing.len(), "linked what is here");
     let downloaded = missing.keys().map(Digest::size).sum();
-    let lost = download(connection, store, missing, events).await?;
+    let lost = download(connection, store, linker, missing, events).await?;
     if !lost.is_empty() {
         return Ok(Outcome::Lost(lost));
     }
@@ -112,16 +113,14 @@ fn make_directories(partial: &Path, listing: &Listing) -> Result<(), ClientError
 }
 
 /// Links every file whose blob is in the local store, on all cores, and returns the others.
-fn link_known(store: &FileBlobStore, partial: &Path, files: &[ListedFile]) -> Result<Missing, ClientError> {
-    let Some(first) = files.first() else { return Ok(Missing::new()) };
-    let linker = Linker::open(store.clone(), first.digest.function())?;
+fn link_known(linker: &Linker, partial: &Path, files: &[ListedFile]) -> Result<Missing, ClientError> {
     let next = AtomicUsize::new(0);
     let missing = Mutex::new(Missing::new());
     on_all_cores(|| {
         loop {
             let start = next.fetch_add(STRIDE, Ordering::Relaxed);
             let Some(rest) = files.get(start..) else { return Ok::<_, ClientError>(()) };
-            let absent = link_some(&linker, partial, &rest[..rest.len().min(STRIDE)])?;
+            let absent = link_some(linker, partial, &rest[..rest.len().min(STRIDE)])?;
             let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
             for (digest, place) in absent {
                 missing.entry(digest).or_default().push(place);

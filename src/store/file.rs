@@ -12,9 +12,9 @@
 //! ```
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -272,23 +272,6 @@ impl FileBlobStore {
         Ok(true)
     }
 
-    /// Writes verified bytes as a new file at `destination` and shares that file with the store.
-    ///
-    /// # Errors
-    /// When it cannot be written; `destination` must not exist.
-    pub fn write_through(
-        &self,
-        digest: &Digest,
-        bytes: &[u8],
-        executable: bool,
-        destination: &Path,
-    ) -> Result<(), StoreError> {
-        let mut file = create_new(destination, executable).map_err(StoreError::io("make", destination))?;
-        file.write_all(bytes).map_err(StoreError::io("write", destination))?;
-        drop(file);
-        self.share(digest, executable, destination)
-    }
-
     /// Links a complete, verified, read-only file into the store.
     ///
     /// # Errors
@@ -348,11 +331,6 @@ fn read_at_most(path: &Path, size: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
     File::open(path)?.take(size.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Makes a read-only file that is open for writing here.
-fn create_new(path: &Path, executable: bool) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(if executable { 0o555 } else { 0o444 }).open(path)
 }
 
 fn mode(executable: bool) -> fs::Permissions {
