@@ -272,5 +272,7 @@ fn wrong_options_end_with_the_code_for_usage() {
     for arguments in [vec!["fetch"], vec!["no-such-verb"], vec!["fetch", "x", "--absent", "--install", "y"]] {
         fail(world.client("client").args(arguments), 2);
     }
-    fail(world.client("client").env("ENVSERVE_SERVE", "nonsense").args(["fetch", "Cargo.toml"]), 1);
+    let example = "examples/c-toolchain/spec.json";
+    let stderr = fail(world.client("client").env("ENVSERVE_SERVE", "nonsense").args(["fetch", example]), 2);
+    assert!(stderr.contains("`nonsense` is no address"), "{stderr}");
 }
