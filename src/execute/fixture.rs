@@ -10,13 +10,13 @@ use super::{ExecuteError, ExecuteRequest, Executed, Execution, ExecutionOptions,
 use crate::digest::{Digest, DigestFunction};
 use crate::proto::reapi;
 use crate::spec::RelativePath;
-use crate::store::{ActionCache, BlobStore, Database, FileBlobStore, LocalActionCache, MerkleTree, Node};
+use crate::store::{ActionCache, BlobStore, Database, LocalActionCache, LocalBlobStore, MerkleTree, Node};
 
 pub(crate) const FUNCTION: DigestFunction = DigestFunction::Sha256;
 
 /// An executor in a directory of its own.
 pub(crate) struct Fixture {
-    pub(crate) store: FileBlobStore,
+    pub(crate) store: LocalBlobStore,
     pub(crate) actions: Arc<dyn ActionCache>,
     pub(crate) execution: LocalExecution,
     pub(crate) directory: TempDir,
@@ -29,7 +29,7 @@ impl Fixture {
 
     pub(crate) fn with(options: ExecutionOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = FileBlobStore::open(&directory.path().join("store")).unwrap();
+        let store = LocalBlobStore::open(&directory.path().join("store")).unwrap();
         let database = Database::open(&directory.path().join("database")).unwrap();
         let actions: Arc<dyn ActionCache> = Arc::new(LocalActionCache::new(database));
         let execution = LocalExecution::new(store.clone(), actions.clone(), options);

@@ -13,7 +13,7 @@ use super::action::Action;
 use super::{Closure, ExecuteError};
 use crate::digest::Digest;
 use crate::spec::RelativePath;
-use crate::store::{Directory, FileBlobStore, Node, blocking};
+use crate::store::{Directory, LocalBlobStore, Node, blocking};
 
 /// Most entries that an input root may have. Directories that stand at several places count at each.
 const MAX_ENTRIES: usize = 10_000_000;
@@ -30,7 +30,7 @@ const SMALL: u64 = 1 << 20;
 /// # Cancel safety
 /// Dropping the future leaves `root` being filled for a while.
 pub(super) async fn stage(
-    store: &FileBlobStore,
+    store: &LocalBlobStore,
     action: &Action,
     closure: Closure,
     root: &Path,
@@ -54,7 +54,7 @@ fn parent(working_directory: &RelativePath, output: &RelativePath) -> RelativePa
 }
 
 struct Stage {
-    store: FileBlobStore,
+    store: LocalBlobStore,
     directories: HashMap<Digest, Directory>,
     entries: usize,
 }
@@ -90,7 +90,7 @@ impl Stage {
             let bytes = self.store.read(digest)?.ok_or_else(missing)?;
             create(path, executable).and_then(|mut file| io::Write::write_all(&mut file, &bytes))
         } else {
-            let mut source = self.store.open_verified(digest)?.ok_or_else(missing)?;
+            let mut source = self.store.open_at(digest, 0)?.ok_or_else(missing)?;
             create(path, executable).and_then(|mut file| io::copy(&mut source, &mut file).map(|_| ()))
         };
         copied.map_err(refused("write the input", path))

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::digest::{Digest, DigestFunction};
 use crate::proto::{protobuf, reapi};
-use crate::store::{ActionCache, FileBlobStore, blocking};
+use crate::store::{ActionCache, LocalBlobStore, blocking};
 
 /// How much of a sandbox's complaint is passed on.
 const COMPLAINT_BYTES: usize = 1000;
@@ -54,7 +54,7 @@ impl Default for ExecutionOptions {
 /// join them is for the caller.
 #[derive(Clone)]
 pub struct LocalExecution {
-    store: FileBlobStore,
+    store: LocalBlobStore,
     actions: Arc<dyn ActionCache>,
     options: Arc<ExecutionOptions>,
     slots: Arc<Semaphore>,
@@ -71,7 +71,7 @@ struct Times {
 
 impl LocalExecution {
     /// Returns an executor over a store and its action cache.
-    pub fn new(store: FileBlobStore, actions: Arc<dyn ActionCache>, options: ExecutionOptions) -> Self {
+    pub fn new(store: LocalBlobStore, actions: Arc<dyn ActionCache>, options: ExecutionOptions) -> Self {
         if rustix::process::geteuid().is_root() {
             tracing::warn!("actions run as root, seen from the kernel: give the executor a user of its own");
         }

@@ -17,7 +17,7 @@ use super::ExecuteError;
 use crate::digest::{Digest, DigestFunction};
 use crate::proto::reapi;
 use crate::spec::RelativePath;
-use crate::store::{Directory, FileBlobStore, Node};
+use crate::store::{Directory, LocalBlobStore, Node};
 
 /// Deepest nesting of directories in an output.
 const MAX_DEPTH: usize = 256;
@@ -25,7 +25,7 @@ const MAX_DEPTH: usize = 256;
 /// Takes outputs into the store.
 pub(super) struct Collector<'a> {
     /// The store.
-    pub(super) store: &'a FileBlobStore,
+    pub(super) store: &'a LocalBlobStore,
     /// The function of the digests.
     pub(super) function: DigestFunction,
     /// The work directory; the input root is in it.

@@ -20,7 +20,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::ExecuteError;
 use super::namespace::Namespace;
 use super::sandbox::ETC_FILES;
-use crate::store::{FileBlobStore, blocking, remove_tree};
+use crate::store::{LocalBlobStore, blocking, remove_tree};
 
 /// A work directory. Dropping it kills what runs in it and removes it in the background.
 pub(super) struct WorkDirectory {
@@ -40,7 +40,7 @@ impl WorkDirectory {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub(super) async fn create(store: &FileBlobStore, slot: OwnedSemaphorePermit) -> Result<Self, ExecuteError> {
+    pub(super) async fn create(store: &LocalBlobStore, slot: OwnedSemaphorePermit) -> Result<Self, ExecuteError> {
         let store = store.clone();
         let directory = blocking(move || {
             let directory = store.temporary_directory()?;

@@ -21,7 +21,7 @@ use crate::digest::DigestFunction;
 use crate::execute::{ExecutionOptions, LocalExecution};
 use crate::source::Sources;
 use crate::store::{
-    Database, Endpoint, EndpointError, FRAME_BYTES, FileBlobStore, GitStore, LocalActionCache, StoreError, TreeMap,
+    Database, Endpoint, EndpointError, FRAME_BYTES, GitStore, LocalActionCache, LocalBlobStore, StoreError, TreeMap,
     blocking,
 };
 
@@ -121,12 +121,12 @@ pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
     Ok(Opened { options, resolver, reapi })
 }
 
-fn open_stores(root: &Path, repositories: &[PathBuf]) -> Result<(FileBlobStore, GitStore, Database), StoreError> {
-    let store = FileBlobStore::open(root)?;
+fn open_stores(root: &Path, repositories: &[PathBuf]) -> Result<(LocalBlobStore, GitStore, Database), StoreError> {
+    let store = LocalBlobStore::open(root)?;
     let git = GitStore::open(&root.join("git"), repositories)?;
     let database = Database::open(&root.join("database"))?;
     // The database admits one process: whoever made these is gone.
-    store.clear_directories()?;
+    store.clear()?;
     Ok((store, git, database))
 }
 

@@ -15,6 +15,7 @@ mod file;
 mod git;
 mod linker;
 mod listing;
+mod local;
 #[cfg(test)]
 mod memory;
 mod merkle;
@@ -46,6 +47,7 @@ pub use git::{GitEntry, GitEntryKind, GitStore};
 pub(crate) use git::{blob_id, tree_id};
 pub use linker::Linker;
 pub use listing::{ListedFile, Listing, collect_tree};
+pub use local::{BlobWriter, LocalBlobStore, Pin};
 #[cfg(test)]
 pub use memory::MemoryBlobStore;
 pub use merkle::{MerkleError, MerkleTree};

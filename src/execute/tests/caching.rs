@@ -1,7 +1,5 @@
 //! What is answered from the action cache, and what is not.
 
-use std::fs;
-
 use super::super::fixture::{Fixture, parsed, shell};
 use super::super::{ExecuteRequest, Execution, NoEvents};
 use crate::digest::Digest;
@@ -47,9 +45,7 @@ async fn losing_any_one_blob_of_a_result_makes_the_action_run_again() {
         let before = fixture.execute(action).await.unwrap();
         assert!(before.cached);
         let lost = reached(&before.result)[kind];
-        for executable in [false, true] {
-            let _absent = fs::remove_file(fixture.store.path(&lost, executable));
-        }
+        fixture.store.remove(&lost).unwrap();
         let after = fixture.execute(action).await.unwrap();
         assert!(!after.cached, "{lost}");
         assert_ne!(after.result.output_files, before.result.output_files);

@@ -1,6 +1,6 @@
 //! ByteStream: blobs of any size.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 
 use futures::stream;
 use tonic::{Request, Response, Status, Streaming};
@@ -77,19 +77,13 @@ impl Reapi {
     /// Opens a blob to be read whole, which is verified on the way: its last piece leaves only when all are right.
     async fn open(&self, digest: Digest) -> Result<Option<Box<dyn Read + Send>>, Status> {
         let store = self.store.clone();
-        let file = blocking(move || store.open_read(&digest)).await.map_err(|error| store_status(&error))?;
-        Ok(file.map(|file| Box::new(file) as Box<dyn Read + Send>))
+        blocking(move || store.open_read(&digest)).await.map_err(|error| store_status(&error))
     }
 
     /// Opens a blob at an offset, after verifying all of it.
     async fn open_at(&self, digest: Digest, offset: u64) -> Result<Option<Box<dyn Read + Send>>, Status> {
         let store = self.store.clone();
-        let opened = blocking(move || {
-            let Some(mut file) = store.open_verified(&digest)? else { return Ok(None) };
-            file.seek(SeekFrom::Start(offset)).map_err(StoreError::io("seek in", &store.path(&digest, false)))?;
-            Ok(Some(Box::new(file) as Box<dyn Read + Send>))
-        });
-        opened.await.map_err(|error| store_status(&error))
+        blocking(move || store.open_at(&digest, offset)).await.map_err(|error| store_status(&error))
     }
 
     async fn has(&self, digest: Digest) -> Result<bool, Status> {

@@ -8,7 +8,7 @@ use crate::proto::reapi::content_addressable_storage_server::ContentAddressableS
 use crate::proto::reapi::{batch_read_blobs_response, batch_update_blobs_request, batch_update_blobs_response};
 use crate::proto::{reapi, rpc};
 use crate::serve::status::{store_status, upload_status};
-use crate::store::{BlobStore, FileBlobStore, StoreError, blocking};
+use crate::store::{BlobStore, LocalBlobStore, StoreError, blocking};
 
 #[tonic::async_trait]
 impl ContentAddressableStorage for Reapi {
@@ -108,7 +108,7 @@ fn check_batch(sizes: impl Iterator<Item = u64>) -> Result<(), Status> {
 }
 
 fn update(
-    store: &FileBlobStore,
+    store: &LocalBlobStore,
     function: DigestFunction,
     blob: &batch_update_blobs_request::Request,
 ) -> Result<(), Status> {
@@ -119,9 +119,9 @@ fn update(
     store.write(&digest, &blob.data).map_err(|error| upload_status(&error))
 }
 
-fn read(store: &FileBlobStore, digest: Digest) -> Result<batch_read_blobs_response::Response, StoreError> {
+fn read(store: &LocalBlobStore, digest: Digest) -> Result<batch_read_blobs_response::Response, StoreError> {
     let (data, status) = match store.read(&digest)? {
-        Some(bytes) => (bytes, ok()),
+        Some(bytes) => (bytes.into(), ok()),
         None => (Vec::new(), rpc_status(&Status::not_found(format!("blob `{digest}` is not in the CAS")))),
     };
     Ok(batch_read_blobs_response::Response { digest: Some(digest.into()), data, status: Some(status), compressor: 0 })

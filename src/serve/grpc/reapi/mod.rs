@@ -32,7 +32,7 @@ use crate::proto::reapi::capabilities_server::CapabilitiesServer;
 use crate::proto::reapi::content_addressable_storage_server::ContentAddressableStorageServer;
 use crate::proto::reapi::execution_server::ExecutionServer;
 use crate::serve::status::wire_status;
-use crate::store::{ActionCache, FileBlobStore, wire};
+use crate::store::{ActionCache, LocalBlobStore, wire};
 
 use operations::Operations;
 
@@ -48,7 +48,7 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// The REAPI services over one store.
 #[derive(Clone)]
 pub struct Reapi {
-    store: FileBlobStore,
+    store: LocalBlobStore,
     actions: Arc<dyn ActionCache>,
     execution: Arc<dyn Execution>,
     operations: Operations,
@@ -58,7 +58,7 @@ pub struct Reapi {
 impl Reapi {
     /// Returns the services. Only requests to the named instance are answered.
     pub fn new(
-        store: FileBlobStore,
+        store: LocalBlobStore,
         actions: Arc<dyn ActionCache>,
         execution: Arc<dyn Execution>,
         instance: String,

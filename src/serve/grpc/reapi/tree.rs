@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::execute::Closure;
 use crate::proto::reapi;
 use crate::serve::status::store_status;
-use crate::store::FileBlobStore;
+use crate::store::LocalBlobStore;
 
 /// Directories in a page, when the client does not say, and the most whatever it says.
 const PAGE: usize = 1000;
@@ -20,7 +20,7 @@ const PAGE_BYTES: usize = 1 << 20;
 /// # Errors
 /// When the root is not in the CAS, a blob below it is no valid directory, or the paging makes no sense.
 pub(super) async fn pages(
-    store: &FileBlobStore,
+    store: &LocalBlobStore,
     root: Digest,
     page_size: i32,
     page_token: &str,

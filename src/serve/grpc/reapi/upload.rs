@@ -1,22 +1,17 @@
 //! One blob on its way in, piece by piece.
 
-use std::io::Write;
-
-use tempfile::NamedTempFile;
 use tonic::Status;
 
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::proto::bytestream::WriteRequest;
 use crate::serve::status::upload_status;
-use crate::store::{FileBlobStore, StoreError, blocking};
+use crate::store::{BlobWriter, LocalBlobStore, blocking};
 
 /// A blob of which a part may have come. Dropped before its end, it leaves nothing.
 pub(super) struct Upload {
-    store: FileBlobStore,
     digest: Digest,
     resource_name: String,
-    hasher: Hasher,
-    file: NamedTempFile,
+    writer: BlobWriter,
 }
 
 impl Upload {
@@ -24,16 +19,15 @@ impl Upload {
     ///
     /// # Errors
     /// When there is no room for it.
-    pub(super) async fn begin(store: &FileBlobStore, digest: Digest, resource_name: String) -> Result<Self, Status> {
+    pub(super) async fn begin(store: &LocalBlobStore, digest: Digest, resource_name: String) -> Result<Self, Status> {
         let store = store.clone();
-        let opened = blocking(move || store.temporary_file().map(|file| (store, file))).await;
-        let (store, file) = opened.map_err(|error| upload_status(&error))?;
-        Ok(Self { store, digest, resource_name, hasher: digest.function().hasher(), file })
+        let writer = blocking(move || store.writer(&digest)).await.map_err(|error| upload_status(&error))?;
+        Ok(Self { digest, resource_name, writer })
     }
 
     /// Returns the bytes taken so far.
     pub(super) fn size(&self) -> u64 {
-        self.hasher.size()
+        self.writer.size()
     }
 
     /// Takes the next piece.
@@ -42,12 +36,7 @@ impl Upload {
     /// When it is not the next one, or one too many.
     pub(super) async fn append(mut self, piece: WriteRequest) -> Result<Self, Status> {
         self.check(&piece)?;
-        let written = blocking(move || {
-            self.hasher.update(&piece.data);
-            let path = self.file.path().to_owned();
-            self.file.write_all(&piece.data).map_err(StoreError::io("write the blob", &path))?;
-            Ok(self)
-        });
+        let written = blocking(move || self.writer.write(&piece.data).map(|()| self));
         written.await.map_err(|error| upload_status(&error))
     }
 
@@ -70,14 +59,6 @@ impl Upload {
     /// # Errors
     /// When it is not the blob that the digest names.
     pub(super) async fn finish(self) -> Result<(), Status> {
-        let Self { store, digest, hasher, file, .. } = self;
-        let stored = blocking(move || {
-            let actual = hasher.finish();
-            if actual != digest {
-                return Err(StoreError::Mismatch { expected: digest, actual });
-            }
-            store.install_at(file, false, &store.path(&digest, false))
-        });
-        stored.await.map_err(|error| upload_status(&error))
+        blocking(move || self.writer.finish()).await.map_err(|error| upload_status(&error))
     }
 }

@@ -67,7 +67,7 @@ async fn missing_inputs_are_violations_in_the_response() {
     let served = Served::start();
     let action = served.fixture.action(shell("true", &[]), &[("input", "lost")]).await;
     let lost = FUNCTION.digest(b"lost");
-    std::fs::remove_file(served.fixture.store.path(&lost, false)).unwrap();
+    served.fixture.store.remove(&lost).unwrap();
     let response = executed(&served, action).await;
     let status = response.status.unwrap();
     assert_eq!((status.code, response.result), (Code::FailedPrecondition as i32, None));
@@ -140,7 +140,7 @@ async fn a_result_whose_outputs_are_not_there_is_not_taken() {
     served.action_cache().update_action_result(put(key, result(there))).await.unwrap();
     let known = served.action_cache().get_action_result(get(key)).await.unwrap().into_inner();
     assert_eq!(parsed(known.output_files[0].digest.as_ref().unwrap()), there);
-    std::fs::remove_file(served.fixture.store.path(&there, false)).unwrap();
+    served.fixture.store.remove(&there).unwrap();
     refused(served.action_cache().get_action_result(get(key)).await, Code::NotFound, "no whole result");
 }
 

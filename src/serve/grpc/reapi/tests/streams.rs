@@ -1,7 +1,5 @@
 //! Reading and writing blobs of any size.
 
-use std::os::unix::fs::PermissionsExt;
-
 use tonic::Code;
 
 use super::{Served, lied, noise, refused};
@@ -74,11 +72,7 @@ async fn any_part_of_a_blob_can_be_read() {
 async fn a_corrupt_blob_is_absent_before_its_first_byte_is_sent() {
     let served = Served::start();
     let digest = served.fixture.put(noise(1_000_000)).await;
-    let path = served.fixture.store.path(&digest, false);
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let mut bytes = noise(1_000_000).to_vec();
-    bytes[999_999] ^= 1;
-    std::fs::write(&path, bytes).unwrap();
+    served.fixture.store.corrupt(&digest);
     refused(read(&served, format!("main/blobs/{digest}"), 0, 10).await, Code::NotFound, "not in the CAS");
 }
 
