@@ -11,6 +11,8 @@ use sha2::Digest as _;
 
 /// Length in bytes of a hash of every function offered.
 pub const HASH_LEN: usize = 32;
+/// Length in bytes of the binary form of a digest.
+pub const DIGEST_LEN: usize = 1 + HASH_LEN + 8;
 
 /// A hash function by which blobs are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
@@ -31,6 +33,14 @@ impl DigestFunction {
         match self {
             Self::Sha256 => "sha256",
             Self::Blake3 => "blake3",
+        }
+    }
+
+    /// Returns the number that the REAPI gives to the function.
+    fn number(self) -> u8 {
+        match self {
+            Self::Sha256 => 1,
+            Self::Blake3 => 9,
         }
     }
 
@@ -103,6 +113,23 @@ impl Digest {
     /// Returns the size of the blob in bytes.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Returns the binary form: the REAPI's number of the function, the hash, the size with its highest byte first.
+    pub fn to_bytes(&self) -> [u8; DIGEST_LEN] {
+        let mut bytes = [0; DIGEST_LEN];
+        bytes[0] = self.function.number();
+        bytes[1..=HASH_LEN].copy_from_slice(&self.hash);
+        bytes[1 + HASH_LEN..].copy_from_slice(&self.size.to_be_bytes());
+        bytes
+    }
+
+    /// Reads the binary form; anything else is `None`.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; DIGEST_LEN] = bytes.try_into().ok()?;
+        let function = DigestFunction::ALL.into_iter().find(|function| function.number() == bytes[0])?;
+        let (hash, size) = bytes[1..].split_at(HASH_LEN);
+        Some(Self { function, hash: hash.try_into().ok()?, size: u64::from_be_bytes(size.try_into().ok()?) })
     }
 
     /// Says whether the bytes are those that the digest names.

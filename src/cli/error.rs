@@ -34,6 +34,8 @@ pub(super) enum CliError {
     Stdout(#[source] io::Error),
     #[error("cannot run `{program}` in the environment")]
     Run { program: String, source: io::Error },
+    #[error("cannot {action} the store")]
+    Store { action: &'static str, source: StoreError },
     #[error("`--{option}` and `--absent` exclude each other: nothing is fetched")]
     AbsentWith { option: &'static str },
 }
@@ -54,6 +56,7 @@ impl CliError {
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Run { .. } => Exit::Command(127),
             Self::Serve(_)
+            | Self::Store { .. }
             | Self::Spec(_)
             | Self::ReadSpec { .. }
             | Self::NoRoot
@@ -69,7 +72,13 @@ impl CliError {
             Self::Spec(error) => error.hint(),
             Self::ReadSpec { .. } => Some("give the path of a spec file, as in `envserve fetch spec.json`".to_owned()),
             Self::NoRoot => Some("give `--root DIR`".to_owned()),
-            Self::Serve(_)
+            Self::Serve(error) => match &**error {
+                ServeError::Open { source: StoreError::Database { .. }, .. } => {
+                    Some("one process can have the store at a time: stop the daemon that runs on it first".to_owned())
+                }
+                _ => None,
+            },
+            Self::Store { .. }
             | Self::Address(_)
             | Self::Path { .. }
             | Self::Runtime(_)

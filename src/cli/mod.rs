@@ -8,11 +8,14 @@ mod env;
 mod error;
 mod exit;
 mod fetch;
+mod fsck;
+mod gc;
 mod key;
 mod output;
 mod resolve;
 mod serve;
 mod shell;
+mod store;
 
 use std::process::ExitCode;
 
@@ -46,6 +49,10 @@ enum Verb {
     Env(env::Arguments),
     /// Run a command, or a shell, in an environment.
     Shell(shell::Arguments),
+    /// Evict from the store of a daemon what was not used for long.
+    Gc(gc::Arguments),
+    /// Check the store of a daemon, and mend it.
+    Fsck(fsck::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -77,6 +84,8 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Describe(arguments) => on_one_thread(describe::run(arguments)),
         Verb::Env(arguments) => on_one_thread(env::run(arguments)),
         Verb::Shell(arguments) => on_one_thread(shell::run(arguments)),
+        Verb::Gc(arguments) => gc::run(&arguments),
+        Verb::Fsck(arguments) => fsck::run(&arguments),
     }
 }
 

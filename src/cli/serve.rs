@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::arguments::{absolute, root};
 use super::error::CliError;
+use super::store::StoreArguments;
 use super::{Exit, output};
 use crate::digest::DigestFunction;
 use crate::serve::{self, Listener, ServeError, ServeOptions};
@@ -19,9 +19,8 @@ pub(super) struct Arguments {
     #[arg(long, env = "ENVSERVE_LISTEN", default_value = "127.0.0.1:8981", value_name = "ADDRESS")]
     listen: String,
 
-    /// Where everything is kept [default: $XDG_CACHE_HOME/envserve-serve]
-    #[arg(long, env = "ENVSERVE_SERVE_ROOT", value_name = "DIR")]
-    root: Option<PathBuf>,
+    #[command(flatten)]
+    store: StoreArguments,
 
     /// A Git repository in which trees and commits are looked for; it is only read.
     #[arg(long = "repository", value_name = "DIR")]
@@ -67,12 +66,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
 }
 
 fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
-    let root = match &arguments.root {
-        Some(root) => absolute(root)?,
-        None => root(None)?.with_file_name("envserve-serve"),
-    };
     Ok(ServeOptions {
-        root,
+        root: arguments.store.root()?,
+        max_size: arguments.store.max_size(),
+        min_age: arguments.store.min_age(),
         function: arguments.digest_function,
         instance: arguments.instance.clone(),
         repositories: arguments.repositories.clone(),

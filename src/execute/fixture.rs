@@ -10,7 +10,9 @@ use super::{ExecuteError, ExecuteRequest, Executed, Execution, ExecutionOptions,
 use crate::digest::{Digest, DigestFunction};
 use crate::proto::reapi;
 use crate::spec::RelativePath;
-use crate::store::{ActionCache, BlobStore, Database, LocalActionCache, LocalBlobStore, MerkleTree, Node};
+use crate::store::{
+    ActionCache, BlobStore, Database, LocalActionCache, LocalBlobStore, MerkleTree, Node, StoreOptions,
+};
 
 pub(crate) const FUNCTION: DigestFunction = DigestFunction::Sha256;
 
@@ -29,8 +31,9 @@ impl Fixture {
 
     pub(crate) fn with(options: ExecutionOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = LocalBlobStore::open(&directory.path().join("store")).unwrap();
-        let database = Database::open(&directory.path().join("database")).unwrap();
+        let database = Database::open(&directory.path().join("database"), u64::MAX).unwrap();
+        let root = directory.path().join("store");
+        let store = LocalBlobStore::open(&root, database.clone(), StoreOptions::default()).unwrap();
         let actions: Arc<dyn ActionCache> = Arc::new(LocalActionCache::new(database));
         let execution = LocalExecution::new(store.clone(), actions.clone(), options);
         Self { store, actions, execution, directory }

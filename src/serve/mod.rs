@@ -7,6 +7,7 @@ mod private;
 pub mod resolve;
 pub mod status;
 
+use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,8 +22,8 @@ use crate::digest::DigestFunction;
 use crate::execute::{ExecutionOptions, LocalExecution};
 use crate::source::Sources;
 use crate::store::{
-    Database, Endpoint, EndpointError, FRAME_BYTES, GitStore, LocalActionCache, LocalBlobStore, StoreError, TreeMap,
-    blocking,
+    Database, Endpoint, EndpointError, FRAME_BYTES, GitStore, LocalActionCache, LocalBlobStore, StoreError,
+    StoreOptions, TreeMap, blocking,
 };
 
 pub use listen::Listener;
@@ -34,6 +35,9 @@ use resolve::{Parts, Resolver};
 
 /// Most requests of one connection that are worked on at a time.
 const MAX_REQUESTS: usize = 256;
+
+/// How often the size of the store is looked at.
+const LOOK_AT_STORE: Duration = Duration::from_secs(5);
 
 /// How a daemon runs.
 #[derive(Debug, Clone)]
@@ -48,6 +52,10 @@ pub struct ServeOptions {
     pub repositories: Vec<PathBuf>,
     /// How long what was answered stays.
     pub lease: Duration,
+    /// The most bytes that its store may take on the disk.
+    pub max_size: Option<u64>,
+    /// What was used within so long is never evicted.
+    pub min_age: Duration,
     /// Actions that run at once; 0 for as many as there are cores.
     pub jobs: usize,
     /// For a private daemon: it leaves when it had no connection for so long.
@@ -88,6 +96,7 @@ pub enum ServeError {
 /// A daemon whose stores are open.
 pub struct Opened {
     options: ServeOptions,
+    store: LocalBlobStore,
     resolver: Resolver,
     reapi: Reapi,
 }
@@ -99,7 +108,10 @@ pub struct Opened {
 pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
     let failed = |source| ServeError::Open { root: options.root.clone(), source };
     let (root, repositories) = (options.root.clone(), options.repositories.clone());
-    let (store, git, database) = blocking(move || open_stores(&root, &repositories)).await.map_err(failed)?;
+    let store_options =
+        StoreOptions { max_size: options.max_size, grace: options.min_age, shared: options.idle.is_some() };
+    let opened = blocking(move || open_stores(&root, &repositories, store_options)).await;
+    let (store, git, database) = opened.map_err(failed)?;
     let actions = Arc::new(LocalActionCache::new(database.clone()));
     let mut execution_options = ExecutionOptions::default();
     if options.jobs > 0 {
@@ -108,7 +120,7 @@ pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
     let execution = Arc::new(LocalExecution::new(store.clone(), actions.clone(), execution_options));
     let blobs = Arc::new(store.clone());
     let sources = Sources::new(git, TreeMap::new(database.clone()), blobs.clone(), options.function);
-    let reapi = Reapi::new(store, actions, execution.clone(), options.instance.clone());
+    let reapi = Reapi::new(store.clone(), actions, execution.clone(), options.instance.clone());
     let resolver = Resolver::new(Parts {
         store: blobs,
         execution,
@@ -118,13 +130,26 @@ pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
         instance: options.instance.clone(),
         lease: options.lease,
     });
-    Ok(Opened { options, resolver, reapi })
+    Ok(Opened { options, store, resolver, reapi })
 }
 
-fn open_stores(root: &Path, repositories: &[PathBuf]) -> Result<(LocalBlobStore, GitStore, Database), StoreError> {
-    let store = LocalBlobStore::open(root)?;
+/// Opens the blob store of a daemon that does not run. Blocks.
+///
+/// # Errors
+/// When it cannot be opened: its daemon runs, say.
+pub fn open_store(root: &Path, options: StoreOptions) -> Result<LocalBlobStore, StoreError> {
+    let database = Database::open(&root.join("database"), options.max_size.unwrap_or(u64::MAX))?;
+    LocalBlobStore::open(root, database, options)
+}
+
+fn open_stores(
+    root: &Path,
+    repositories: &[PathBuf],
+    options: StoreOptions,
+) -> Result<(LocalBlobStore, GitStore, Database), StoreError> {
+    let database = Database::open(&root.join("database"), options.max_size.unwrap_or(u64::MAX))?;
+    let store = LocalBlobStore::open(root, database.clone(), options)?;
     let git = GitStore::open(&root.join("git"), repositories)?;
-    let database = Database::open(&root.join("database"))?;
     // The database admits one process: whoever made these is gone.
     store.clear()?;
     Ok((store, git, database))
@@ -139,7 +164,7 @@ pub async fn run(
     daemon: Opened,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let Opened { options, resolver, reapi } = daemon;
+    let Opened { options, store, resolver, reapi } = daemon;
     let open_connections = Arc::new(AtomicUsize::new(0));
     let mut routes = RoutesBuilder::default();
     let shared_root = options.idle.is_some().then(|| options.root.clone());
@@ -165,9 +190,23 @@ pub async fn run(
         .concurrency_limit_per_connection(MAX_REQUESTS)
         .add_routes(routes.routes())
         .serve_with_incoming_shutdown(listener.connections(open_connections), signal);
-    let served = within_grace(server, stopped, options.grace).await;
+    let served = tokio::select! {
+        served = within_grace(server, stopped, options.grace) => served,
+        never = keep_spare(store) => match never {},
+    };
     drop(lock);
     served.map_err(ServeError::Transport)
+}
+
+/// Evicts blobs whenever the store comes close to its limit. Never ends.
+async fn keep_spare(store: LocalBlobStore) -> Infallible {
+    loop {
+        tokio::time::sleep(LOOK_AT_STORE).await;
+        let store = store.clone();
+        if let Err(error) = blocking(move || store.keep_spare()).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot evict blobs");
+        }
+    }
 }
 
 /// Lets the server drain for at most `grace` after it was told to stop.

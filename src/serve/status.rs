@@ -29,7 +29,10 @@ const MAX_VIOLATIONS: usize = 1000;
 pub fn store_status(error: &StoreError) -> Status {
     match error {
         StoreError::Io { source, .. } => io_status(error, source),
-        StoreError::Mismatch { .. } | StoreError::Record { .. } => logged(Code::DataLoss, error),
+        StoreError::Mismatch { .. } | StoreError::TooLong { .. } | StoreError::Record { .. } => {
+            logged(Code::DataLoss, error)
+        }
+        StoreError::Full { .. } => exhausted(error),
         StoreError::Missing { digest, .. } => missing(&error.to_string(), &[*digest]),
         StoreError::Directory { .. } | StoreError::GitEntry { .. } => told(Code::InvalidArgument, error),
         StoreError::Database { .. }
@@ -45,8 +48,9 @@ pub fn store_status(error: &StoreError) -> Status {
 /// Returns the status of an error while storing what the client sent.
 pub fn upload_status(error: &StoreError) -> Status {
     match error {
-        StoreError::Mismatch { .. } => told(Code::InvalidArgument, error),
-        StoreError::Io { .. }
+        StoreError::Mismatch { .. } | StoreError::TooLong { .. } => told(Code::InvalidArgument, error),
+        StoreError::Full { .. }
+        | StoreError::Io { .. }
         | StoreError::Record { .. }
         | StoreError::Missing { .. }
         | StoreError::Directory { .. }

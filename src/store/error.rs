@@ -30,6 +30,20 @@ pub enum StoreError {
         /// The digest computed.
         actual: Digest,
     },
+    /// More bytes came than a blob has.
+    #[error("more bytes came for blob `{expected}` than it has")]
+    TooLong {
+        /// The digest claimed.
+        expected: Digest,
+    },
+    /// There is no room, and nothing that may be evicted to make some.
+    #[error("no room for {needed} more bytes: the store holds {used}, and all that may go is gone")]
+    Full {
+        /// The bytes to be stored.
+        needed: u64,
+        /// The bytes that the store takes.
+        used: u64,
+    },
     /// A blob that is needed is not there.
     #[error("blob `{digest}` ({role}) is not in the CAS")]
     Missing {

@@ -22,7 +22,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tempfile::{NamedTempFile, TempDir};
 
-use super::remove::remove_tree;
 use super::verified::{VerifiedRead, discard};
 use super::{BlobStore, StoreError, blocking, check_digest};
 use crate::digest::{Digest, DigestFunction};
@@ -89,12 +88,17 @@ impl FileBlobStore {
         Ok(self.find(digest)?.is_some())
     }
 
+    /// Returns the directory of what is on its way.
+    pub(super) fn temporary(&self) -> &Path {
+        &self.inner.temporary
+    }
+
     /// Returns the file that holds the blob, in either mode.
-    fn find(&self, digest: &Digest) -> Result<Option<PathBuf>, StoreError> {
+    pub(super) fn find(&self, digest: &Digest) -> Result<Option<(PathBuf, fs::Metadata)>, StoreError> {
         for executable in [false, true] {
             let path = self.path(digest, executable);
             match fs::symlink_metadata(&path) {
-                Ok(found) if found.len() == digest.size() => return Ok(Some(path)),
+                Ok(found) if found.len() == digest.size() => return Ok(Some((path, found))),
                 Ok(_) => discard(digest, &path)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(StoreError::io("look for the blob", &path)(error)),
@@ -125,7 +129,7 @@ impl FileBlobStore {
     /// # Errors
     /// When the file system cannot open it.
     pub fn open_read(&self, digest: &Digest) -> Result<Option<VerifiedRead>, StoreError> {
-        while let Some(path) = self.find(digest)? {
+        while let Some((path, _)) = self.find(digest)? {
             match File::open(&path) {
                 Ok(file) => return Ok(Some(VerifiedRead::new(*digest, path, file))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -140,7 +144,7 @@ impl FileBlobStore {
     /// # Errors
     /// When the file system cannot read it.
     pub fn open_verified(&self, digest: &Digest) -> Result<Option<File>, StoreError> {
-        while let Some(path) = self.find(digest)? {
+        while let Some((path, _)) = self.find(digest)? {
             let mut file = match File::open(&path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -160,7 +164,7 @@ impl FileBlobStore {
     ///
     /// # Errors
     /// When they cannot be written.
-    fn write_checked(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn write_checked(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
         if self.contains(digest)? {
             return Ok(());
         }
@@ -215,19 +219,6 @@ impl FileBlobStore {
         fs::set_permissions(file.path(), mode(executable)).map_err(StoreError::io("protect", file.path()))?;
         file.persist(path).map_err(|error| StoreError::io("put in place", path)(error.error))?;
         Ok(())
-    }
-
-    /// Moves a file into the store and returns its digest. The caller must be the only one who has it open.
-    ///
-    /// # Errors
-    /// When it cannot be read or moved; it must lie on the file system of the store.
-    pub fn adopt(&self, function: DigestFunction, path: &Path, executable: bool) -> Result<Digest, StoreError> {
-        let mut file = File::open(path).map_err(StoreError::io("open", path))?;
-        let digest = hash_reader(function, &mut file).map_err(StoreError::io("read", path))?;
-        fs::set_permissions(path, mode(executable)).map_err(StoreError::io("protect", path))?;
-        let target = self.path(&digest, executable);
-        fs::rename(path, &target).map_err(StoreError::io("move into the store", &target))?;
-        Ok(digest)
     }
 
     /// Makes the blob appear at `destination`, which must not exist, as a hard link with the wanted mode.
@@ -286,21 +277,6 @@ impl FileBlobStore {
         }
     }
 
-    /// Removes the temporary directories that a process left behind which was killed. For the one who makes them.
-    ///
-    /// # Errors
-    /// When they cannot be listed; one that cannot be removed is reported.
-    pub fn clear_directories(&self) -> Result<(), StoreError> {
-        let directory = &self.inner.temporary;
-        let entries = fs::read_dir(directory).map_err(StoreError::io("read the directory", directory))?;
-        for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir() && !path.is_symlink()) {
-            if let Err(error) = remove_tree(&path) {
-                tracing::warn!(%error, path = %path.display(), "cannot remove what a killed process left behind");
-            }
-        }
-        Ok(())
-    }
-
     /// Returns a new temporary file on the file system of the store.
     ///
     /// # Errors
@@ -333,7 +309,7 @@ fn read_at_most(path: &Path, size: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn mode(executable: bool) -> fs::Permissions {
+pub(super) fn mode(executable: bool) -> fs::Permissions {
     fs::Permissions::from_mode(if executable { 0o555 } else { 0o444 })
 }
 

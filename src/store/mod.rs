@@ -6,21 +6,29 @@
 //! absence. What is read has been verified against its digest.
 
 mod blocking;
+mod collect;
 mod database;
 mod directory;
 mod endpoint;
 mod entries;
 mod error;
 mod file;
+mod fsck;
 mod git;
+mod leases;
 mod linker;
 mod listing;
 mod local;
 #[cfg(test)]
 mod memory;
 mod merkle;
+mod pins;
 mod remote;
 mod remove;
+mod small;
+mod space;
+mod sweep;
+mod used;
 mod verified;
 pub mod wire;
 
@@ -36,6 +44,7 @@ use bytes::Bytes;
 use crate::digest::{Digest, Hasher};
 
 pub use blocking::blocking;
+pub use collect::{Collected, Goal};
 pub use database::{Database, Table};
 pub use directory::{Directory, DirectoryError, Node};
 pub use endpoint::{Endpoint, EndpointError};
@@ -43,14 +52,16 @@ pub(crate) use endpoint::{FRAME_BYTES, short_socket_path};
 pub use entries::{ActionCache, Entries, LocalActionCache, TreeMap};
 pub use error::StoreError;
 pub use file::FileBlobStore;
+pub use fsck::{Checked, FsckOptions, Problem};
 pub use git::{GitEntry, GitEntryKind, GitStore};
 pub(crate) use git::{blob_id, tree_id};
 pub use linker::Linker;
 pub use listing::{ListedFile, Listing, collect_tree};
-pub use local::{BlobWriter, LocalBlobStore, Pin};
+pub use local::{BlobWriter, LocalBlobStore, StoreOptions};
 #[cfg(test)]
 pub use memory::MemoryBlobStore;
 pub use merkle::{MerkleError, MerkleTree};
+pub use pins::Pin;
 pub use remote::RemoteBlobStore;
 pub(crate) use remove::remove_tree;
 

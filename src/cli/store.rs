@@ -1,0 +1,57 @@
+//! The store of a daemon, as the verbs that work on one share it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::Args;
+
+use super::arguments::{absolute, root};
+use super::error::CliError;
+use crate::serve::{self, ServeError};
+use crate::store::{LocalBlobStore, StoreOptions};
+
+/// Where a daemon keeps everything, and how much.
+#[derive(Debug, Clone, Args)]
+pub(super) struct StoreArguments {
+    /// Where everything is kept [default: $XDG_CACHE_HOME/envserve-serve]
+    #[arg(long, env = "ENVSERVE_SERVE_ROOT", value_name = "DIR")]
+    root: Option<PathBuf>,
+
+    /// The most that the store may take on the disk, `100GiB` say. What was not used for longest goes first.
+    /// Without it, the store may fill the disk but for a small part.
+    #[arg(long, env = "ENVSERVE_MAX_SIZE", value_name = "SIZE")]
+    max_size: Option<ByteSize>,
+
+    /// Seconds within which what was used is never evicted.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    min_age_seconds: u64,
+}
+
+impl StoreArguments {
+    /// Returns where everything is kept.
+    pub(super) fn root(&self) -> Result<PathBuf, CliError> {
+        match &self.root {
+            Some(root) => absolute(root),
+            None => Ok(root(None)?.with_file_name("envserve-serve")),
+        }
+    }
+
+    /// Returns the most bytes that the store may take.
+    pub(super) fn max_size(&self) -> Option<u64> {
+        self.max_size.map(|size| size.as_u64())
+    }
+
+    /// Returns how long what was used stays.
+    pub(super) fn min_age(&self) -> Duration {
+        Duration::from_secs(self.min_age_seconds)
+    }
+
+    /// Opens the store of a daemon that does not run.
+    pub(super) fn open(&self) -> Result<LocalBlobStore, CliError> {
+        let root = self.root()?;
+        let options = StoreOptions { max_size: self.max_size(), grace: self.min_age(), shared: false };
+        let failed = |source| ServeError::Open { root: root.clone(), source };
+        Ok(serve::open_store(&root, options).map_err(failed)?)
+    }
+}
