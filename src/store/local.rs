@@ -327,6 +327,24 @@ impl LocalBlobStore {
         self.inner.collecting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes a blob look as if it had been used so long ago the last time.
+    #[cfg(test)]
+    pub(super) fn age(&self, digest: &Digest, age: Duration) {
+        let then = super::used::Moment::now().before(age);
+        if self.is_small(digest) {
+            self.inner.small.note(digest, then);
+        } else {
+            self.inner.files.note(digest, then);
+        }
+    }
+
+    /// Returns when a blob was last used.
+    #[cfg(test)]
+    pub(super) fn used_at(&self, digest: &Digest) -> Option<super::used::Moment> {
+        let small = self.inner.small.used(&[*digest]).expect("readable")[0];
+        if self.is_small(digest) { small } else { self.inner.files.used(digest).expect("readable") }
+    }
+
     /// Flips a bit of the stored blob.
     #[cfg(test)]
     pub(crate) fn corrupt(&self, digest: &Digest) {

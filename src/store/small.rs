@@ -130,6 +130,13 @@ impl SmallBlobs {
         digests.iter().zip(records).map(used).collect()
     }
 
+    #[cfg(test)]
+    pub(super) fn note(&self, digest: &Digest, used: Moment) {
+        let mut changes = self.database.changes();
+        changes.put(Table::Blobs, &digest.to_bytes(), &used.to_bytes());
+        self.database.apply(changes).expect("writable");
+    }
+
     /// Calls `each` with every blob and when it was last used.
     ///
     /// # Errors

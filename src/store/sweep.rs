@@ -81,12 +81,7 @@ impl FileBlobStore {
     pub(super) fn note_use(&self, digest: &Digest, refresh: Refresh) -> Result<bool, StoreError> {
         let Some((path, found)) = self.find(digest)? else { return Ok(false) };
         if refresh.is_due(accessed(&found)) {
-            let times = Timestamps {
-                last_access: Timespec { tv_sec: refresh.now.seconds(), tv_nsec: 0 },
-                last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-            };
-            utimensat(CWD, &path, &times, AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|error| StoreError::io("note the use of", &path)(error.into()))?;
+            set_accessed(&path, refresh.now)?;
         }
         Ok(true)
     }
@@ -165,6 +160,12 @@ impl FileBlobStore {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn note(&self, digest: &Digest, used: Moment) {
+        let (path, _) = self.find(digest).expect("readable").expect("it is there");
+        set_accessed(&path, used).expect("it is ours");
+    }
+
     /// Flips a bit of a stored blob.
     #[cfg(test)]
     pub(super) fn corrupt(&self, digest: &Digest) {
@@ -198,6 +199,15 @@ fn swept(function: DigestFunction, path: PathBuf) -> io::Result<Swept> {
 fn named(function: DigestFunction, name: &str) -> Option<Digest> {
     let (hash, size) = name.strip_suffix('x').unwrap_or(name).split_once('-')?;
     Digest::parse(function, hash, size.parse().ok()?).ok()
+}
+
+fn set_accessed(path: &Path, used: Moment) -> Result<(), StoreError> {
+    let times = Timestamps {
+        last_access: Timespec { tv_sec: used.seconds(), tv_nsec: 0 },
+        last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+    };
+    let noted = utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
+    noted.map_err(|error| StoreError::io("note the use of", path)(error.into()))
 }
 
 /// Returns when a file was last used.

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::Write;
 
+mod local;
+
 use bytes::Bytes;
 
 use super::{BATCH_BYTES, BlobStore, FileBlobStore, Linker, MemoryBlobStore, StoreError};
