@@ -18,6 +18,7 @@ use super::file::hash_reader;
 use super::pins::{Pin, Pins};
 use super::small::{SMALL_BYTES, SmallBlobs};
 use super::space::{Reservation, Space, Stored};
+use super::sweep::Swept;
 use super::used::Refresh;
 use super::{BlobStore, Database, FileBlobStore, StoreError, blocking, check_digest};
 use crate::digest::{Digest, DigestFunction, Hasher};
@@ -297,6 +298,23 @@ impl LocalBlobStore {
     pub fn pin(&self, digests: Vec<Digest>) -> Pin {
         let _guard = self.no_eviction();
         self.inner.pins.pin(digests)
+    }
+
+    /// Calls `each` with every blob, in no order; one that is there in both modes twice.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn list(&self, mut each: impl FnMut(Digest)) -> Result<(), StoreError> {
+        self.inner.files.sweep(|swept| {
+            if let Swept::Blob(file) = swept {
+                each(file.digest);
+            }
+            Ok(())
+        })?;
+        self.inner.small.scan(|digest, _| {
+            each(digest);
+            Ok(())
+        })
     }
 
     /// Returns the bytes that the store takes on the disk.
