@@ -28,9 +28,14 @@ impl PrivatePaths {
     /// # Errors
     /// When it cannot be made.
     pub fn new(root: &Path) -> io::Result<Self> {
-        let directory = root.join("private");
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
-        Ok(Self { directory })
+        let paths = Self::below(root);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&paths.directory)?;
+        Ok(paths)
+    }
+
+    /// Returns the places below a client root, whether or not they are there.
+    fn below(root: &Path) -> Self {
+        Self { directory: root.join("private") }
     }
 
     /// Returns the socket.
@@ -64,7 +69,7 @@ pub(super) fn idle(
     options: &ServeOptions,
     connections: Arc<AtomicUsize>,
     resolver: Resolver,
-) -> impl Future<Output = File> + Send + 'static {
+) -> impl Future<Output = Option<File>> + Send + 'static {
     let (limit, root) = (options.idle, options.root.clone());
     async move {
         match limit {
@@ -74,7 +79,7 @@ pub(super) fn idle(
     }
 }
 
-async fn wait_idle(limit: Duration, root: &Path, connections: &AtomicUsize, resolver: &Resolver) -> File {
+async fn wait_idle(limit: Duration, root: &Path, connections: &AtomicUsize, resolver: &Resolver) -> Option<File> {
     let mut busy = Instant::now();
     loop {
         tokio::time::sleep((limit / 4).max(Duration::from_millis(10))).await;
@@ -89,11 +94,17 @@ async fn wait_idle(limit: Duration, root: &Path, connections: &AtomicUsize, reso
     }
 }
 
-/// Takes the lock, unless a client has it, and removes the socket.
-fn leave(root: &Path) -> io::Result<File> {
-    let paths = PrivatePaths::new(root)?;
-    let lock = paths.open_lock()?;
+/// Takes the lock, unless a client has it, and removes the socket. When somebody has removed the directory of
+/// both, no client can find this daemon any more, and there is nothing to lock.
+fn leave(root: &Path) -> io::Result<Option<File>> {
+    let paths = PrivatePaths::below(root);
+    let lock = match paths.open_lock() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        lock => lock?,
+    };
     flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-    fs::remove_file(paths.socket())?;
-    Ok(lock)
+    match fs::remove_file(paths.socket()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(Some(lock)),
+    }
 }

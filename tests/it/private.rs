@@ -74,3 +74,16 @@ fn a_client_root_with_a_very_long_path_works() {
     let root = format!("{}/{}", "d".repeat(100), "e".repeat(100));
     succeed(world.client(&root).arg("fetch").arg(&spec));
 }
+
+#[test]
+fn the_daemon_leaves_when_its_directory_is_removed() {
+    let world = World::new();
+    let spec = world.spec("one", &json!({"one": script("echo x >out", &["out"])}));
+    succeed(world.client("client").arg("fetch").arg(&spec));
+    assert_eq!(daemons(&world.path("client")).len(), 1);
+    fs::rename(world.path("client"), world.path("moved")).expect("movable");
+    while !daemons(&world.path("client")).is_empty() {
+        std::thread::yield_now();
+    }
+    assert!(!world.path("client").exists(), "it makes no directory anew");
+}
