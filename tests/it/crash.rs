@@ -24,7 +24,7 @@ const LOAD: Duration = Duration::from_millis(80);
 /// What was used within so long is not evicted.
 const MIN_AGE: Duration = Duration::from_secs(3);
 /// So small that blobs are evicted all the time.
-const MAX_SIZE: &str = "40MiB";
+const MAX_SIZE: &str = "24MiB";
 /// Blobs that are used in each round, so that they are never evicted.
 const KEPT: u64 = 100;
 /// Rounds between two checks of the store while no daemon runs.
