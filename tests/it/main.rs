@@ -2,6 +2,7 @@
 
 mod absent;
 mod bad_input;
+mod clients;
 mod fetch;
 mod flight;
 mod hostile;
