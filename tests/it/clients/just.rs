@@ -1,5 +1,7 @@
 //! The just client, as a foreign build tool.
 
+use std::path::Path;
+
 use super::{Node, Project, tree};
 
 const TARGETS: &str = r#"
@@ -11,8 +13,12 @@ const TARGETS: &str = r#"
   , "deps": ["name"]
   }
 , "greeting":
-  {"type": "generic", "cmds": ["echo HELLO, $(cat made/name) >greeting; cp -a made copy"], "outs": ["greeting"]
-  , "out_dirs": ["copy"], "deps": ["words"]}
+  { "type": "generic"
+  , "cmds": ["echo HELLO, $(cat made/name) >greeting", "cp -a made copy", "cp made/bin/run run"]
+  , "outs": ["greeting", "run"]
+  , "out_dirs": ["copy"]
+  , "deps": ["words"]
+  }
 }"#;
 
 /// Builds with nothing of just's own, and returns how many actions were hits.
@@ -26,13 +32,13 @@ fn build(project: &Project) -> String {
 fn just_builds_at_the_endpoint_once() {
     let project = Project::new(&["justbuild"]);
     project.write("ROOT", "");
-    project.write("TARGETS", TARGETS.replace("\n'", "\\n'").replace("sh\n", "sh\\n"));
+    project.write("TARGETS", TARGETS);
     project.write("name", "world\n");
     assert_eq!(build(&project), "2 actions, 0 cache hits.");
     assert_eq!(project.read("result/greeting"), "HELLO, WORLD\n");
     let first = tree(&project.path("result"));
-    assert_eq!(first[std::path::Path::new("copy/link")], Node::Symlink { target: "bin/run".into() });
-    assert_eq!(project.succeed("result/copy/bin/run"), "ran\n");
+    assert_eq!(first[Path::new("copy/link")], Node::Symlink { target: "bin/run".into() });
+    assert_eq!(project.succeed("result/copy/bin/run\nresult/run"), "ran\nran\n");
     assert_eq!(build(&project), "2 actions, 2 cache hits.");
     assert_eq!(tree(&project.path("result")), first);
     project.write("name", "everyone\n");
