@@ -3,6 +3,7 @@
 mod absent;
 mod bad_input;
 mod crash;
+mod clients;
 mod fetch;
 mod flight;
 mod hostile;

@@ -3,19 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{World, succeed};
+use crate::support::{World, block, succeed};
 
 fn readme() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("there")
-}
-
-/// Returns the indented block that follows a line which begins so.
-fn block(text: &str, before: &str) -> String {
-    let lines = text.lines().skip_while(|line| !line.starts_with(before)).skip(1);
-    let lines = lines.skip_while(|line| line.trim().is_empty()).take_while(|line| line.starts_with("    "));
-    let block: Vec<&str> = lines.collect();
-    assert!(!block.is_empty(), "no block after `{before}`");
-    block.join("\n")
 }
 
 #[test]

@@ -195,3 +195,12 @@ pub(crate) fn contents(directory: &Path) -> Vec<(String, u32, Vec<u8>)> {
 pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     contents(directory).into_iter().map(|(name, ..)| directory.join(name)).collect()
 }
+
+/// Returns the first indented block after a line which begins so.
+pub(crate) fn block(text: &str, before: &str) -> String {
+    let lines = text.lines().skip_while(|line| !line.starts_with(before)).skip(1);
+    let lines = lines.skip_while(|line| !line.starts_with("    ")).take_while(|line| line.starts_with("    "));
+    let block: Vec<&str> = lines.map(|line| &line[4..]).collect();
+    assert!(!block.is_empty(), "no block after `{before}`");
+    block.join("\n")
+}
