@@ -115,8 +115,8 @@ async fn only_the_instance_and_the_functions_that_are_offered_are_answered() {
     refused(served.cas().find_missing_blobs(md5).await, Code::InvalidArgument, "digest function 3");
     let nowhere = reapi::GetCapabilitiesRequest { instance_name: "x".repeat(100_000) };
     refused(served.capabilities().get_capabilities(nowhere).await, Code::InvalidArgument, "`main` is");
-    let split = reapi::SplitBlobRequest { instance_name: INSTANCE.into(), ..Default::default() };
-    refused(served.cas().split_blob(split).await, Code::Unimplemented, "SplitBlob is not offered");
+    let split = reapi::GetChunkMappingRequest { instance_name: INSTANCE.into(), ..Default::default() };
+    refused(served.cas().get_chunk_mapping(split).await, Code::Unimplemented, "");
 }
 
 #[tokio::test]
@@ -126,7 +126,13 @@ async fn announced_is_what_is_offered() {
     let capabilities = served.capabilities().get_capabilities(request).await.unwrap().into_inner();
     let cache = capabilities.cache_capabilities.unwrap();
     assert_eq!(cache.digest_functions, DigestFunction::ALL.map(function_number));
-    assert!(cache.supported_compressors.is_empty() && !cache.split_blob_support);
+    let zstd = [reapi::compressor::Value::Zstd as i32];
+    assert_eq!(
+        (&cache.supported_compressors[..], &cache.supported_batch_update_compressors[..]),
+        (&zstd[..], &zstd[..])
+    );
+    assert!(cache.split_blob_support && cache.splice_blob_support);
+    assert_eq!(cache.fast_cdc_2020_params.unwrap().avg_chunk_size_bytes, 512 << 10);
     assert!(capabilities.execution_capabilities.unwrap().exec_enabled);
 }
 

@@ -65,7 +65,11 @@ async fn any_part_of_a_blob_can_be_read() {
     let longer = format!("main/blobs/{}", lied(&digest, 1_000_001));
     refused(read(&served, longer, 0, 0).await, Code::NotFound, "not in the CAS");
     refused(read(&served, format!("other/blobs/{digest}"), 0, 0).await, Code::InvalidArgument, "`main` is");
-    refused(read(&served, format!("main/compressed-blobs/zstd/{digest}"), 0, 0).await, Code::Unimplemented, "");
+    refused(
+        read(&served, format!("main/compressed-blobs/brotli/{digest}"), 0, 0).await,
+        Code::Unimplemented,
+        "zstd is",
+    );
 }
 
 #[tokio::test]
@@ -82,8 +86,7 @@ async fn a_blob_comes_in_pieces_and_a_second_time_is_answered_at_once() {
     let bytes = noise(1_000_000);
     let digest = FUNCTION.digest(&bytes);
     let status = QueryWriteStatusRequest { resource_name: upload_name(&digest) };
-    let before = served.byte_stream().query_write_status(status.clone()).await.unwrap().into_inner();
-    assert_eq!((before.committed_size, before.complete), (0, false));
+    refused(served.byte_stream().query_write_status(status.clone()).await, Code::NotFound, "begin at 0");
     assert_eq!(write(&served, pieces(&digest, &bytes)).await.unwrap(), 1_000_000);
     let after = served.byte_stream().query_write_status(status).await.unwrap().into_inner();
     assert_eq!((after.committed_size, after.complete), (1_000_000, true));
@@ -106,7 +109,6 @@ async fn uploads_that_are_not_what_they_say_leave_nothing() {
         pieces
     };
     let cases = [
-        ("ended after 400000 of 500000 bytes", changed(&|all| all.truncate(4))),
         ("write_offset is 200000 after 100000 bytes", changed(&|all| all.swap(1, 2))),
         ("write_offset is 0 after 100000 bytes", changed(&|all| all[1].write_offset = 0)),
         ("write_offset is -1 after 0 bytes", changed(&|all| all[0].write_offset = -1)),
