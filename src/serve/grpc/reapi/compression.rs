@@ -37,6 +37,14 @@ impl Compressor {
         }
     }
 
+    /// Returns how it begins the part of a resource name that names the blob.
+    pub(super) fn segments(self) -> &'static str {
+        match self {
+            Self::Identity => "blobs",
+            Self::Zstd => "compressed-blobs/zstd",
+        }
+    }
+
     /// Returns its number in messages.
     pub(super) fn number(self) -> i32 {
         match self {

@@ -16,6 +16,8 @@ mod incoming;
 mod inline;
 pub(crate) mod messages;
 mod operations;
+#[doc(hidden)]
+pub mod properties;
 mod resource;
 mod sink;
 mod splitting;
@@ -93,6 +95,7 @@ impl Reapi {
     /// Refuses requests to other instances.
     fn check_instance(&self, name: &str) -> Result<(), Status> {
         if *name == *self.instance {
+            tracing::Span::current().record("instance", name);
             return Ok(());
         }
         let asked: String = name.chars().take(100).collect();
