@@ -16,11 +16,6 @@ pub struct Chunks<R: Read> {
 }
 
 impl<R: Read> Chunks<R> {
-    /// Length of the shortest chunk but the last.
-    pub const SHORTEST: u64 = AVERAGE_CHUNK as u64 / 4;
-    /// Length of the longest chunk.
-    pub const LONGEST: u64 = AVERAGE_CHUNK as u64 * 4;
-
     /// Begins with the first. At most two of the longest chunks are held in memory.
     pub fn of(reader: R) -> Self {
         let (shortest, longest) = (AVERAGE_CHUNK / 4, AVERAGE_CHUNK * 4);
@@ -68,7 +63,6 @@ mod tests {
         assert!(others.iter().all(|chunk| (128 << 10..=2 << 20).contains(&chunk.len())));
         assert!(last.len() <= 2 << 20);
         assert!((20..=80).contains(&chunks.len()), "{}", chunks.len());
-        assert_eq!(super::Chunks::<&[u8]>::SHORTEST, 128 << 10);
     }
 
     #[test]

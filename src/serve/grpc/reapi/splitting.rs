@@ -9,13 +9,12 @@ use tonic::Status;
 use super::batch::MAX_BATCH_BYTES;
 use crate::digest::Digest;
 use crate::serve::status::{store_status, upload_status};
-use crate::store::{BlobStore, BlobWriter, Chunks, LocalBlobStore, StoreError, blocking};
+use crate::store::{AVERAGE_CHUNK, BlobStore, BlobWriter, Chunks, LocalBlobStore, StoreError, blocking};
 
 /// Most chunks of one blob: their digests fit into a message that every client takes.
 const MAX_CHUNKS: usize = 40_000;
-/// Largest blob that is split. Chunks have half a MiB on average and are never shorter than a quarter of that,
-/// but for the last one.
-const MAX_SPLIT_BYTES: u64 = MAX_CHUNKS as u64 * Chunks::<io::Empty>::SHORTEST;
+/// Largest blob that is split: as large as that many chunks are on average.
+const MAX_SPLIT_BYTES: u64 = MAX_CHUNKS as u64 * AVERAGE_CHUNK as u64;
 /// Chunks in a step.
 const STEP: usize = 16;
 /// Bytes copied at a time.
@@ -48,6 +47,9 @@ pub(super) async fn split(store: &LocalBlobStore, blob: Digest) -> Result<Vec<Di
         (stored, chunks) = step.await;
         let stored = stored?;
         digests.extend(&stored);
+        if digests.len() > MAX_CHUNKS {
+            return Err(Status::resource_exhausted(format!("blob `{blob}` has more than {MAX_CHUNKS} chunks")));
+        }
         if stored.len() < STEP {
             return Ok(digests);
         }

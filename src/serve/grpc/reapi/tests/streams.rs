@@ -8,12 +8,12 @@ use crate::execute::fixture::FUNCTION;
 use crate::proto::bytestream::{QueryWriteStatusRequest, ReadRequest, WriteRequest};
 use crate::store::BlobStore;
 
-fn upload_name(digest: &Digest) -> String {
+pub(super) fn upload_name(digest: &Digest) -> String {
     format!("main/uploads/7b3d2b2c-0000-4000-8000-000000000000/blobs/{digest}")
 }
 
 /// Cuts an upload into pieces of 100,000 bytes.
-fn pieces(digest: &Digest, bytes: &[u8]) -> Vec<WriteRequest> {
+pub(super) fn pieces(digest: &Digest, bytes: &[u8]) -> Vec<WriteRequest> {
     let mut pieces: Vec<WriteRequest> = Vec::new();
     let mut write_offset = 0;
     for piece in bytes.chunks(100_000) {
@@ -27,12 +27,12 @@ fn pieces(digest: &Digest, bytes: &[u8]) -> Vec<WriteRequest> {
     pieces
 }
 
-async fn write(served: &Served, pieces: Vec<WriteRequest>) -> Result<i64, tonic::Status> {
+pub(super) async fn write(served: &Served, pieces: Vec<WriteRequest>) -> Result<i64, tonic::Status> {
     let answer = served.byte_stream().write(tokio_stream::iter(pieces)).await?;
     Ok(answer.into_inner().committed_size)
 }
 
-async fn read(served: &Served, name: String, offset: i64, limit: i64) -> Result<Vec<u8>, tonic::Status> {
+pub(super) async fn read(served: &Served, name: String, offset: i64, limit: i64) -> Result<Vec<u8>, tonic::Status> {
     let request = ReadRequest { resource_name: name, read_offset: offset, read_limit: limit };
     let mut stream = served.byte_stream().read(request).await?.into_inner();
     let mut bytes = Vec::new();
