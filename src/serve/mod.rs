@@ -4,6 +4,7 @@ mod flight;
 pub mod grpc;
 mod listen;
 mod private;
+mod requests;
 pub mod resolve;
 pub mod status;
 
@@ -31,6 +32,7 @@ pub use private::{PrivatePaths, lock_start};
 
 use grpc::native::Native;
 use grpc::reapi::Reapi;
+use requests::RequestLog;
 use resolve::{Parts, Resolver};
 
 /// Most requests of one connection that are worked on at a time.
@@ -188,6 +190,7 @@ pub async fn run(
         .initial_connection_window_size(Some(8 << 20))
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .concurrency_limit_per_connection(MAX_REQUESTS)
+        .layer(RequestLog)
         .add_routes(routes.routes())
         .serve_with_incoming_shutdown(listener.connections(open_connections), signal);
     let served = tokio::select! {

@@ -6,6 +6,7 @@
 //! absence. What is read has been verified against its digest.
 
 mod blocking;
+mod chunks;
 mod collect;
 mod database;
 mod directory;
@@ -44,6 +45,7 @@ use bytes::Bytes;
 use crate::digest::{Digest, Hasher};
 
 pub use blocking::blocking;
+pub use chunks::{AVERAGE_CHUNK, Chunks};
 pub use collect::{Collected, Goal};
 pub use database::{Database, Table};
 pub use directory::{Directory, DirectoryError, Node};

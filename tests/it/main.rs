@@ -2,8 +2,8 @@
 
 mod absent;
 mod bad_input;
-mod crash;
 mod clients;
+mod crash;
 mod fetch;
 mod flight;
 mod hostile;

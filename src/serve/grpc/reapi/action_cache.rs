@@ -2,7 +2,7 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{Reapi, digest};
+use super::{Reapi, digest, inline};
 use crate::execute::{cached_result, missing_outputs};
 use crate::proto::reapi;
 use crate::proto::reapi::action_cache_server::ActionCache;
@@ -10,7 +10,7 @@ use crate::serve::status::{execute_status, missing, store_status};
 
 #[tonic::async_trait]
 impl ActionCache for Reapi {
-    /// A result that has lost an output is not there. The hints to inline are not taken.
+    /// A result that has lost an output is not there.
     async fn get_action_result(
         &self,
         request: Request<reapi::GetActionResultRequest>,
@@ -19,9 +19,14 @@ impl ActionCache for Reapi {
         let function = self.function(&request.instance_name, request.digest_function)?;
         let action = digest(function, "action_digest", request.action_digest.as_ref())?;
         let found = cached_result(&self.store, &*self.actions, &action).await;
-        let result = found.map_err(|error| execute_status(&error))?;
         let absent = || Status::not_found(format!("there is no whole result of action `{action}`"));
-        Ok(Response::new(result.ok_or_else(absent)?))
+        let mut result = found.map_err(|error| execute_status(&error))?.ok_or_else(absent)?;
+        let inlined = inline::inline(&self.store, function, &request, &mut result).await;
+        match inlined.map_err(|error| store_status(&error))? {
+            inline::Inlined::Done => Ok(Response::new(result)),
+            // Found corrupt just now.
+            inline::Inlined::Lost => Err(absent()),
+        }
     }
 
     /// The key need not name an action: clients use digests of anything.

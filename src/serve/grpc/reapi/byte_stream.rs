@@ -1,99 +1,144 @@
 //! ByteStream: blobs of any size.
 
-use std::io::{self, Read};
-
-use futures::stream;
+use bytes::Bytes;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument;
 
+use super::compression::Compressor;
+use super::download::{Part, download};
+use super::incoming::{Gathered, Incoming, Next};
+use super::messages::services::byte_stream_server::ByteStream;
+use super::messages::{ReadResponse, WriteRequest};
 use super::resource::Resource;
-use super::upload::Upload;
+use super::sink::Sink;
 use super::{Answers, Reapi};
 use crate::digest::Digest;
 use crate::proto::bytestream;
-use crate::proto::bytestream::byte_stream_server::ByteStream;
 use crate::serve::status::store_status;
-use crate::store::{StoreError, blocking};
-
-/// Payload of one message.
-const CHUNK: u64 = 256 << 10;
+use crate::store::blocking;
 
 #[tonic::async_trait]
 impl ByteStream for Reapi {
-    type ReadStream = Answers<bytestream::ReadResponse>;
+    type ReadStream = Answers<ReadResponse>;
 
     async fn read(&self, request: Request<bytestream::ReadRequest>) -> Result<Response<Self::ReadStream>, Status> {
         let request = request.into_inner();
-        let Resource { instance, digest } = Resource::to_read(&request.resource_name)?;
+        let Resource { instance, digest, compressor } = Resource::to_read(&request.resource_name)?;
         self.check_instance(&instance)?;
+        if compressor == Compressor::Zstd && request.read_limit != 0 {
+            return Err(Status::invalid_argument("a compressed blob cannot be read with a read_limit"));
+        }
         let (offset, count) = range(&digest, request.read_offset, request.read_limit)?;
-        let file = if count == digest.size() { self.open(digest).await? } else { self.open_at(digest, offset).await? };
-        let file = file.ok_or_else(|| Status::not_found(format!("blob `{digest}` is not in the CAS")))?;
-        Ok(Response::new(Box::pin(pieces(file, digest, count))))
+        let answers = download(&self.store, Part { digest, offset, count, compressor }).await?;
+        let absent = || Status::not_found(format!("blob `{digest}` is not in the CAS"));
+        answers.map(Response::new).ok_or_else(absent)
     }
 
     async fn write(
         &self,
-        request: Request<Streaming<bytestream::WriteRequest>>,
+        request: Request<Streaming<WriteRequest>>,
     ) -> Result<Response<bytestream::WriteResponse>, Status> {
-        let mut requests = request.into_inner();
-        let mut piece = requests.message().await?.ok_or_else(|| Status::invalid_argument("the stream was empty"))?;
-        let name = piece.resource_name.clone();
-        let Resource { instance, digest } = Resource::to_write(&name)?;
+        let incoming = Incoming::begin(request.into_inner()).await?;
+        let Resource { instance, digest, compressor } = Resource::to_write(incoming.name())?;
         self.check_instance(&instance)?;
         if self.has(digest).await? {
-            return Ok(Response::new(committed(&digest)));
-        }
-        let mut upload = Upload::begin(&self.store, digest, name).await?;
-        loop {
-            let last = piece.finish_write;
-            upload = upload.append(piece).await?;
-            if last {
-                break;
-            }
-            let truncated = || {
-                let (came, size) = (upload.size(), digest.size());
-                Status::invalid_argument(format!("blob `{digest}`: the stream ended after {came} of {size} bytes"))
+            let committed_size = match compressor {
+                Compressor::Identity => committed(digest.size()),
+                // Another client may have compressed it in another way.
+                Compressor::Zstd => -1,
             };
-            piece = requests.message().await?.ok_or_else(truncated)?;
+            return Ok(Response::new(bytestream::WriteResponse { committed_size }));
         }
-        upload.finish().await?;
-        Ok(Response::new(committed(&digest)))
+        let sink = match compressor {
+            Compressor::Identity => {
+                Sink::Plain(self.uploads.open(&self.store, incoming.name(), digest, incoming.offset()).await?)
+            }
+            Compressor::Zstd if incoming.offset() == 0 => Sink::unpack(&self.store, digest).await?,
+            Compressor::Zstd => {
+                let offset = incoming.offset();
+                let reason = format!("blob `{digest}`: write_offset is {offset}, and a compressed upload begins at 0");
+                return Err(Status::invalid_argument(reason));
+            }
+        };
+        let committed_size = take(incoming, digest, sink).await?;
+        Ok(Response::new(bytestream::WriteResponse { committed_size }))
     }
 
-    /// Uploads cannot be resumed in this version: one that is not complete begins again.
     async fn query_write_status(
         &self,
         request: Request<bytestream::QueryWriteStatusRequest>,
     ) -> Result<Response<bytestream::QueryWriteStatusResponse>, Status> {
-        let Resource { instance, digest } = Resource::to_write(&request.get_ref().resource_name)?;
+        let name = &request.get_ref().resource_name;
+        let Resource { instance, digest, .. } = Resource::to_write(name)?;
         self.check_instance(&instance)?;
         let complete = self.has(digest).await?;
-        let committed_size = if complete { committed(&digest).committed_size } else { 0 };
+        let size = if complete { Some(digest.size()) } else { self.uploads.committed(name) };
+        let unknown = || Status::not_found("nothing of this upload has come, or it was given up: begin at 0");
+        let committed_size = committed(size.ok_or_else(unknown)?);
         Ok(Response::new(bytestream::QueryWriteStatusResponse { committed_size, complete }))
     }
 }
 
 impl Reapi {
-    /// Opens a blob to be read whole, which is verified on the way: its last piece leaves only when all are right.
-    async fn open(&self, digest: Digest) -> Result<Option<Box<dyn Read + Send>>, Status> {
-        let store = self.store.clone();
-        blocking(move || store.open_read(&digest)).await.map_err(|error| store_status(&error))
-    }
-
-    /// Opens a blob at an offset, after verifying all of it.
-    async fn open_at(&self, digest: Digest, offset: u64) -> Result<Option<Box<dyn Read + Send>>, Status> {
-        let store = self.store.clone();
-        blocking(move || store.open_at(&digest, offset)).await.map_err(|error| store_status(&error))
-    }
-
     async fn has(&self, digest: Digest) -> Result<bool, Status> {
         let store = self.store.clone();
         blocking(move || store.contains(&digest)).await.map_err(|error| store_status(&error))
     }
 }
 
-fn committed(digest: &Digest) -> bytestream::WriteResponse {
-    bytestream::WriteResponse { committed_size: i64::try_from(digest.size()).unwrap_or(i64::MAX) }
+/// Takes a blob: what has come is written while the next comes. Returns how far it got, as bytes that came.
+async fn take(mut incoming: Incoming, digest: Digest, sink: Sink) -> Result<i64, Status> {
+    // How many compressed bytes will come nobody knows; the sink sees to it what they stand for.
+    let limit = if matches!(sink, Sink::Plain(_)) { digest.size() } else { u64::MAX };
+    let mut sink = Writing::Done(sink);
+    loop {
+        let Gathered { pieces, next } = incoming.gather(&digest, limit).await;
+        let ready = sink.done().await?;
+        match next {
+            Next::More => sink = Writing::begin(ready, pieces),
+            Next::Finish => break ready.append(pieces).await?.finish().await?,
+            Next::Stop => {
+                let ready = ready.append(pieces).await?;
+                // All bytes are there, or what came compressed has to be: nothing of that can be kept.
+                if committed(digest.size()) == incoming.offset() || matches!(ready, Sink::Zstd(_)) {
+                    ready.finish().await?;
+                }
+                break;
+            }
+            Next::Broken(status) => {
+                ready.append(pieces).await?;
+                return Err(status);
+            }
+            Next::Wrong(status) => {
+                ready.discard();
+                return Err(status);
+            }
+        }
+    }
+    Ok(incoming.offset())
+}
+
+/// A sink that may be at work.
+enum Writing {
+    Done(Sink),
+    Working(tokio::task::JoinHandle<Result<Sink, Status>>),
+}
+
+impl Writing {
+    fn begin(sink: Sink, pieces: Vec<Bytes>) -> Self {
+        Self::Working(tokio::spawn(sink.append(pieces).in_current_span()))
+    }
+
+    async fn done(self) -> Result<Sink, Status> {
+        match self {
+            Self::Done(sink) => Ok(sink),
+            Self::Working(task) => task.await.map_err(|_| Status::internal("writing the blob was broken off"))?,
+        }
+    }
+}
+
+fn committed(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
 }
 
 /// Returns the first byte and the number of bytes asked for.
@@ -108,34 +153,4 @@ fn range(digest: &Digest, offset: i64, limit: i64) -> Result<(u64, u64), Status>
         Ok(limit) => Ok((start, rest.min(limit))),
         Err(_) => Err(Status::invalid_argument(format!("read_limit is {limit}"))),
     }
-}
-
-/// Streams the next `count` bytes of a blob.
-fn pieces(
-    file: Box<dyn Read + Send>,
-    digest: Digest,
-    count: u64,
-) -> impl futures::Stream<Item = Result<bytestream::ReadResponse, Status>> + Send {
-    stream::try_unfold((file, count), move |(mut file, left)| async move {
-        if left == 0 {
-            return Ok(None);
-        }
-        let read = blocking(move || {
-            let mut data = Vec::with_capacity(usize::try_from(left.min(CHUNK)).expect("at most a chunk"));
-            (&mut file).take(left.min(CHUNK)).read_to_end(&mut data).map(|_| (file, data))
-        });
-        let (file, data) = read.await.map_err(|source| read_status(&digest, source))?;
-        if data.is_empty() {
-            return Err(Status::data_loss(format!("blob `{digest}` became shorter while it was read")));
-        }
-        let left = left - data.len() as u64;
-        Ok(Some((bytestream::ReadResponse { data }, (file, left))))
-    })
-}
-
-fn read_status(digest: &Digest, source: io::Error) -> Status {
-    if source.kind() == io::ErrorKind::InvalidData {
-        return Status::data_loss(format!("blob `{digest}` is corrupt and has been removed"));
-    }
-    store_status(&StoreError::Io { action: "read the blob", path: digest.to_string().into(), source })
 }

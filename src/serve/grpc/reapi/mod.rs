@@ -5,12 +5,22 @@
 //! `resource.rs`, which reads the names of ByteStream.
 
 mod action_cache;
+mod batch;
 mod byte_stream;
 mod capabilities;
 mod cas;
+mod compression;
+mod download;
 mod execution;
+mod incoming;
+mod inline;
+pub(crate) mod messages;
 mod operations;
+#[doc(hidden)]
+pub mod properties;
 mod resource;
+mod sink;
+mod splitting;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -20,27 +30,28 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::Stream;
+use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::service::RoutesBuilder;
 
 use crate::digest::{Digest, DigestFunction};
 use crate::execute::Execution;
-use crate::proto::bytestream::byte_stream_server::ByteStreamServer;
 use crate::proto::reapi;
 use crate::proto::reapi::action_cache_server::ActionCacheServer;
 use crate::proto::reapi::capabilities_server::CapabilitiesServer;
-use crate::proto::reapi::content_addressable_storage_server::ContentAddressableStorageServer;
 use crate::proto::reapi::execution_server::ExecutionServer;
 use crate::serve::status::wire_status;
 use crate::store::{ActionCache, LocalBlobStore, wire};
 
+use messages::services::byte_stream_server::ByteStreamServer;
+use messages::services::content_addressable_storage_server::ContentAddressableStorageServer;
 use operations::Operations;
+use upload::Uploads;
 
 /// Largest message taken.
 const MAX_MESSAGE: usize = 16 << 20;
-/// Most bytes of blobs in one batch. Clients take messages of 4 MiB unless told otherwise, and the digests
-/// of a batch must fit beside its blobs.
-const MAX_BATCH_BYTES: u64 = (4 << 20) - (64 << 10);
+/// Calls at a time that read or write whole large blobs by themselves: SplitBlob and SpliceBlob.
+const MAX_HEAVY: usize = 4;
 
 /// What a streaming call answers with.
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -52,6 +63,9 @@ pub struct Reapi {
     actions: Arc<dyn ActionCache>,
     execution: Arc<dyn Execution>,
     operations: Operations,
+    uploads: Uploads,
+    /// Turns of the calls that are much work.
+    heavy: Arc<Semaphore>,
     instance: Arc<str>,
 }
 
@@ -63,7 +77,9 @@ impl Reapi {
         execution: Arc<dyn Execution>,
         instance: String,
     ) -> Self {
-        Self { store, actions, execution, operations: Operations::default(), instance: instance.into() }
+        let (operations, uploads) = (Operations::default(), Uploads::default());
+        let heavy = Arc::new(Semaphore::new(MAX_HEAVY));
+        Self { store, actions, execution, operations, uploads, heavy, instance: instance.into() }
     }
 
     /// Adds the services to a router.
@@ -79,6 +95,7 @@ impl Reapi {
     /// Refuses requests to other instances.
     fn check_instance(&self, name: &str) -> Result<(), Status> {
         if *name == *self.instance {
+            tracing::Span::current().record("instance", name);
             return Ok(());
         }
         let asked: String = name.chars().take(100).collect();

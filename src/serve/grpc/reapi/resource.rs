@@ -4,10 +4,20 @@
 //! [INSTANCE/]blobs/[blake3/]HASH/SIZE[/…]                 to read
 //! [INSTANCE/]uploads/UUID/blobs/[blake3/]HASH/SIZE[/…]    to write
 //! ```
+//!
+//! With `compressed-blobs/zstd` for `blobs`, what travels is compressed; hash and size are still the blob's.
 
 use tonic::Status;
 
+use super::compression::Compressor;
 use crate::digest::{Digest, DigestError, DigestFunction};
+
+/// Longest name taken: room for any path that a client may append.
+const MAX_NAME: usize = 8 << 10;
+/// Words of the protocol, none of which can be part of an instance name.
+const WORDS: [&str; 3] = ["blobs", "compressed-blobs", "uploads"];
+const READ_FORM: &str = "[INSTANCE/](blobs|compressed-blobs/zstd)/[blake3/]HASH/SIZE";
+const WRITE_FORM: &str = "[INSTANCE/]uploads/UUID/(blobs|compressed-blobs/zstd)/[blake3/]HASH/SIZE";
 
 /// A blob of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +26,8 @@ pub(super) struct Resource {
     pub(super) instance: String,
     /// The blob.
     pub(super) digest: Digest,
+    /// How its bytes travel.
+    pub(super) compressor: Compressor,
 }
 
 /// Why a text names no blob.
@@ -29,11 +41,11 @@ pub(super) enum ResourceError {
         /// The form expected.
         form: &'static str,
     },
-    /// It asks for compressed bytes.
-    #[error("resource name `{name}` asks for compression, and no compressor is offered")]
-    Compressed {
-        /// The name, cut to a readable length.
-        name: String,
+    /// It asks for a compressor that is not offered.
+    #[error("compressor `{compressor}` is not offered; zstd is")]
+    Compressor {
+        /// The compressor, cut to a readable length.
+        compressor: String,
     },
     /// The hash in it is none.
     #[error(transparent)]
@@ -43,7 +55,7 @@ pub(super) enum ResourceError {
 impl From<ResourceError> for Status {
     fn from(error: ResourceError) -> Self {
         match error {
-            ResourceError::Compressed { .. } => Self::unimplemented(error.to_string()),
+            ResourceError::Compressor { .. } => Self::unimplemented(error.to_string()),
             ResourceError::Form { .. } | ResourceError::Digest(_) => Self::invalid_argument(error.to_string()),
         }
     }
@@ -55,9 +67,8 @@ impl Resource {
     /// # Errors
     /// When it is none.
     pub(super) fn to_read(name: &str) -> Result<Self, ResourceError> {
-        let form = "[INSTANCE/]blobs/[blake3/]HASH/SIZE";
-        let (instance, rest) = split(name).ok_or_else(|| bad(name, form))?;
-        Ok(Self { instance, digest: blob(name, form, &rest)? })
+        let (instance, rest) = split(name).ok_or_else(|| bad(name, READ_FORM))?;
+        Self::parse(instance, name, READ_FORM, &rest)
     }
 
     /// Reads the name of a blob to write.
@@ -65,33 +76,41 @@ impl Resource {
     /// # Errors
     /// When it is none.
     pub(super) fn to_write(name: &str) -> Result<Self, ResourceError> {
-        let form = "[INSTANCE/]uploads/UUID/blobs/[blake3/]HASH/SIZE";
-        let (instance, rest) = split(name).ok_or_else(|| bad(name, form))?;
+        let (instance, rest) = split(name).ok_or_else(|| bad(name, WRITE_FORM))?;
         match rest.as_slice() {
-            ["uploads", uuid, rest @ ..] if !uuid.is_empty() => Ok(Self { instance, digest: blob(name, form, rest)? }),
-            _ => Err(bad(name, form)),
+            ["uploads", uuid, rest @ ..] if !uuid.is_empty() => Self::parse(instance, name, WRITE_FORM, rest),
+            _ => Err(bad(name, WRITE_FORM)),
         }
+    }
+
+    /// Reads the part from `blobs` on. What follows the size is the client's own.
+    fn parse(instance: String, name: &str, form: &'static str, segments: &[&str]) -> Result<Self, ResourceError> {
+        let (compressor, rest) = match segments {
+            ["blobs", rest @ ..] => (Compressor::Identity, rest),
+            ["compressed-blobs", "zstd", rest @ ..] => (Compressor::Zstd, rest),
+            ["compressed-blobs", other, ..] => return Err(ResourceError::Compressor { compressor: shown(other) }),
+            _ => return Err(bad(name, form)),
+        };
+        let (function, hash, size) = match rest {
+            ["blake3", hash, size, ..] => (DigestFunction::Blake3, hash, size),
+            [hash, size, ..] => (DigestFunction::Sha256, hash, size),
+            _ => return Err(bad(name, form)),
+        };
+        let decimal = !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit());
+        let size = size.parse::<i64>().ok().filter(|_| decimal).and_then(|size| u64::try_from(size).ok());
+        let digest = Digest::parse(function, hash, size.ok_or_else(|| bad(name, form))?)?;
+        Ok(Self { instance, digest, compressor })
     }
 }
 
-/// Splits a name before the first word of the protocol; none can be part of an instance name.
+/// Splits a name before the first word of the protocol.
 fn split(name: &str) -> Option<(String, Vec<&str>)> {
+    if name.len() > MAX_NAME {
+        return None;
+    }
     let segments: Vec<&str> = name.split('/').collect();
-    let at = segments.iter().position(|segment| ["blobs", "compressed-blobs", "uploads"].contains(segment))?;
+    let at = segments.iter().position(|segment| WORDS.contains(segment))?;
     Some((segments[..at].join("/"), segments[at..].to_vec()))
-}
-
-/// Reads the part from `blobs` on. What follows the size is the client's own.
-fn blob(name: &str, form: &'static str, segments: &[&str]) -> Result<Digest, ResourceError> {
-    let (function, hash, size) = match segments {
-        ["compressed-blobs", ..] => return Err(ResourceError::Compressed { name: shown(name) }),
-        ["blobs", "blake3", hash, size, ..] => (DigestFunction::Blake3, hash, size),
-        ["blobs", hash, size, ..] => (DigestFunction::Sha256, hash, size),
-        _ => return Err(bad(name, form)),
-    };
-    let decimal = !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit());
-    let size = size.parse::<i64>().ok().filter(|_| decimal).and_then(|size| u64::try_from(size).ok());
-    Ok(Digest::parse(function, hash, size.ok_or_else(|| bad(name, form))?)?)
 }
 
 fn bad(name: &str, form: &'static str) -> ResourceError {
@@ -110,17 +129,21 @@ mod tests {
         function.digest(b"x")
     }
 
+    fn plain(instance: &str, digest: Digest) -> Resource {
+        Resource { instance: instance.to_owned(), digest, compressor: Compressor::Identity }
+    }
+
     #[test]
     fn names_are_read_with_and_without_instance_and_function() {
         let (sha, blake) = (digest(DigestFunction::Sha256), digest(DigestFunction::Blake3));
         for instance in ["", "main", "a/b"] {
             let prefix = if instance.is_empty() { String::new() } else { format!("{instance}/") };
             let read = Resource::to_read(&format!("{prefix}blobs/{sha}")).unwrap();
-            assert_eq!(read, Resource { instance: instance.into(), digest: sha });
+            assert_eq!(read, plain(instance, sha));
             let read = Resource::to_read(&format!("{prefix}blobs/blake3/{blake}")).unwrap();
-            assert_eq!(read, Resource { instance: instance.into(), digest: blake });
+            assert_eq!(read, plain(instance, blake));
             let write = Resource::to_write(&format!("{prefix}uploads/u-u/blobs/{sha}/file name/x")).unwrap();
-            assert_eq!(write, Resource { instance: instance.into(), digest: sha });
+            assert_eq!(write, plain(instance, sha));
         }
     }
 
@@ -161,10 +184,24 @@ mod tests {
     }
 
     #[test]
-    fn compression_is_named_as_what_is_not_offered() {
-        let name = format!("compressed-blobs/zstd/{}", digest(DigestFunction::Sha256));
-        assert!(matches!(Resource::to_read(&name), Err(ResourceError::Compressed { .. })));
-        let write = format!("uploads/u/{name}");
-        assert!(matches!(Resource::to_write(&write), Err(ResourceError::Compressed { .. })));
+    fn a_compressor_stands_before_the_function() {
+        let (sha, blake) = (digest(DigestFunction::Sha256), digest(DigestFunction::Blake3));
+        for (name, digest) in [(format!("zstd/{sha}"), sha), (format!("zstd/blake3/{blake}"), blake)] {
+            let expected = Resource { compressor: Compressor::Zstd, ..plain("a", digest) };
+            assert_eq!(Resource::to_read(&format!("a/compressed-blobs/{name}")), Ok(expected.clone()));
+            assert_eq!(Resource::to_write(&format!("a/uploads/u/compressed-blobs/{name}")), Ok(expected));
+        }
+        for other in ["deflate", "brotli", "identity", "", "ZSTD"] {
+            let name = format!("compressed-blobs/{other}/{sha}");
+            assert!(matches!(Resource::to_read(&name), Err(ResourceError::Compressor { .. })), "{name}");
+        }
+        assert!(matches!(Resource::to_read("compressed-blobs/zstd"), Err(ResourceError::Form { .. })));
+    }
+
+    #[test]
+    fn overlong_names_are_refused() {
+        let name = format!("blobs/{}/", digest(DigestFunction::Sha256));
+        assert!(Resource::to_read(&format!("{name}{}", "x".repeat(8000))).is_ok());
+        assert!(Resource::to_read(&format!("{name}{}", "x".repeat(9000))).is_err());
     }
 }

@@ -1,8 +1,15 @@
 //! The services as clients see them, over an in-process connection.
 
+mod batches;
 mod blobs;
+mod compressed;
 mod execution;
+mod properties;
+mod results;
+mod resumption;
+mod splitting;
 mod streams;
+mod trees;
 
 use std::sync::Arc;
 
@@ -77,6 +84,16 @@ impl Served {
 /// Bytes that no two pieces of have in common.
 fn noise(size: usize) -> Bytes {
     (0..size).map(|at| (at.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0]).collect()
+}
+
+/// Bytes that no compressor makes smaller, the same each time.
+fn random(size: usize) -> Bytes {
+    let mut state = 1_u64;
+    let step = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    (0..size).map(step).collect()
 }
 
 fn lied(digest: &Digest, size: u64) -> Digest {

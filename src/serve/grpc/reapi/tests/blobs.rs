@@ -1,6 +1,5 @@
-//! Batches, trees and what is announced.
+//! Batches, and what is announced.
 
-use prost::Message;
 use tonic::Code;
 
 use super::{INSTANCE, Served, lied, noise, refused};
@@ -8,14 +7,14 @@ use crate::digest::{Digest, DigestFunction};
 use crate::execute::fixture::FUNCTION;
 use crate::proto::reapi;
 use crate::proto::reapi::batch_update_blobs_request::Request;
+use crate::store::BlobStore;
 use crate::store::wire::function_number;
-use crate::store::{BlobStore, collect_tree};
 
-fn update(requests: Vec<Request>) -> reapi::BatchUpdateBlobsRequest {
+pub(super) fn update(requests: Vec<Request>) -> reapi::BatchUpdateBlobsRequest {
     reapi::BatchUpdateBlobsRequest { instance_name: INSTANCE.into(), requests, digest_function: 0 }
 }
 
-fn blob(digest: Option<Digest>, data: &[u8]) -> Request {
+pub(super) fn blob(digest: Option<Digest>, data: &[u8]) -> Request {
     Request { digest: digest.map(Into::into), data: data.to_vec(), ..Default::default() }
 }
 
@@ -24,14 +23,9 @@ fn find(digests: Vec<reapi::Digest>) -> reapi::FindMissingBlobsRequest {
     reapi::FindMissingBlobsRequest { instance_name, blob_digests: digests, digest_function: 0 }
 }
 
-fn read(digests: &[Digest]) -> reapi::BatchReadBlobsRequest {
+pub(super) fn read(digests: &[Digest]) -> reapi::BatchReadBlobsRequest {
     let digests = digests.iter().map(|digest| (*digest).into()).collect();
     reapi::BatchReadBlobsRequest { instance_name: INSTANCE.into(), digests, ..Default::default() }
-}
-
-fn tree(root: Digest, page_size: i32, page_token: &str) -> reapi::GetTreeRequest {
-    let (instance_name, page_token) = (INSTANCE.into(), page_token.to_owned());
-    reapi::GetTreeRequest { instance_name, root_digest: Some(root.into()), page_size, page_token, digest_function: 0 }
 }
 
 #[tokio::test]
@@ -66,7 +60,7 @@ async fn each_blob_of_a_batch_has_its_own_status() {
     let served = Served::start();
     let good = FUNCTION.digest(b"good");
     let mut compressed = blob(Some(good), b"good");
-    compressed.compressor = reapi::compressor::Value::Zstd as i32;
+    compressed.compressor = reapi::compressor::Value::Brotli as i32;
     let negative = Request { digest: Some(reapi::Digest { hash: good.hash(), size_bytes: -1 }), ..Default::default() };
     let requests = vec![
         blob(Some(FUNCTION.digest(b"other")), b"wrong"),
@@ -115,8 +109,8 @@ async fn only_the_instance_and_the_functions_that_are_offered_are_answered() {
     refused(served.cas().find_missing_blobs(md5).await, Code::InvalidArgument, "digest function 3");
     let nowhere = reapi::GetCapabilitiesRequest { instance_name: "x".repeat(100_000) };
     refused(served.capabilities().get_capabilities(nowhere).await, Code::InvalidArgument, "`main` is");
-    let split = reapi::SplitBlobRequest { instance_name: INSTANCE.into(), ..Default::default() };
-    refused(served.cas().split_blob(split).await, Code::Unimplemented, "SplitBlob is not offered");
+    let split = reapi::GetChunkMappingRequest { instance_name: INSTANCE.into(), ..Default::default() };
+    refused(served.cas().get_chunk_mapping(split).await, Code::Unimplemented, "");
 }
 
 #[tokio::test]
@@ -125,8 +119,16 @@ async fn announced_is_what_is_offered() {
     let request = reapi::GetCapabilitiesRequest { instance_name: INSTANCE.into() };
     let capabilities = served.capabilities().get_capabilities(request).await.unwrap().into_inner();
     let cache = capabilities.cache_capabilities.unwrap();
+    let newest = capabilities.high_api_version.unwrap();
+    assert_eq!((newest.major, newest.minor), (2, 12));
     assert_eq!(cache.digest_functions, DigestFunction::ALL.map(function_number));
-    assert!(cache.supported_compressors.is_empty() && !cache.split_blob_support);
+    let zstd = [reapi::compressor::Value::Zstd as i32];
+    assert_eq!(
+        (&cache.supported_compressors[..], &cache.supported_batch_update_compressors[..]),
+        (&zstd[..], &zstd[..])
+    );
+    assert!(cache.split_blob_support && cache.splice_blob_support);
+    assert_eq!(cache.fast_cdc_2020_params.unwrap().avg_chunk_size_bytes, 512 << 10);
     assert!(capabilities.execution_capabilities.unwrap().exec_enabled);
 }
 
@@ -144,49 +146,4 @@ async fn many_digests_are_answered_and_malformed_ones_refused() {
         let digest = reapi::Digest { hash: hash.into(), size_bytes };
         refused(cas.find_missing_blobs(find(vec![digest])).await, Code::InvalidArgument, "blob_digests");
     }
-}
-
-async fn pages(served: &Served, request: reapi::GetTreeRequest) -> Result<Vec<reapi::GetTreeResponse>, tonic::Status> {
-    let mut stream = served.cas().get_tree(request).await?.into_inner();
-    let mut pages = Vec::new();
-    while let Some(page) = stream.message().await? {
-        pages.push(page);
-    }
-    Ok(pages)
-}
-
-#[tokio::test]
-async fn a_tree_comes_in_pages_from_the_root_down() {
-    let served = Served::start();
-    let paths = [("a/b/c", "1"), ("a/d", "2"), ("e/f/g", "3"), ("h", "4")];
-    let action = served.fixture.action(reapi::Command::default(), &paths).await;
-    let action = reapi::Action::decode(served.fixture.store.get(&action).await.unwrap().unwrap()).unwrap();
-    let root = crate::execute::fixture::parsed(&action.input_root_digest.unwrap());
-    let expected = reapi::Tree::decode(&*collect_tree(&served.fixture.store, root).await.unwrap()).unwrap();
-    let expected: Vec<reapi::Directory> = expected.root.into_iter().chain(expected.children).collect();
-    for size in [0, 1, 2, 1000] {
-        let all = pages(&served, tree(root, size, "")).await.unwrap();
-        let directories: Vec<_> = all.iter().flat_map(|page| page.directories.clone()).collect();
-        assert_eq!(directories, expected, "{size}");
-        assert_eq!(all.last().unwrap().next_page_token, "");
-    }
-    let token = pages(&served, tree(root, 2, "")).await.unwrap()[0].next_page_token.clone();
-    let rest = pages(&served, tree(root, 0, &token)).await.unwrap();
-    assert_eq!(rest[0].directories, expected[2..]);
-}
-
-#[tokio::test]
-async fn trees_that_make_no_sense_are_refused() {
-    let served = Served::start();
-    let file = reapi::FileNode { name: "..".into(), digest: Some(FUNCTION.empty().into()), ..Default::default() };
-    let evil = reapi::Directory { files: vec![file], ..Default::default() }.encode_to_vec();
-    let evil = served.fixture.put(evil).await;
-    refused(pages(&served, tree(evil, 0, "")).await, Code::InvalidArgument, "`..` cannot be the name");
-    let text = served.fixture.put("\u{7f}no directory").await;
-    refused(pages(&served, tree(text, 0, "")).await, Code::InvalidArgument, "cannot be used as a directory");
-    refused(pages(&served, tree(FUNCTION.digest(b"absent"), 0, "")).await, Code::NotFound, "not in the CAS");
-    refused(pages(&served, tree(evil, -1, "")).await, Code::InvalidArgument, "page_size");
-    refused(pages(&served, tree(evil, 0, "x")).await, Code::InvalidArgument, "page_token");
-    let endless = lied(&text, 1 << 40);
-    refused(pages(&served, tree(endless, 0, "")).await, Code::InvalidArgument, "more than");
 }
