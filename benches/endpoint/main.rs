@@ -98,6 +98,9 @@ impl Arguments {
             ("just", "justbuild", Program::Just(programs.clone())),
         ];
         for (name, file, program) in peers {
+            if !self.wants(name) {
+                continue;
+            }
             if programs.join(file).is_file() {
                 all.push(Candidate { name: name.to_owned(), program });
             } else {
@@ -105,8 +108,12 @@ impl Arguments {
             }
         }
         all.extend(self.servers.iter().cloned());
-        all.retain(|candidate| self.only.is_empty() || self.only.contains(&candidate.name));
+        all.retain(|candidate| self.wants(&candidate.name));
         all
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|wanted| wanted == name)
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -123,7 +130,8 @@ impl Arguments {
             large: (1 << 30) / if self.quick { 16 } else { 1 },
             clients: 64,
             operations: if self.quick { 5 } else { 50 },
-            actions: 1000 / part,
+            // As many in all the rounds together as the row promises.
+            actions: 1000 / part / self.rounds.max(1),
             index: self.index.unwrap_or(100_000 / part),
         }
     }

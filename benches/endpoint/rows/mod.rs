@@ -120,7 +120,7 @@ impl Row {
             Self::Mixed => vec![format!("{} of {} clients at once: CAS", each(load), load.clients)],
             Self::Cache => vec![format!("{} of {} clients at once: CAS and action cache", each(load), load.clients)],
             Self::Execute => {
-                vec![format!("{} actions `true`, {} in flight", load.actions, execute::IN_FLIGHT)]
+                vec![format!("one of {} actions `true`, {} in flight", load.actions, execute::IN_FLIGHT)]
             }
             Self::Index => {
                 let line = |entries: &usize| format!("FindMissingBlobs of {} among {entries} blobs", index::DIGESTS);
