@@ -3,17 +3,17 @@
 //! It must not be what is measured: calls take and give encoded messages, so that they are made before the
 //! clock starts and read after it has stopped, and payload is not copied more often than the transport does.
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::Bytes;
+use envserve::proto::bytestream;
 use envserve::proto::longrunning::{Operation, operation};
 use envserve::proto::reapi::{self, execution_client::ExecutionClient};
-use envserve::proto::{bytestream, rpc};
 use envserve::store::Endpoint;
 use prost::Message;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use super::data::Blob;
+use super::message::{BatchUpdate, BatchUpdateEntry, Encoded, Read, Write, decode};
 
 /// Largest message taken.
 const MAX_MESSAGE: usize = 64 << 20;
@@ -48,100 +48,6 @@ impl Unable {
             Code::Unimplemented => Self::NotOffered(what),
             code => Self::Failed { what, reason: format!("{code:?}: {}", status.message()) },
         }
-    }
-}
-
-/// `BatchUpdateBlobsRequest` whose payload is shared.
-#[derive(Clone, PartialEq, prost::Message)]
-struct BatchUpdate {
-    #[prost(string, tag = "1")]
-    instance_name: String,
-    #[prost(message, repeated, tag = "2")]
-    requests: Vec<BatchUpdateEntry>,
-    #[prost(int32, tag = "5")]
-    digest_function: i32,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct BatchUpdateEntry {
-    #[prost(message, optional, tag = "1")]
-    digest: Option<reapi::Digest>,
-    #[prost(bytes = "bytes", tag = "2")]
-    data: Bytes,
-}
-
-/// `BatchReadBlobsResponse` whose payload is shared.
-#[derive(Clone, PartialEq, prost::Message)]
-struct BatchRead {
-    #[prost(message, repeated, tag = "1")]
-    responses: Vec<BatchReadEntry>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct BatchReadEntry {
-    #[prost(message, optional, tag = "1")]
-    digest: Option<reapi::Digest>,
-    #[prost(bytes = "bytes", tag = "2")]
-    data: Bytes,
-    #[prost(message, optional, tag = "3")]
-    status: Option<rpc::Status>,
-}
-
-/// ByteStream's `WriteRequest` whose payload is shared.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Write {
-    #[prost(string, tag = "1")]
-    resource_name: String,
-    #[prost(int64, tag = "2")]
-    write_offset: i64,
-    #[prost(bool, tag = "3")]
-    finish_write: bool,
-    #[prost(bytes = "bytes", tag = "10")]
-    data: Bytes,
-}
-
-/// ByteStream's `ReadResponse` whose payload is shared.
-#[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct Read {
-    #[prost(bytes = "bytes", tag = "10")]
-    pub(crate) data: Bytes,
-}
-
-/// A codec of messages that are encoded already.
-#[derive(Clone, Copy)]
-struct Encoded;
-
-impl Codec for Encoded {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Encoded {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(message);
-        Ok(())
-    }
-}
-
-impl Decoder for Encoded {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
     }
 }
 
@@ -316,39 +222,4 @@ fn outcome(operation: Operation) -> Result<reapi::ExecuteResponse, Unable> {
         Some(operation::Result::Error(status)) => Err(Unable::wrong("Execute", status.message)),
         None => Err(Unable::wrong("Execute", "the operation ended without a result")),
     }
-}
-
-pub(crate) fn decode<M: Message + Default>(what: &'static str, bytes: Bytes) -> Result<M, Unable> {
-    M::decode(bytes).map_err(|error| Unable::wrong(what, error.to_string()))
-}
-
-/// Checks that so many blobs are missing.
-pub(crate) fn check_missing(answer: Bytes, expected: usize) -> Result<(), Unable> {
-    const RPC: &str = "FindMissingBlobs";
-    let count = decode::<reapi::FindMissingBlobsResponse>(RPC, answer)?.missing_blob_digests.len();
-    if count == expected { Ok(()) } else { Err(Unable::wrong(RPC, format!("{count} missing, not {expected}"))) }
-}
-
-/// Checks that all of a batch was stored.
-pub(crate) fn check_updated(answer: Bytes, blobs: usize) -> Result<(), Unable> {
-    const RPC: &str = "BatchUpdateBlobs";
-    let responses = decode::<reapi::BatchUpdateBlobsResponse>(RPC, answer)?.responses;
-    let refused = responses.iter().filter_map(|response| response.status.as_ref()).find(|status| status.code != 0);
-    match refused {
-        Some(status) => Err(Unable::wrong(RPC, status.message.clone())),
-        None if responses.len() == blobs => Ok(()),
-        None => Err(Unable::wrong(RPC, format!("{} answers for {blobs} blobs", responses.len()))),
-    }
-}
-
-/// Checks that all of a batch came, in whatever order, with the bytes that were written.
-pub(crate) fn check_read(answer: Bytes, blobs: &[Blob]) -> Result<(), Unable> {
-    const RPC: &str = "BatchReadBlobs";
-    let came: std::collections::HashMap<String, Bytes> = decode::<BatchRead>(RPC, answer)?
-        .responses
-        .into_iter()
-        .filter_map(|entry| Some((entry.digest?.hash, entry.data)))
-        .collect();
-    let same = |blob: &Blob| came.get(&blob.digest.hash) == Some(&blob.data);
-    if blobs.iter().all(same) { Ok(()) } else { Err(Unable::wrong(RPC, "other bytes came than were written")) }
 }

@@ -46,7 +46,7 @@ impl Random {
         bytes
     }
 
-    /// Returns words of eight letters out of 4,096, which zstd makes about a fourth of; `size` is a multiple of 32.
+    /// Returns words of eight letters out of 4,096, which zstd makes less than half of; `size` is a multiple of 32.
     fn words(&mut self, size: usize) -> Vec<u8> {
         let mut words = vec![[0_u8; 8]; 4096];
         for word in &mut words {

@@ -11,6 +11,7 @@
 
 mod client;
 mod data;
+mod message;
 mod report;
 mod rows;
 mod server;
@@ -53,15 +54,15 @@ struct Arguments {
     #[arg(long = "server", value_name = "NAME=HOST:PORT[/INSTANCE]", value_parser = running)]
     servers: Vec<Candidate>,
 
-    /// Another build of envserve; may be given more than once.
-    #[arg(long = "build", value_name = "NAME=PROGRAM", value_parser = build)]
+    /// Another build of envserve, or ours with other options of `serve`; may be given more than once.
+    #[arg(long = "build", value_name = "NAME=[PROGRAM] [OPTION]…", value_parser = build)]
     builds: Vec<Candidate>,
 
     /// Only servers of these names.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
 
-    /// Directory of the peers' programs [default: $ENVSERVE_BUILD_DIR/peers/bin]
+    /// Directory of the peers' programs [default: those that `.ci/peers` has unpacked]
     #[arg(long, value_name = "DIR")]
     peers: Option<PathBuf>,
 
@@ -81,18 +82,20 @@ fn running(text: &str) -> Result<Candidate, String> {
 }
 
 fn build(text: &str) -> Result<Candidate, String> {
-    let (name, program) = text.split_once('=').ok_or("NAME=PROGRAM is expected")?;
-    Ok(Candidate { name: name.to_owned(), program: Program::Envserve(program.into()) })
+    let (name, command) = text.split_once('=').ok_or("NAME=PROGRAM is expected")?;
+    let mut words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+    let other = words.first().is_some_and(|word| !word.starts_with('-'));
+    let program = if other { words.remove(0) } else { env!("CARGO_BIN_EXE_envserve").to_owned() };
+    Ok(Candidate { name: name.to_owned(), program: Program::Envserve(program.into(), words) })
 }
 
 impl Arguments {
     /// Returns the servers to measure: ours first, then those peers whose programs are there.
     fn candidates(&self) -> Vec<Candidate> {
-        let own = Program::Envserve(env!("CARGO_BIN_EXE_envserve").into());
+        let own = Program::Envserve(env!("CARGO_BIN_EXE_envserve").into(), Vec::new());
         let mut all = vec![Candidate { name: "envserve".to_owned(), program: own }];
         all.extend(self.builds.iter().cloned());
-        let build_directory = std::env::var_os("ENVSERVE_BUILD_DIR").map(PathBuf::from);
-        let programs = self.peers.clone().or_else(|| Some(build_directory?.join("peers/bin"))).unwrap_or_default();
+        let programs = self.peers.clone().unwrap_or_else(peers_programs);
         let peers = [
             ("casd", "buildbox-casd", Program::Casd(programs.clone())),
             ("just", "justbuild", Program::Just(programs.clone())),
@@ -145,6 +148,13 @@ impl Arguments {
         };
         made.expect("a temporary directory can be made")
     }
+}
+
+/// Returns where `.ci/peers` puts programs.
+fn peers_programs() -> PathBuf {
+    let build_directory = std::env::var_os("ENVSERVE_BUILD_DIR").map(PathBuf::from).unwrap_or_default();
+    let places = ["peers/clients/bin", "peers/bin"].map(|place| build_directory.join(place));
+    places.iter().find(|place| place.is_dir()).unwrap_or(&places[0]).clone()
 }
 
 /// The measures of one row: for each line, those of each server, and those of the floor.

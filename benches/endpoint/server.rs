@@ -21,8 +21,8 @@ const TICKS: f64 = 100.0;
 /// A program that serves the REAPI.
 #[derive(Debug, Clone)]
 pub(crate) enum Program {
-    /// A build of envserve.
-    Envserve(PathBuf),
+    /// A build of envserve, and options for it.
+    Envserve(PathBuf, Vec<String>),
     /// `buildbox-casd`, from this directory of programs.
     Casd(PathBuf),
     /// `justbuild execute --compatible`, from this directory of programs.
@@ -60,7 +60,7 @@ impl Candidate {
     /// Starts it with an empty store in this directory, and connects.
     pub(crate) async fn start(&self, directory: &Path) -> Result<Server, Unable> {
         let (child, address, instance) = match &self.program {
-            Program::Envserve(program) => envserve(program, directory)?,
+            Program::Envserve(program, options) => envserve(program, options, directory)?,
             Program::Casd(programs) => casd(programs, directory)?,
             Program::Just(programs) => just(programs, directory)?,
             Program::Running(address, instance) => (None, address.clone(), instance.clone()),
@@ -100,9 +100,10 @@ async fn connect(address: &str, instance: &str) -> Result<(Client, reapi::Server
 
 type Started = (Option<Child>, String, String);
 
-fn envserve(program: &Path, directory: &Path) -> Result<Started, Unable> {
+fn envserve(program: &Path, options: &[String], directory: &Path) -> Result<Started, Unable> {
     let mut command = Command::new(program);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--root"]).arg(directory).env("ENVSERVE_LOG", "warn");
+    command.args(["serve", "--listen", "127.0.0.1:0", "--root"]).arg(directory).args(options);
+    command.env("ENVSERVE_LOG", "warn");
     let mut child = spawn(command.stdout(Stdio::piped()))?;
     let mut address = String::new();
     let stdout = child.stdout.take().expect("it is piped");

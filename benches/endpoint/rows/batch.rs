@@ -1,7 +1,8 @@
 //! Many small blobs, by batches of the size that the server announces.
 
-use super::super::client::{Unable, check_read, check_updated};
+use super::super::client::Unable;
 use super::super::data::{Blob, blobs};
+use super::super::message::{check_read, check_updated};
 use super::super::report::{Clock, Measure};
 use super::super::server::Server;
 use super::{CONNECTIONS, Round, batch_size, connections, send_all};

@@ -1,7 +1,8 @@
 //! Which of many blobs are missing.
 
-use super::super::client::{Unable, check_missing};
+use super::super::client::Unable;
 use super::super::data::blobs;
+use super::super::message::check_missing;
 use super::super::report::{Clock, Measure};
 use super::super::server::Server;
 use super::{Round, send_all, store};

@@ -1,7 +1,8 @@
 //! The same questions while the number of blobs grows: they must not take longer.
 
-use super::super::client::{Unable, check_missing, check_updated};
+use super::super::client::Unable;
 use super::super::data::{Blob, Random};
+use super::super::message::{check_missing, check_updated};
 use super::super::report::{Clock, Measure};
 use super::super::server::Server;
 use super::{CONNECTIONS, Round, connections, send_all};

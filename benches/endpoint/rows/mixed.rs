@@ -7,8 +7,9 @@ use envserve::proto::reapi;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::super::client::{Client, Unable, check_missing, check_read, check_updated};
+use super::super::client::{Client, Unable};
 use super::super::data::{Blob, Random, blobs};
+use super::super::message::{check_missing, check_read, check_updated};
 use super::super::report::{Clock, Measure};
 use super::super::server::Server;
 use super::{Round, connections, store};

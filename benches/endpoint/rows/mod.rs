@@ -191,5 +191,5 @@ async fn store(server: &Server, blobs: &[Blob]) -> Result<(), Unable> {
     let batches: Vec<&[Blob]> = blobs.chunks(batch_size(server, size)).collect();
     let calls = batches.iter().map(|batch| server.client.update(batch)).collect();
     let answers = send_all(std::slice::from_ref(&server.client), calls).await?;
-    answers.into_iter().zip(batches).try_for_each(|(answer, batch)| super::client::check_updated(answer, batch.len()))
+    answers.into_iter().zip(batches).try_for_each(|(answer, batch)| super::message::check_updated(answer, batch.len()))
 }
