@@ -34,9 +34,10 @@ check: ## formatting, lints, documentation, dependencies
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
 	@.ci/dependencies
 
-bench: ## runs the benchmarks
+bench: ## runs the benchmarks; BENCH=endpoint ARGS=--quick for one of them
 	@.ci/setup demo
-	cargo bench
+	@[ ! -x .ci/peers ] || .ci/peers
+	cargo bench $(if $(BENCH),--bench $(BENCH) -- $(ARGS))
 
 clean: ## removes everything that was built
 	@[ ! -d "$(ENVSERVE_BUILD_DIR)/demo" ] || find "$(ENVSERVE_BUILD_DIR)/demo" -type d -exec chmod u+w {} +
