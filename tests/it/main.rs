@@ -9,6 +9,7 @@ mod flight;
 mod hostile;
 mod private;
 mod readme;
+mod storage;
 mod support;
 mod toolchain;
 mod verbs;
