@@ -1,6 +1,6 @@
 //! `envserve serve`: the daemon.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments::{absolute, root};
 use super::error::CliError;
+use super::execution::ExecutionArguments;
 use super::{Exit, output};
 use crate::digest::DigestFunction;
 use crate::serve::{self, Listener, ServeError, ServeOptions};
@@ -35,9 +36,8 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value_t = DigestFunction::Blake3)]
     digest_function: DigestFunction,
 
-    /// Actions that run at once; 0 for as many as there are cores.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    jobs: usize,
+    #[command(flatten)]
+    execution: ExecutionArguments,
 
     /// Seconds for which everything that was answered stays.
     #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
@@ -61,23 +61,33 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
             tracing::warn!(%error, "cannot leave the session of the client");
         }
     }
+    listen(endpoint, options)
+}
+
+/// Serves until it is told to stop.
+pub(super) fn listen(endpoint: Endpoint, options: ServeOptions) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(64).build();
     runtime.map_err(CliError::Runtime)?.block_on(serve(endpoint, options))?;
     Ok(Exit::Done)
 }
 
+/// Returns where a server keeps everything: what was given, or the default, which has this name.
+pub(super) fn directory(given: Option<&Path>, name: &str) -> Result<PathBuf, CliError> {
+    match given {
+        Some(given) => absolute(given),
+        None => Ok(root(None)?.with_file_name(name)),
+    }
+}
+
 fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
-    let root = match &arguments.root {
-        Some(root) => absolute(root)?,
-        None => root(None)?.with_file_name("envserve-serve"),
-    };
     Ok(ServeOptions {
-        root,
+        root: directory(arguments.root.as_deref(), "envserve-serve")?,
         function: arguments.digest_function,
         instance: arguments.instance.clone(),
         repositories: arguments.repositories.clone(),
         lease: Duration::from_secs(arguments.lease_seconds),
-        jobs: arguments.jobs,
+        execution: arguments.execution.options(),
+        native: true,
         idle: arguments.idle_seconds.map(Duration::from_secs),
         grace: Duration::from_secs(arguments.grace_seconds),
     })

@@ -25,7 +25,7 @@ use crate::store::{
     blocking,
 };
 
-pub use listen::Listener;
+pub use listen::{Listener, Peer};
 pub use private::{PrivatePaths, lock_start};
 
 use grpc::native::Native;
@@ -48,8 +48,10 @@ pub struct ServeOptions {
     pub repositories: Vec<PathBuf>,
     /// How long what was answered stays.
     pub lease: Duration,
-    /// Actions that run at once; 0 for as many as there are cores.
-    pub jobs: usize,
+    /// How actions are run.
+    pub execution: ExecutionOptions,
+    /// Whether the native protocol is spoken beside the REAPI.
+    pub native: bool,
     /// For a private daemon: it leaves when it had no connection for so long.
     pub idle: Option<Duration>,
     /// Longest wait for running requests when it stops.
@@ -101,11 +103,7 @@ pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
     let (root, repositories) = (options.root.clone(), options.repositories.clone());
     let (store, git, database) = blocking(move || open_stores(&root, &repositories)).await.map_err(failed)?;
     let actions = Arc::new(LocalActionCache::new(database.clone()));
-    let mut execution_options = ExecutionOptions::default();
-    if options.jobs > 0 {
-        execution_options.slots = options.jobs;
-    }
-    let execution = Arc::new(LocalExecution::new(store.clone(), actions.clone(), execution_options));
+    let execution = Arc::new(LocalExecution::new(store.clone(), actions.clone(), options.execution.clone()));
     let blobs = Arc::new(store.clone());
     let sources = Sources::new(git, TreeMap::new(database.clone()), blobs.clone(), options.function);
     let reapi = Reapi::new(store, actions, execution.clone(), options.instance.clone());
@@ -142,8 +140,10 @@ pub async fn run(
     let Opened { options, resolver, reapi } = daemon;
     let open_connections = Arc::new(AtomicUsize::new(0));
     let mut routes = RoutesBuilder::default();
-    let shared_root = options.idle.is_some().then(|| options.root.clone());
-    Native::new(resolver.clone(), shared_root).add_to(&mut routes);
+    if options.native {
+        let shared_root = options.idle.is_some().then(|| options.root.clone());
+        Native::new(resolver.clone(), shared_root).add_to(&mut routes);
+    }
     reapi.add_to(&mut routes);
 
     let idle = private::idle(&options, Arc::clone(&open_connections), resolver);

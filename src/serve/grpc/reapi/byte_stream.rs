@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::resource::Resource;
 use super::upload::Upload;
-use super::{Answers, Reapi};
+use super::{Answers, Reapi, log_stream};
 use crate::digest::Digest;
 use crate::proto::bytestream;
 use crate::proto::bytestream::byte_stream_server::ByteStream;
@@ -23,6 +23,9 @@ impl ByteStream for Reapi {
 
     async fn read(&self, request: Request<bytestream::ReadRequest>) -> Result<Response<Self::ReadStream>, Status> {
         let request = request.into_inner();
+        if let Some(log) = self.operations.log(&request.resource_name) {
+            return Ok(Response::new(log_stream::read(log, request.read_offset, request.read_limit)?));
+        }
         let Resource { instance, digest } = Resource::to_read(&request.resource_name)?;
         self.check_instance(&instance)?;
         let (offset, count) = range(&digest, request.read_offset, request.read_limit)?;

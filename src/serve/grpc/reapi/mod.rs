@@ -5,10 +5,12 @@
 //! `resource.rs`, which reads the names of ByteStream.
 
 mod action_cache;
+mod answer;
 mod byte_stream;
 mod capabilities;
 mod cas;
 mod execution;
+mod log_stream;
 mod operations;
 mod resource;
 #[cfg(test)]
@@ -63,7 +65,8 @@ impl Reapi {
         execution: Arc<dyn Execution>,
         instance: String,
     ) -> Self {
-        Self { store, actions, execution, operations: Operations::default(), instance: instance.into() }
+        let operations = Operations::new(&instance);
+        Self { store, actions, execution, operations, instance: instance.into() }
     }
 
     /// Adds the services to a router.
