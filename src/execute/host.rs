@@ -18,7 +18,7 @@ use std::io::{self, BufRead, BufReader};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use super::cgroup::Groups;
 use super::sandbox::{self, ETC_FILES};
@@ -104,20 +104,27 @@ impl Host {
     }
 
     fn try_overlay(&self) -> Result<(), String> {
-        let failed = |error: &dyn std::fmt::Display| error.to_string();
-        let directory = tempfile::TempDir::new_in(self.work()).map_err(|error| failed(&error))?;
-        open_up(directory.path(), 0o711).map_err(|error| failed(&error))?;
-        for name in ["lower", "upper", "overlay", "merged"] {
-            let path = directory.path().join(name);
-            fs::create_dir(&path).and_then(|()| self.give(&path)).map_err(|error| failed(&error))?;
+        let directory = tempfile::TempDir::new_in(self.work()).map_err(|error| error.to_string())?.keep();
+        let output = self.mount_in(&directory);
+        // The kernel has left a closed directory in it.
+        drop(remove_tree(&directory));
+        let output = output.map_err(|error| error.to_string())?;
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
+    }
+
+    /// Runs a command that sees an overlay made in a new directory.
+    fn mount_in(&self, directory: &Path) -> io::Result<Output> {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o711))?;
+        let [lower, upper, work, merged] = ["lower", "upper", "overlay", "merged"].map(|name| directory.join(name));
+        for path in [&lower, &upper, &work, &merged] {
+            fs::create_dir(path)?;
+            self.give(path)?;
         }
-        let path = |name| directory.path().join(name);
         let mut command = Command::new("/usr/bin/env");
         command.env_clear().current_dir("/").stdin(Stdio::null());
         self.enter(&mut command);
-        self.add_overlay(&mut command, &path("lower"), &path("upper"), &path("overlay"), &path("merged"));
-        let output = command.arg("true").output().map_err(|error| failed(&error))?;
-        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
+        self.add_overlay(&mut command, &lower, &upper, &work, &merged);
+        command.arg("true").output()
     }
 
     /// Continues a command line so that what follows sees an overlay.

@@ -60,7 +60,7 @@ pub(super) async fn stage(
     let host = Arc::clone(work.host());
     let copied = !host.overlay || !SharedInputs::worthwhile(&inputs);
     if !copied {
-        work.cover(shared.get(store, &host, &inputs).await?);
+        work.cover(shared.get(store, &host, &inputs).await?).await?;
     }
     let (store, action, layers) = (store.clone(), Arc::clone(action), work.layers());
     blocking(move || {

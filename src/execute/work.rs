@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 use super::ExecuteError;
-use super::cgroup::Group;
+use super::cgroup::{Group, Groups};
 use super::host::Host;
 use super::layers::Layers;
 use super::namespace::Namespace;
@@ -70,10 +70,16 @@ impl WorkDirectory {
     }
 
     /// Lays the work directory over a shared input root.
-    pub(super) fn cover(&mut self, shared: Arc<SharedRoot>) {
+    ///
+    /// # Errors
+    /// When it cannot be made ready for that.
+    pub(super) async fn cover(&mut self, shared: Arc<SharedRoot>) -> Result<(), ExecuteError> {
         if let Some(contents) = &mut self.contents {
             contents.shared = Some(shared);
         }
+        let (host, path) = (Arc::clone(&self.host), self.path.clone());
+        blocking(move || ["overlay", "merged"].iter().try_for_each(|name| make_for_action(&host, &path.join(name))))
+            .await
     }
 
     /// Returns where the input root lies.
@@ -164,18 +170,21 @@ impl Contents {
 fn make(host: &Host) -> Result<(PathBuf, Option<Group>), ExecuteError> {
     let parent = host.work();
     let directory = TempDir::new_in(&parent).map_err(ExecuteError::io("make a directory in", &parent))?;
-    let set_mode = |path: &Path, mode| {
-        let mode = fs::Permissions::from_mode(mode);
-        fs::set_permissions(path, mode).map_err(ExecuteError::io("set the mode of", path))
-    };
-    for name in ["root", "tmp", "overlay", "merged"] {
-        let path = directory.path().join(name);
-        fs::create_dir(&path).map_err(ExecuteError::io("make the directory", &path))?;
-        set_mode(&path, 0o755)?;
-        host.give(&path).map_err(ExecuteError::io("give away", &path))?;
-    }
+    ["root", "tmp"].iter().try_for_each(|name| make_for_action(host, &directory.path().join(name)))?;
     set_mode(directory.path(), 0o711)?;
-    let group = host.groups.as_ref().map(super::cgroup::Groups::take).transpose();
+    let group = host.groups.as_ref().map(Groups::take).transpose();
     let group = group.map_err(ExecuteError::io("make a control group for", directory.path()))?;
     Ok((directory.keep(), group))
+}
+
+/// Makes a directory that belongs to the user of the action.
+fn make_for_action(host: &Host, path: &Path) -> Result<(), ExecuteError> {
+    fs::create_dir(path).map_err(ExecuteError::io("make the directory", path))?;
+    set_mode(path, 0o755)?;
+    host.give(path).map_err(ExecuteError::io("give away", path))
+}
+
+/// Sets a mode, whatever the umask.
+fn set_mode(path: &Path, mode: u32) -> Result<(), ExecuteError> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(ExecuteError::io("set the mode of", path))
 }
