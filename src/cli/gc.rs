@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let store = arguments.store.open()?;
     let failed = |source: StoreError| CliError::Store { action: "evict from", source };
     let before = store.used().map_err(failed)?;
-    let free = arguments.store.max_size().map_or(0, |limit| before.saturating_sub(limit));
+    let free = arguments.store.size.max_size().map_or(0, |limit| before.saturating_sub(limit));
     let max_age = arguments.max_age_days.map(|days| Duration::from_secs(days.saturating_mul(86_400)));
     let collected = store.collect(Goal { free, max_age }).map_err(failed)?;
     let after = store.used().map_err(failed)?;
@@ -47,5 +47,5 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         let blobs = collected.blobs;
         output::print(format!("evicted {blobs} blobs of {size}; the store takes {used}").as_bytes())?;
     }
-    Ok(if after > arguments.store.max_size().unwrap_or(u64::MAX) { Exit::Error } else { Exit::Done })
+    Ok(if after > arguments.store.size.max_size().unwrap_or(u64::MAX) { Exit::Error } else { Exit::Done })
 }

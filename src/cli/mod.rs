@@ -6,6 +6,8 @@ mod arguments;
 mod describe;
 mod env;
 mod error;
+mod execute;
+mod execution;
 mod exit;
 mod fetch;
 mod fsck;
@@ -37,6 +39,8 @@ struct Cli {
 enum Verb {
     /// Run the daemon that answers requests for environments.
     Serve(serve::Arguments),
+    /// Run a remote-execution endpoint alone.
+    Execute(execute::Arguments),
     /// Get an environment and print the directory it lies in.
     Fetch(fetch::Arguments),
     /// Print the spec with every root fixed by its Git tree id.
@@ -65,7 +69,7 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
-    output::start_log(matches!(cli.verb, Verb::Serve(_)));
+    output::start_log(matches!(cli.verb, Verb::Serve(_) | Verb::Execute(_)));
     match run(cli.verb) {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -78,6 +82,7 @@ pub fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<Exit, CliError> {
     match verb {
         Verb::Serve(arguments) => serve::run(&arguments),
+        Verb::Execute(arguments) => execute::run(&arguments),
         Verb::Fetch(arguments) => on_one_thread(fetch::run(arguments)),
         Verb::Resolve(arguments) => on_one_thread(resolve::run(arguments)),
         Verb::Key(arguments) => on_one_thread(key::run(arguments)),

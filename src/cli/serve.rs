@@ -7,6 +7,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::CliError;
+use super::execution::ExecutionArguments;
 use super::store::StoreArguments;
 use super::{Exit, output};
 use crate::digest::DigestFunction;
@@ -34,9 +35,8 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value_t = DigestFunction::Blake3)]
     digest_function: DigestFunction,
 
-    /// Actions that run at once; 0 for as many as there are cores.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    jobs: usize,
+    #[command(flatten)]
+    execution: ExecutionArguments,
 
     /// Seconds for which everything that was answered stays.
     #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
@@ -60,6 +60,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
             tracing::warn!(%error, "cannot leave the session of the client");
         }
     }
+    listen(endpoint, options)
+}
+
+/// Serves until it is told to stop.
+pub(super) fn listen(endpoint: Endpoint, options: ServeOptions) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(64).build();
     runtime.map_err(CliError::Runtime)?.block_on(serve(endpoint, options))?;
     Ok(Exit::Done)
@@ -68,13 +73,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
 fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
     Ok(ServeOptions {
         root: arguments.store.root()?,
-        max_size: arguments.store.max_size(),
-        min_age: arguments.store.min_age(),
+        max_size: arguments.store.size.max_size(),
+        min_age: arguments.store.size.min_age(),
         function: arguments.digest_function,
         instance: arguments.instance.clone(),
         repositories: arguments.repositories.clone(),
         lease: Duration::from_secs(arguments.lease_seconds),
-        jobs: arguments.jobs,
+        execution: arguments.execution.options(),
+        native: true,
         idle: arguments.idle_seconds.map(Duration::from_secs),
         grace: Duration::from_secs(arguments.grace_seconds),
     })

@@ -1,6 +1,6 @@
 //! The store of a daemon, as the verbs that work on one share it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -18,6 +18,13 @@ pub(super) struct StoreArguments {
     #[arg(long, env = "ENVSERVE_SERVE_ROOT", value_name = "DIR")]
     root: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(super) size: SizeArguments,
+}
+
+/// How much a store may take.
+#[derive(Debug, Clone, Args)]
+pub(super) struct SizeArguments {
     /// The most that the store may take on the disk, `100GiB` say. What was not used for longest goes first.
     /// Without it, the store may fill the disk but for a small part.
     #[arg(long, env = "ENVSERVE_MAX_SIZE", value_name = "SIZE")]
@@ -31,12 +38,27 @@ pub(super) struct StoreArguments {
 impl StoreArguments {
     /// Returns where everything is kept.
     pub(super) fn root(&self) -> Result<PathBuf, CliError> {
-        match &self.root {
-            Some(root) => absolute(root),
-            None => Ok(root(None)?.with_file_name("envserve-serve")),
-        }
+        directory(self.root.as_deref(), "envserve-serve")
     }
 
+    /// Opens the store of a daemon that does not run.
+    pub(super) fn open(&self) -> Result<LocalBlobStore, CliError> {
+        let root = self.root()?;
+        let options = StoreOptions { max_size: self.size.max_size(), grace: self.size.min_age(), shared: false };
+        let failed = |source| ServeError::Open { root: root.clone(), source };
+        Ok(serve::open_store(&root, options).map_err(failed)?)
+    }
+}
+
+/// Returns where a server keeps everything: what was given, or the default, which has this name.
+pub(super) fn directory(given: Option<&Path>, name: &str) -> Result<PathBuf, CliError> {
+    match given {
+        Some(given) => absolute(given),
+        None => Ok(root(None)?.with_file_name(name)),
+    }
+}
+
+impl SizeArguments {
     /// Returns the most bytes that the store may take.
     pub(super) fn max_size(&self) -> Option<u64> {
         self.max_size.map(|size| size.as_u64())
@@ -45,13 +67,5 @@ impl StoreArguments {
     /// Returns how long what was used stays.
     pub(super) fn min_age(&self) -> Duration {
         Duration::from_secs(self.min_age_seconds)
-    }
-
-    /// Opens the store of a daemon that does not run.
-    pub(super) fn open(&self) -> Result<LocalBlobStore, CliError> {
-        let root = self.root()?;
-        let options = StoreOptions { max_size: self.max_size(), grace: self.min_age(), shared: false };
-        let failed = |source| ServeError::Open { root: root.clone(), source };
-        Ok(serve::open_store(&root, options).map_err(failed)?)
     }
 }

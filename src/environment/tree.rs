@@ -53,13 +53,13 @@ async fn run(
     input_root: Digest,
 ) -> Result<Made, BuildError> {
     let action = put_action(build, fields, command, input_root).await?;
-    let request = ExecuteRequest { action, skip_cache_lookup: false };
+    let request = ExecuteRequest::new(action);
     let result = match build.execution.execute(request, build.progress).await {
         Ok(executed) => executed.result,
         Err(ExecuteError::Timeout { seconds, result }) => {
             return Err(failed(build, FailureReason::Timeout { seconds }, &result).await?);
         }
-        Err(error @ ExecuteError::Output { .. }) => {
+        Err(error @ (ExecuteError::Output { .. } | ExecuteError::OutputsTooLarge { .. })) => {
             let reason = FailureReason::Output { reason: error.to_string() };
             return Err(failed(build, reason, &reapi::ActionResult::default()).await?);
         }
@@ -100,6 +100,7 @@ async fn put_action(
         arguments: command.to_vec(),
         environment_variables: fields.env.iter().map(variable).collect(),
         output_paths,
+        output_directory_format: reapi::command::OutputDirectoryFormat::TreeAndDirectory.into(),
         platform: platform.clone(),
         ..Default::default()
     };

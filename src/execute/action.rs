@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use prost::Message;
 
-use super::{Closure, ExecuteError};
+use super::platform::Platform;
+use super::{Closure, ExecuteError, ExecutionOptions};
 use crate::digest::{Digest, DigestFunction};
 use crate::proto::reapi;
+use crate::proto::reapi::command::OutputDirectoryFormat;
 use crate::spec::RelativePath;
 use crate::store::{BlobStore, wire};
 
@@ -28,11 +30,33 @@ pub(super) struct Action {
     /// Where it is run, below the input root.
     pub(super) working_directory: RelativePath,
     /// What it should leave, below the working directory.
-    pub(super) outputs: Vec<RelativePath>,
+    pub(super) outputs: Vec<Output>,
+    /// In which form directories that it leaves are wanted.
+    pub(super) format: OutputDirectoryFormat,
+    /// How it is to be run.
+    pub(super) platform: Platform,
     /// How long it may run.
     pub(super) timeout: Duration,
     /// Whether its result may be cached.
     pub(super) cacheable: bool,
+}
+
+/// A path at which an action should leave something.
+#[derive(Debug, Clone)]
+pub(super) struct Output {
+    /// The path.
+    pub(super) path: RelativePath,
+    /// The field of the command that names it.
+    pub(super) field: &'static str,
+}
+
+impl Output {
+    /// Only files are expected there.
+    pub(super) const FILE: &str = "output_files";
+    /// Only directories are expected there.
+    pub(super) const DIRECTORY: &str = "output_directories";
+    /// Anything may be there.
+    const PATH: &str = "output_paths";
 }
 
 impl Action {
@@ -43,7 +67,7 @@ impl Action {
     pub(super) async fn load(
         store: &dyn BlobStore,
         digest: Digest,
-        max_timeout: Duration,
+        options: &ExecutionOptions,
     ) -> Result<(Self, Closure), ExecuteError> {
         let function = digest.function();
         let absent = || ExecuteError::MissingBlobs { digests: vec![digest] };
@@ -64,10 +88,11 @@ impl Action {
         };
         #[expect(deprecated, reason = "clients of API 2.1 and older say it there")]
         let platform = message.platform.as_ref().or(command.platform.as_ref());
-        check_platform(platform)?;
         let action = Self {
             input_root,
-            timeout: timeout(message.timeout, max_timeout)?,
+            timeout: timeout(message.timeout, options.max_timeout)?,
+            platform: Platform::parse(platform, options.allow_network)?,
+            format: command.output_directory_format(),
             cacheable: !message.do_not_cache,
             outputs: outputs(&command)?,
             working_directory: path("working_directory", &command.working_directory)?,
@@ -107,22 +132,6 @@ fn message_digest(
 
 fn invalid(field: &'static str, reason: impl Into<String>) -> ExecuteError {
     ExecuteError::Invalid { what: "command", field, reason: reason.into() }
-}
-
-/// Refuses the properties that would change what runs, and that this executor does not have.
-fn check_platform(platform: Option<&reapi::Platform>) -> Result<(), ExecuteError> {
-    for property in platform.iter().flat_map(|platform| &platform.properties) {
-        let honoured = match property.name.as_str() {
-            "container-image" => property.value.is_empty(),
-            "OSFamily" => property.value.eq_ignore_ascii_case("linux"),
-            _ => true,
-        };
-        if !honoured {
-            let reason = format!("asks for `{}` = `{}`, which is not offered", property.name, property.value);
-            return Err(invalid("platform", reason));
-        }
-    }
-    Ok(())
 }
 
 fn timeout(asked: Option<crate::proto::protobuf::Duration>, max: Duration) -> Result<Duration, ExecuteError> {
@@ -165,21 +174,21 @@ fn environment(variables: Vec<reapi::command::EnvironmentVariable>) -> Result<Ve
 
 /// Returns the outputs asked for: `output_paths`, or what older clients say in its place.
 #[expect(deprecated, reason = "clients of API 2.0 say it there")]
-fn outputs(command: &reapi::Command) -> Result<Vec<RelativePath>, ExecuteError> {
+fn outputs(command: &reapi::Command) -> Result<Vec<Output>, ExecuteError> {
     let named: Vec<(&'static str, &String)> = if command.output_paths.is_empty() {
-        let files = command.output_files.iter().map(|path| ("output_files", path));
-        files.chain(command.output_directories.iter().map(|path| ("output_directories", path))).collect()
+        let files = command.output_files.iter().map(|path| (Output::FILE, path));
+        files.chain(command.output_directories.iter().map(|path| (Output::DIRECTORY, path))).collect()
     } else {
-        command.output_paths.iter().map(|path| ("output_paths", path)).collect()
+        command.output_paths.iter().map(|path| (Output::PATH, path)).collect()
     };
     let mut seen = HashSet::new();
     let mut outputs = Vec::with_capacity(named.len());
     for (field, text) in named {
-        let output = path(field, text)?;
-        if !seen.insert(output.clone()) {
-            return Err(invalid(field, format!("names `{output}` twice")));
+        let path = path(field, text)?;
+        if !seen.insert(path.clone()) {
+            return Err(invalid(field, format!("names `{path}` twice")));
         }
-        outputs.push(output);
+        outputs.push(Output { path, field });
     }
     Ok(outputs)
 }

@@ -29,6 +29,14 @@ pub enum ExecuteError {
         /// What is wrong with the field, as the rest of a sentence.
         reason: String,
     },
+    /// The operator does not allow what the action asks for.
+    #[error("the action asks for `{property}`, which this server allows only when started with `{option}`")]
+    Denied {
+        /// The property of the action.
+        property: &'static str,
+        /// The option that would allow it.
+        option: &'static str,
+    },
     /// The command did not end in time and was killed.
     #[error("the action was killed after {seconds} s, its time-out")]
     Timeout {
@@ -44,6 +52,12 @@ pub enum ExecuteError {
         path: String,
         /// Why not, as the rest of a sentence.
         what: &'static str,
+    },
+    /// The command left more than it may.
+    #[error("the outputs of the action are larger than {limit} bytes, the most that this server takes of one action")]
+    OutputsTooLarge {
+        /// The most bytes of all output files.
+        limit: u64,
     },
     /// All slots are taken, and as many wait as may.
     #[error("{limit} actions are waiting already")]

@@ -73,7 +73,7 @@ impl Fixture {
     }
 
     pub(crate) async fn execute(&self, action: Digest) -> Result<Executed, ExecuteError> {
-        self.execution.execute(ExecuteRequest { action, skip_cache_lookup: false }, &NoEvents).await
+        self.execution.execute(ExecuteRequest::new(action), &NoEvents).await
     }
 
     /// Runs a command on the inputs and returns its result.
@@ -94,10 +94,22 @@ impl Fixture {
         }
     }
 
-    /// Returns the names of what lies in the store's directory for temporary files.
+    /// Returns how many work directories there are.
     pub(crate) fn leftovers(&self) -> usize {
-        std::fs::read_dir(self.directory.path().join("store/tmp")).unwrap().count()
+        let yards = std::fs::read_dir(self.directory.path().join("store/tmp")).unwrap();
+        let works = yards.map(|yard| std::fs::read_dir(yard.unwrap().path().join("work")).unwrap().count());
+        works.sum()
     }
+}
+
+/// Sets properties of an action.
+pub(crate) fn properties(pairs: &[(&str, &str)]) -> impl FnOnce(&mut reapi::Action) + use<> {
+    let property = |(name, value): &(&str, &str)| reapi::platform::Property {
+        name: (*name).to_owned(),
+        value: (*value).to_owned(),
+    };
+    let properties = pairs.iter().map(property).collect();
+    |action| action.platform = Some(reapi::Platform { properties })
 }
 
 pub(crate) fn parsed(digest: &reapi::Digest) -> Digest {
@@ -109,6 +121,7 @@ pub(crate) fn shell(script: &str, outputs: &[&str]) -> reapi::Command {
     reapi::Command {
         arguments: ["sh", "-euc", script].map(String::from).to_vec(),
         output_paths: outputs.iter().map(ToString::to_string).collect(),
+        output_directory_format: reapi::command::OutputDirectoryFormat::TreeAndDirectory.into(),
         ..Default::default()
     }
 }

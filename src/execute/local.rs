@@ -1,52 +1,34 @@
-//! Actions run on this host.
+//! Actions run on this host, each in a sandbox: the way of one from request to result.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use async_trait::async_trait;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OnceCell;
 
 use super::action::Action;
-use super::outputs::Collector;
-use super::process::{self, End};
+use super::capture::Capture;
+use super::host::Host;
+use super::limits::Hit;
+use super::outputs::{Collector, Room};
+use super::process::{self, Bounds, End, Logs};
+use super::queue::Queue;
+use super::shared::SharedInputs;
+use super::times::Times;
 use super::work::WorkDirectory;
 use super::{
-    Closure, ExecuteError, ExecuteRequest, Executed, Execution, ExecutionEvents, Stage, cached_result, inputs, sandbox,
+    Closure, ExecuteError, ExecuteRequest, Executed, Execution, ExecutionEvents, ExecutionOptions, Sandbox, Stage,
+    cached_result, inputs, sandbox, unconfined,
 };
-use crate::digest::{Digest, DigestFunction};
-use crate::proto::{protobuf, reapi};
+use crate::digest::DigestFunction;
+use crate::proto::reapi;
 use crate::store::{ActionCache, LocalBlobStore, blocking};
 
 /// How much of a sandbox's complaint is passed on.
 const COMPLAINT_BYTES: usize = 1000;
-
-/// The bounds of an executor.
-#[derive(Debug, Clone)]
-pub struct ExecutionOptions {
-    /// Actions that run at once.
-    pub slots: usize,
-    /// Actions that may wait for a slot.
-    pub queue: usize,
-    /// Longest time-out that an action may ask for, and the one of those that ask for none.
-    pub max_timeout: Duration,
-    /// Most bytes kept of stdout, and of stderr.
-    pub max_output_bytes: u64,
-    /// What this executor is called in results.
-    pub worker: String,
-}
-
-impl Default for ExecutionOptions {
-    fn default() -> Self {
-        Self {
-            slots: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            queue: 1000,
-            max_timeout: Duration::from_secs(3600),
-            max_output_bytes: 64 << 20,
-            worker: "envserve".to_owned(),
-        }
-    }
-}
+/// Exit code of an action of which the system killed all processes for the memory they used.
+const KILLED: i32 = 128 + 9;
 
 /// Runs actions on this host, each in a sandbox.
 ///
@@ -57,37 +39,37 @@ pub struct LocalExecution {
     store: LocalBlobStore,
     actions: Arc<dyn ActionCache>,
     options: Arc<ExecutionOptions>,
-    slots: Arc<Semaphore>,
-    queue: Arc<Semaphore>,
+    queue: Queue,
+    host: Arc<OnceCell<Arc<Host>>>,
+    shared: Arc<SharedInputs>,
 }
 
-/// When an action came how far.
-struct Times {
-    queued: SystemTime,
-    started: SystemTime,
-    command_started: SystemTime,
-    command_ended: SystemTime,
+/// A command that has ended.
+struct Ended {
+    /// Its exit code, unless it was killed for the time it took.
+    exit_code: Option<i32>,
+    /// The limits that it hit.
+    hit: Hit,
 }
 
 impl LocalExecution {
     /// Returns an executor over a store and its action cache.
     pub fn new(store: LocalBlobStore, actions: Arc<dyn ActionCache>, options: ExecutionOptions) -> Self {
-        if rustix::process::geteuid().is_root() {
-            tracing::warn!("actions run as root, seen from the kernel: give the executor a user of its own");
+        if options.sandbox == Sandbox::None {
+            tracing::warn!("actions run without a sandbox: whoever can connect can do what this process can");
         }
-        let slots = Arc::new(Semaphore::new(options.slots.max(1)));
-        let queue = Arc::new(Semaphore::new(options.queue.min(Semaphore::MAX_PERMITS)));
-        Self { store, actions, options: Arc::new(options), slots, queue }
+        let queue = Queue::new(options.slots, options.queue);
+        let options = Arc::new(options);
+        Self { store, actions, options, queue, host: Arc::default(), shared: Arc::default() }
     }
 
-    /// Waits for a slot, in the order of asking.
-    async fn slot(&self) -> Result<OwnedSemaphorePermit, ExecuteError> {
-        if let Ok(slot) = self.slots.clone().try_acquire_owned() {
-            return Ok(slot);
-        }
-        let full = |_| ExecuteError::QueueFull { limit: self.options.queue };
-        let _place = self.queue.try_acquire().map_err(full)?;
-        Ok(self.slots.clone().acquire_owned().await.expect("it is never closed"))
+    /// Returns the host, prepared for actions.
+    async fn host(&self) -> Result<Arc<Host>, ExecuteError> {
+        let prepare = || {
+            let (store, options) = (self.store.clone(), Arc::clone(&self.options));
+            blocking(move || Host::prepare(&store, &options).map(Arc::new))
+        };
+        self.host.get_or_try_init(prepare).await.cloned()
     }
 
     /// Runs an action in a work directory that is there for it.
@@ -96,41 +78,69 @@ impl LocalExecution {
         function: DigestFunction,
         action: &Arc<Action>,
         closure: Closure,
-        queued: SystemTime,
+        times: &mut Times,
         work: &mut WorkDirectory,
         events: &dyn ExecutionEvents,
-    ) -> Result<reapi::ActionResult, ExecuteError> {
-        let started = SystemTime::now();
-        inputs::stage(&self.store, action, closure, &work.root()).await?;
-        let (sandboxed, path) = (Arc::clone(action), work.path().to_owned());
-        let command = blocking(move || sandbox::command(&sandboxed, &path)).await?;
-        let command_started = SystemTime::now();
-        let end = process::run(command, action.timeout, work, self.options.max_output_bytes, events).await?;
-        let times = Times { queued, started, command_started, command_ended: SystemTime::now() };
-        let exit_code = match end {
-            End::Exit(code) => code,
-            End::TimedOut => {
-                let result = self.collect(function, action, work.path(), None, &times).await?;
-                return Err(ExecuteError::Timeout { seconds: action.timeout.as_secs(), result: Box::new(result) });
+    ) -> Result<(reapi::ActionResult, Hit), ExecuteError> {
+        inputs::stage(&self.store, &self.shared, action, closure, work).await?;
+        times.inputs_ready = Some(SystemTime::now());
+        events.metadata(&times.metadata(&self.options.worker));
+        let ended = self.command(action, work, times, events).await?;
+        let result = self.collect(function, action, work, ended.exit_code, times).await?;
+        match ended.exit_code {
+            Some(_) => Ok((result, ended.hit)),
+            None => Err(ExecuteError::Timeout { seconds: action.timeout.as_secs(), result: Box::new(result) }),
+        }
+    }
+
+    /// Runs the command to its end.
+    async fn command(
+        &self,
+        action: &Action,
+        work: &mut WorkDirectory,
+        times: &mut Times,
+        events: &dyn ExecutionEvents,
+    ) -> Result<Ended, ExecuteError> {
+        let log = |name| Capture::new(work.path().join(name));
+        let logs = Logs { stdout: log("stdout"), stderr: log("stderr") };
+        events.logs(logs.stdout.live(), logs.stderr.live());
+        let (output_bytes, limits) = (self.options.max_output_bytes, &self.options.limits);
+        let bounds = Bounds { timeout: action.timeout, output_bytes, limits };
+        let begun = Instant::now();
+        let end = match self.options.sandbox {
+            Sandbox::Bubblewrap => {
+                process::run(sandbox::command(action, limits, work)?, &bounds, work, &logs, events).await?
             }
+            Sandbox::None => unconfined::run(action, &bounds, work, &logs, events).await?,
+        };
+        times.command_ended = Some((SystemTime::now(), begun.elapsed()));
+        let hit = work.group().map(super::cgroup::Group::hit).unwrap_or_default();
+        let exit_code = match end {
+            End::Exit(code) => Some(code),
+            End::TimedOut => None,
+            End::Unknown if hit.memory => Some(KILLED),
             End::Unknown => return Err(ExecuteError::Sandbox { reason: complaint(work.path()).await }),
         };
-        self.collect(function, action, work.path(), Some(exit_code), &times).await
+        let notice = limits.notice(exit_code, hit);
+        notice.lines().for_each(|line| events.log(line));
+        logs.stderr.append(notice.into_bytes()).await?;
+        Ok(Ended { exit_code, hit })
     }
 
     /// Stores what the command left: the logs, and the outputs too if it came to its end.
     async fn collect(
         &self,
         function: DigestFunction,
-        action: &Action,
-        work: &Path,
+        action: &Arc<Action>,
+        work: &WorkDirectory,
         exit_code: Option<i32>,
-        times: &Times,
+        times: &mut Times,
     ) -> Result<reapi::ActionResult, ExecuteError> {
-        let (store, work) = (self.store.clone(), work.to_owned());
-        let (working_directory, outputs) = (action.working_directory.clone(), action.outputs.clone());
+        let (store, action, host) = (self.store.clone(), Arc::clone(action), Arc::clone(work.host()));
+        let (work, layers, limit) = (work.path().to_owned(), work.layers(), self.options.limits.outputs_bytes);
         let mut result = blocking(move || {
-            let collector = Collector { store: &store, function, work: &work };
+            let room = Room::new(limit);
+            let collector = Collector { store: &store, function, host: &host, work: &work, layers: &layers, room };
             let mut result = reapi::ActionResult {
                 stdout_digest: collector.log("stdout")?,
                 stderr_digest: collector.log("stderr")?,
@@ -138,48 +148,39 @@ impl LocalExecution {
             };
             if let Some(exit_code) = exit_code {
                 result.exit_code = exit_code;
-                collector.collect(&working_directory, &outputs, &mut result)?;
+                collector.collect(&action, &mut result)?;
             }
             Ok::<_, ExecuteError>(result)
         })
         .await?;
-        result.execution_metadata = Some(self.metadata(times));
+        times.completed = Some(SystemTime::now());
+        result.execution_metadata = Some(times.metadata(&self.options.worker));
         Ok(result)
-    }
-
-    fn metadata(&self, times: &Times) -> reapi::ExecutedActionMetadata {
-        let completed = SystemTime::now();
-        reapi::ExecutedActionMetadata {
-            worker: self.options.worker.clone(),
-            queued_timestamp: Some(timestamp(times.queued)),
-            worker_start_timestamp: Some(timestamp(times.started)),
-            worker_completed_timestamp: Some(timestamp(completed)),
-            input_fetch_start_timestamp: Some(timestamp(times.started)),
-            input_fetch_completed_timestamp: Some(timestamp(times.command_started)),
-            execution_start_timestamp: Some(timestamp(times.command_started)),
-            execution_completed_timestamp: Some(timestamp(times.command_ended)),
-            output_upload_start_timestamp: Some(timestamp(times.command_ended)),
-            output_upload_completed_timestamp: Some(timestamp(completed)),
-            ..Default::default()
-        }
     }
 
     async fn execute_uncached(
         &self,
-        digest: Digest,
+        request: &ExecuteRequest,
         events: &dyn ExecutionEvents,
     ) -> Result<reapi::ActionResult, ExecuteError> {
-        let (action, closure) = Action::load(&self.store, digest, self.options.max_timeout).await?;
+        let digest = request.action;
+        let (action, closure) = Action::load(&self.store, digest, &self.options).await?;
+        if self.options.sandbox == Sandbox::None {
+            action.platform.check_unconfined()?;
+        }
+        let mut times = Times::new(SystemTime::now());
+        events.metadata(&times.metadata(""));
         events.stage(Stage::Queued);
-        let queued = SystemTime::now();
-        let slot = self.slot().await?;
+        let slot = self.queue.slot(&request.client, request.priority).await?;
+        times.started = Some(SystemTime::now());
+        events.metadata(&times.metadata(&self.options.worker));
         events.stage(Stage::Executing);
-        let mut work = WorkDirectory::create(&self.store, slot).await?;
+        let mut work = WorkDirectory::create(&self.host().await?, slot).await?;
         let action = Arc::new(action);
-        let result = self.run(digest.function(), &action, closure, queued, &mut work, events).await;
+        let result = self.run(digest.function(), &action, closure, &mut times, &mut work, events).await;
         work.close().await;
-        let result = result?;
-        if result.exit_code == 0 && action.cacheable {
+        let (result, hit) = result?;
+        if result.exit_code == 0 && action.cacheable && !hit.memory {
             self.actions.put(&digest, &result).await?;
         }
         Ok(result)
@@ -196,7 +197,7 @@ impl Execution for LocalExecution {
                 return Ok(Executed { result, cached: true });
             }
         }
-        let result = self.execute_uncached(request.action, events).await?;
+        let result = self.execute_uncached(&request, events).await?;
         events.stage(Stage::Completed);
         Ok(Executed { result, cached: false })
     }
@@ -208,12 +209,4 @@ async fn complaint(work: &Path) -> String {
     let text = blocking(move || std::fs::read(path)).await.unwrap_or_default();
     let shown = String::from_utf8_lossy(&text[..text.len().min(COMPLAINT_BYTES)]).trim().to_owned();
     if shown.is_empty() { "it was killed from outside".to_owned() } else { shown }
-}
-
-fn timestamp(time: SystemTime) -> protobuf::Timestamp {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    protobuf::Timestamp {
-        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-        nanos: i32::try_from(since.subsec_nanos()).expect("below a thousand million"),
-    }
 }

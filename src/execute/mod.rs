@@ -1,27 +1,39 @@
 //! The embedded executor: actions of the REAPI, run in a sandbox on this host.
 //!
 //! An action goes one way: cache (`cache.rs`), checked form (`action.rs`), a
-//! slot (`local.rs`), input root on disk (`inputs.rs`), process
+//! slot (`queue.rs`), input root on disk (`inputs.rs`), process
 //! (`sandbox.rs`, `process.rs`, `capture.rs`), outputs in the CAS
-//! (`outputs.rs`). What ran without error and may be cached is in the action
+//! (`outputs.rs`); `local.rs` leads it along. What ran without error and may be cached is in the action
 //! cache before it is answered. No gRPC here: `serve` adapts.
 
 mod action;
 mod cache;
 mod capture;
+mod cgroup;
 mod closure;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod host;
 mod inputs;
+mod layers;
+mod limits;
 mod local;
 mod namespace;
+mod options;
 mod outputs;
+mod platform;
 mod process;
+mod queue;
 mod sandbox;
+mod shared;
 #[cfg(test)]
 mod tests;
+mod times;
+mod unconfined;
 mod work;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -29,9 +41,12 @@ use crate::digest::Digest;
 use crate::proto::reapi;
 
 pub use cache::{cached_result, missing_outputs};
+pub use capture::LiveLog;
 pub use closure::{Closure, ClosureDirectory};
 pub use error::ExecuteError;
-pub use local::{ExecutionOptions, LocalExecution};
+pub use limits::Limits;
+pub use local::LocalExecution;
+pub use options::{ExecutionOptions, Sandbox};
 
 /// Runs actions.
 #[async_trait]
@@ -45,12 +60,23 @@ pub trait Execution: Send + Sync {
 }
 
 /// What to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecuteRequest {
     /// The `Action` in the CAS.
     pub action: Digest,
     /// Whether to run it even though a result may be known.
     pub skip_cache_lookup: bool,
+    /// For whom: clients take turns.
+    pub client: Arc<str>,
+    /// Of the actions of one client, those with the lowest number run first.
+    pub priority: i32,
+}
+
+impl ExecuteRequest {
+    /// Returns a request for an action of this process itself, or its known result.
+    pub fn new(action: Digest) -> Self {
+        Self { action, skip_cache_lookup: false, client: "".into(), priority: 0 }
+    }
 }
 
 /// What came of an action.
@@ -82,6 +108,12 @@ pub trait ExecutionEvents: Send + Sync {
 
     /// The action wrote a line to stdout or stderr.
     fn log(&self, line: &str);
+
+    /// What is known by now about when and where the action runs.
+    fn metadata(&self, _: &reapi::ExecutedActionMetadata) {}
+
+    /// The action is about to write to these.
+    fn logs(&self, _stdout: LiveLog, _stderr: LiveLog) {}
 }
 
 /// Takes no notice.

@@ -15,7 +15,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::Child;
 
-use super::capture::{Capture, capture};
+use super::capture::Capture;
+use super::limits::Limits;
 use super::namespace::Namespace;
 use super::work::WorkDirectory;
 use super::{ExecuteError, ExecutionEvents};
@@ -32,6 +33,24 @@ pub(super) enum End {
     TimedOut,
     /// The sandbox did not say.
     Unknown,
+}
+
+/// The bounds of one action.
+pub(super) struct Bounds<'a> {
+    /// How long it may run.
+    pub(super) timeout: Duration,
+    /// Most bytes kept of stdout, and of stderr.
+    pub(super) output_bytes: u64,
+    /// What it may use.
+    pub(super) limits: &'a Limits,
+}
+
+/// stdout and stderr of one action.
+pub(super) struct Logs {
+    /// stdout.
+    pub(super) stdout: Capture,
+    /// stderr.
+    pub(super) stderr: Capture,
 }
 
 /// A line that bubblewrap writes about the command.
@@ -51,9 +70,9 @@ struct Report {
 /// Dropping the future leaves the processes to `work`, which kills them when it is dropped.
 pub(super) async fn run(
     mut command: Command,
-    timeout: Duration,
+    bounds: &Bounds<'_>,
     work: &mut WorkDirectory,
-    limit: u64,
+    logs: &Logs,
     events: &dyn ExecutionEvents,
 ) -> Result<End, ExecuteError> {
     let path = work.path().to_owned();
@@ -70,20 +89,17 @@ pub(super) async fn run(
 
     let stdout = child.stdout.take().expect("stdout was made a pipe");
     let stderr = child.stderr.take().expect("stderr was made a pipe");
-    let (out, err) = (path.join("stdout"), path.join("stderr"));
+    let limit = bounds.output_bytes;
     let logs = async {
-        tokio::try_join!(
-            capture(stdout, Capture { file: &out, limit, events }),
-            capture(stderr, Capture { file: &err, limit, events })
-        )
+        tokio::try_join!(logs.stdout.capture(stdout, limit, events), logs.stderr.capture(stderr, limit, events))
     };
-    let life = async { watch(&mut child, ours, timeout, work).await.map_err(io("watch the sandbox in")) };
+    let life = async { watch(&mut child, ours, bounds, work).await.map_err(io("watch the sandbox in")) };
     let (end, _) = tokio::try_join!(life, logs)?;
     Ok(end)
 }
 
 /// Tells arguments that no program can be started with from failures of this host.
-fn refused(error: io::Error, other: impl FnOnce(io::Error) -> ExecuteError) -> ExecuteError {
+pub(super) fn refused(error: io::Error, other: impl FnOnce(io::Error) -> ExecuteError) -> ExecuteError {
     if error.kind() == io::ErrorKind::ArgumentListTooLong {
         let reason = "is longer, with the environment, than the system lets any command be".to_owned();
         return ExecuteError::Invalid { what: "command", field: "arguments", reason };
@@ -91,17 +107,24 @@ fn refused(error: io::Error, other: impl FnOnce(io::Error) -> ExecuteError) -> E
     other(error)
 }
 
-async fn watch(child: &mut Child, control: UnixStream, timeout: Duration, work: &mut WorkDirectory) -> io::Result<End> {
+async fn watch(
+    child: &mut Child,
+    control: UnixStream,
+    bounds: &Bounds<'_>,
+    work: &mut WorkDirectory,
+) -> io::Result<End> {
     let mut control = BufReader::new(control);
     let first = report(&mut control).await?.and_then(|report| report.child_pid);
     let namespace = first.map(Namespace::open).transpose()?.flatten();
     let running = namespace.is_some();
-    if let Some(namespace) = namespace {
+    if let (Some(first), Some(namespace)) = (first, namespace) {
         work.occupy(namespace);
+        // It waits for our byte, so nothing has been started yet.
+        bounds.limits.impose(first, work.group())?;
         // When nobody is there to take it, there is no exit code below.
         let _gone = control.write_all(b"\n").await;
     }
-    let ended = tokio::time::timeout(timeout, child.wait()).await;
+    let ended = tokio::time::timeout(bounds.timeout, child.wait()).await;
     work.evacuate().await?;
     let Ok(ended) = ended else {
         child.wait().await?;

@@ -4,9 +4,10 @@
 //! `/build`, a `/tmp` of its own and nothing else of this host: own mount, pid,
 //! ipc, uts, network, cgroup and user namespaces, no capabilities, a fixed user,
 //! host name and environment. What it gives therefore does not depend on
-//! where or as whom the executor runs.
+//! where or as whom the executor runs. A property may put the input root
+//! elsewhere, or make it the whole root file system.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,9 +15,10 @@ use std::process::Command;
 
 use super::ExecuteError;
 use super::action::Action;
+use super::host::Host;
+use super::limits::Limits;
+use super::work::WorkDirectory;
 
-/// Where an action finds its inputs.
-const BUILD: &str = "/build";
 /// The user an action runs as. Not root: many programs behave differently as root.
 const USER: &str = "1000";
 /// Entries of the root directory that are part of the host's tools, beside `/usr`.
@@ -34,12 +36,15 @@ pub(super) const ETC_FILES: [(&str, &str); 3] = [
     ("group", "root:x:0:\nbuild:x:1000:\nnogroup:x:65534:\n"),
     ("hosts", "127.0.0.1 localhost\n::1 localhost\n"),
 ];
+/// What of the host's `/etc` an action with its network sees.
+const NETWORK_FILES: [&str; 6] =
+    ["/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/services", "/etc/ssl", "/etc/ca-certificates", "/etc/gai.conf"];
 /// Descriptor on which bubblewrap waits for a byte before it starts the command.
 const BLOCK_FD: &str = "3";
 /// Descriptor on which bubblewrap says what becomes of the command.
 const STATUS_FD: &str = "4";
 /// Gives bubblewrap those two from a socket that it is started with as stdin, and the command an empty stdin.
-const WRAPPER: &str = r#"exec "$@" 3<&0 4<&0 </dev/null"#;
+const WRAPPER: &str = r#"; exec "$@" 3<&0 4<&0 </dev/null"#;
 
 /// Finds bubblewrap.
 ///
@@ -59,22 +64,25 @@ fn program() -> Result<PathBuf, ExecuteError> {
 ///
 /// # Errors
 /// `Host` when bubblewrap is not installed.
-pub(super) fn command(action: &Action, work: &Path) -> Result<Command, ExecuteError> {
+pub(super) fn command(action: &Action, limits: &Limits, work: &WorkDirectory) -> Result<Command, ExecuteError> {
+    let (host, layers) = (work.host(), work.layers());
     let mut command = Command::new("/bin/sh");
     // The first process in the namespace is bubblewrap; the action can read its environment.
     command.env_clear().current_dir("/");
-    command.args(["-c", WRAPPER, "sh"]).arg(program()?);
+    command.args(["-c", &(limits.script() + WRAPPER), "sh"]);
+    host.enter(&mut command);
+    let mut root = layers.upper.clone();
+    if let Some(lower) = &layers.lower {
+        root = work.path().join("merged");
+        host.add_overlay(&mut command, lower, &layers.upper, &work.path().join("overlay"), &root);
+    }
+    command.arg(program()?);
     command.args(["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]);
     command.args(["--uid", USER, "--gid", USER, "--hostname", "localhost"]);
-    add_tools(&mut command);
-    for (name, _) in ETC_FILES {
-        bind(&mut command, "--ro-bind", &work.join("etc").join(name), &Path::new("/etc").join(name));
-    }
-    add_kernel(&mut command);
-    bind(&mut command, "--bind", &work.join("tmp"), "/tmp".as_ref());
-    bind(&mut command, "--bind", &work.join("root"), BUILD.as_ref());
-    command.args(["--remount-ro", "/", "--chdir"]);
-    command.arg(action.working_directory.components().fold(PathBuf::from(BUILD), |at, name| at.join(name)));
+    add_root(&mut command, action, host, &host.seen(&root), &host.seen(&work.path().join("tmp")));
+    command.arg("--chdir");
+    let root = PathBuf::from(&action.platform.root);
+    command.arg(action.working_directory.components().fold(root, |at, name| at.join(name)));
     command.arg("--clearenv");
     for (name, value) in &action.environment {
         command.args(["--setenv", name, value]);
@@ -84,28 +92,55 @@ pub(super) fn command(action: &Action, work: &Path) -> Result<Command, ExecuteEr
     Ok(command)
 }
 
-/// Makes the host's tools visible, with top-level directories as links where the host has them so.
-fn add_tools(command: &mut Command) {
-    command.args(["--ro-bind", "/usr", "/usr"]);
+/// Puts the root file system together.
+fn add_root(command: &mut Command, action: &Action, host: &Host, root: &Path, tmp: &Path) {
+    let platform = &action.platform;
+    if platform.network {
+        command.arg("--share-net");
+    }
+    if platform.whole() {
+        bind(command, "--bind", root, "/".as_ref());
+        add_kernel(command, host);
+        bind(command, "--bind", tmp, "/tmp".as_ref());
+        return;
+    }
+    command.args(&host.tools);
+    for (name, _) in ETC_FILES {
+        bind(command, "--ro-bind", &host.etc(name), &Path::new("/etc").join(name));
+    }
+    if platform.network {
+        NETWORK_FILES.iter().for_each(|file| bind(command, "--ro-bind-try", file.as_ref(), file.as_ref()));
+    }
+    add_kernel(command, host);
+    bind(command, "--bind", tmp, "/tmp".as_ref());
+    bind(command, "--bind", root, platform.root.as_ref());
+    command.args(["--remount-ro", "/"]);
+}
+
+/// Returns what makes the host's tools visible, with top-level directories as links where the host has them so.
+pub(super) fn tools() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = ["--ro-bind", "/usr", "/usr"].map(OsString::from).to_vec();
     for directory in TOOL_DIRECTORIES {
         match fs::read_link(directory) {
-            Ok(target) => command.arg("--symlink").arg(target).arg(directory),
-            Err(_) => command.args(["--ro-bind-try", directory, directory]),
-        };
+            Ok(target) => arguments.extend(["--symlink".into(), target.into_os_string(), directory.into()]),
+            Err(_) => arguments.extend(["--ro-bind-try", directory, directory].map(OsString::from)),
+        }
     }
     for file in TOOL_FILES {
-        command.args(["--ro-bind-try", file, file]);
+        arguments.extend(["--ro-bind-try", file, file].map(OsString::from));
     }
+    arguments
 }
 
 /// Makes `/proc` and `/dev` visible.
 ///
-/// When the executor runs as root, an action without capabilities is, to the kernel, still the owner of what
-/// root owns, and could write sysctls; so all of `/proc` that does not belong to a process is read-only.
-/// The modes of the host's devices stay within its reach: better not to run the executor as root.
-fn add_kernel(command: &mut Command) {
+/// An action that is root to the kernel is, without any capability, still the owner of what root owns, and could
+/// write sysctls; so all of `/proc` that does not belong to a process is read-only then.
+/// The modes of the host's devices stay within its reach: better that actions are not root.
+fn add_kernel(command: &mut Command, host: &Host) {
     command.args(["--proc", "/proc"]);
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+    let entries = if host.as_root() { fs::read_dir("/proc").ok() } else { None };
+    for entry in entries.into_iter().flatten().flatten() {
         if entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit) {
             continue;
         }

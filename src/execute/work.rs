@@ -4,27 +4,35 @@
 //! process of it is dead, then the directory is removed, then the slot is free.
 //!
 //! ```text
-//! root/            the input root, seen as /build
+//! root/            the input root, or the layer over a shared one
+//! overlay/ merged/ the overlay's own, and where it is mounted, in the namespace of the launcher only
 //! tmp/             seen as /tmp
-//! etc/             the few files seen in /etc
 //! stdout stderr    what was captured
 //! ```
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use tempfile::TempDir;
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::ExecuteError;
+use super::cgroup::{Group, Groups};
+use super::host::Host;
+use super::layers::Layers;
 use super::namespace::Namespace;
-use super::sandbox::ETC_FILES;
-use crate::store::{LocalBlobStore, blocking, remove_tree};
+use super::queue::Slot;
+use super::shared::SharedRoot;
+use super::unconfined::Unconfined;
+use crate::store::{blocking, remove_tree};
 
 /// A work directory. Dropping it kills what runs in it and removes it in the background.
 pub(super) struct WorkDirectory {
     path: PathBuf,
+    host: Arc<Host>,
     contents: Option<Contents>,
 }
 
@@ -32,32 +40,23 @@ pub(super) struct WorkDirectory {
 struct Contents {
     path: PathBuf,
     namespace: Option<Namespace>,
-    _slot: OwnedSemaphorePermit,
+    unconfined: Option<Unconfined>,
+    group: Option<Group>,
+    shared: Option<Arc<SharedRoot>>,
+    _slot: Slot,
 }
 
 impl WorkDirectory {
-    /// Makes a work directory on the file system of the store, which holds the slot.
+    /// Makes a work directory in the yard of the host, which holds the slot.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub(super) async fn create(store: &LocalBlobStore, slot: OwnedSemaphorePermit) -> Result<Self, ExecuteError> {
-        let store = store.clone();
-        let directory = blocking(move || {
-            let directory = store.temporary_directory()?;
-            for name in ["root", "tmp", "etc"] {
-                let path = directory.path().join(name);
-                fs::create_dir(&path).map_err(ExecuteError::io("make the directory", &path))?;
-            }
-            for (name, text) in ETC_FILES {
-                let path = directory.path().join("etc").join(name);
-                fs::write(&path, text).map_err(ExecuteError::io("write", &path))?;
-            }
-            Ok::<_, ExecuteError>(directory)
-        })
-        .await?;
-        let path = directory.keep();
-        let contents = Contents { path: path.clone(), namespace: None, _slot: slot };
-        Ok(Self { path, contents: Some(contents) })
+    pub(super) async fn create(host: &Arc<Host>, slot: Slot) -> Result<Self, ExecuteError> {
+        let yard = Arc::clone(host);
+        let (path, group) = blocking(move || make(&yard)).await?;
+        let contents =
+            Contents { path: path.clone(), namespace: None, unconfined: None, group, shared: None, _slot: slot };
+        Ok(Self { path, host: Arc::clone(host), contents: Some(contents) })
     }
 
     /// Returns where it lies.
@@ -65,9 +64,33 @@ impl WorkDirectory {
         &self.path
     }
 
+    /// Returns the host it is on.
+    pub(super) fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+
+    /// Lays the work directory over a shared input root.
+    ///
+    /// # Errors
+    /// When it cannot be made ready for that.
+    pub(super) async fn cover(&mut self, shared: Arc<SharedRoot>) -> Result<(), ExecuteError> {
+        if let Some(contents) = &mut self.contents {
+            contents.shared = Some(shared);
+        }
+        let (host, path) = (Arc::clone(&self.host), self.path.clone());
+        blocking(move || ["overlay", "merged"].iter().try_for_each(|name| make_for_action(&host, &path.join(name))))
+            .await
+    }
+
     /// Returns where the input root lies.
-    pub(super) fn root(&self) -> PathBuf {
-        self.path.join("root")
+    pub(super) fn layers(&self) -> Layers {
+        let shared = self.contents.as_ref().and_then(|contents| contents.shared.as_ref());
+        Layers { upper: self.path.join("root"), lower: shared.map(|shared| shared.path().to_owned()) }
+    }
+
+    /// Returns the control group of the action, where the host has some.
+    pub(super) fn group(&self) -> Option<&Group> {
+        self.contents.as_ref()?.group.as_ref()
     }
 
     /// Takes charge of the processes that run in it.
@@ -77,13 +100,20 @@ impl WorkDirectory {
         }
     }
 
+    /// Takes charge of processes without a namespace.
+    pub(super) fn occupy_unconfined(&mut self, processes: Unconfined) {
+        if let Some(contents) = &mut self.contents {
+            contents.unconfined = Some(processes);
+        }
+    }
+
     /// Kills what runs in it and waits until it is dead.
     ///
     /// # Errors
     /// When the system cannot tell.
     pub(super) async fn evacuate(&mut self) -> io::Result<()> {
-        match self.contents.as_ref().and_then(|contents| contents.namespace.as_ref()) {
-            Some(namespace) => namespace.end().await,
+        match &self.contents {
+            Some(contents) => contents.end().await,
             None => Ok(()),
         }
     }
@@ -106,6 +136,9 @@ impl Drop for WorkDirectory {
         if let Some(namespace) = &contents.namespace {
             namespace.kill();
         }
+        if let Some(processes) = &contents.unconfined {
+            processes.kill(contents.group.as_ref());
+        }
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(contents.clear());
         }
@@ -113,10 +146,18 @@ impl Drop for WorkDirectory {
 }
 
 impl Contents {
+    async fn end(&self) -> io::Result<()> {
+        if let Some(namespace) = &self.namespace {
+            namespace.end().await?;
+        }
+        if let Some(processes) = &self.unconfined {
+            processes.end(self.group.as_ref()).await?;
+        }
+        Ok(())
+    }
+
     async fn clear(self) {
-        if let Some(namespace) = &self.namespace
-            && let Err(error) = namespace.end().await
-        {
+        if let Err(error) = self.end().await {
             tracing::error!(%error, "cannot tell whether the processes of an action are dead");
         }
         let path = self.path.clone();
@@ -124,4 +165,26 @@ impl Contents {
             tracing::error!(%error, path = %self.path.display(), "cannot remove the work directory of an action");
         }
     }
+}
+
+fn make(host: &Host) -> Result<(PathBuf, Option<Group>), ExecuteError> {
+    let parent = host.work();
+    let directory = TempDir::new_in(&parent).map_err(ExecuteError::io("make a directory in", &parent))?;
+    ["root", "tmp"].iter().try_for_each(|name| make_for_action(host, &directory.path().join(name)))?;
+    set_mode(directory.path(), 0o711)?;
+    let group = host.groups.as_ref().map(Groups::take).transpose();
+    let group = group.map_err(ExecuteError::io("make a control group for", directory.path()))?;
+    Ok((directory.keep(), group))
+}
+
+/// Makes a directory that belongs to the user of the action.
+fn make_for_action(host: &Host, path: &Path) -> Result<(), ExecuteError> {
+    fs::create_dir(path).map_err(ExecuteError::io("make the directory", path))?;
+    set_mode(path, 0o755)?;
+    host.give(path).map_err(ExecuteError::io("give away", path))
+}
+
+/// Sets a mode, whatever the umask.
+fn set_mode(path: &Path, mode: u32) -> Result<(), ExecuteError> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(ExecuteError::io("set the mode of", path))
 }

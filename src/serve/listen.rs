@@ -99,10 +99,23 @@ impl Drop for Connection {
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = ();
+/// The other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Peer(pub Arc<str>);
 
-    fn connect_info(&self) -> Self::ConnectInfo {}
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        let address = match &self.stream {
+            Stream::Tcp(stream) => stream.peer_addr().map(|address| address.to_string()).unwrap_or_default(),
+            Stream::Unix(stream) => {
+                let process = stream.peer_cred().ok().and_then(|cred| cred.pid());
+                process.map(|process| format!("process {process}")).unwrap_or_default()
+            }
+        };
+        Peer(address.into())
+    }
 }
 
 macro_rules! on_stream {

@@ -27,7 +27,7 @@ use crate::store::{
     StoreOptions, TreeMap, blocking,
 };
 
-pub use listen::Listener;
+pub use listen::{Listener, Peer};
 pub use private::{PrivatePaths, lock_start};
 
 use grpc::native::Native;
@@ -58,8 +58,10 @@ pub struct ServeOptions {
     pub max_size: Option<u64>,
     /// What was used within so long is never evicted.
     pub min_age: Duration,
-    /// Actions that run at once; 0 for as many as there are cores.
-    pub jobs: usize,
+    /// How actions are run.
+    pub execution: ExecutionOptions,
+    /// Whether the native protocol is spoken beside the REAPI.
+    pub native: bool,
     /// For a private daemon: it leaves when it had no connection for so long.
     pub idle: Option<Duration>,
     /// Longest wait for running requests when it stops.
@@ -115,11 +117,7 @@ pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
     let opened = blocking(move || open_stores(&root, &repositories, store_options)).await;
     let (store, git, database) = opened.map_err(failed)?;
     let actions = Arc::new(LocalActionCache::new(database.clone()));
-    let mut execution_options = ExecutionOptions::default();
-    if options.jobs > 0 {
-        execution_options.slots = options.jobs;
-    }
-    let execution = Arc::new(LocalExecution::new(store.clone(), actions.clone(), execution_options));
+    let execution = Arc::new(LocalExecution::new(store.clone(), actions.clone(), options.execution.clone()));
     let blobs = Arc::new(store.clone());
     let sources = Sources::new(git, TreeMap::new(database.clone()), blobs.clone(), options.function);
     let reapi = Reapi::new(store.clone(), actions, execution.clone(), options.instance.clone());
@@ -169,8 +167,10 @@ pub async fn run(
     let Opened { options, store, resolver, reapi } = daemon;
     let open_connections = Arc::new(AtomicUsize::new(0));
     let mut routes = RoutesBuilder::default();
-    let shared_root = options.idle.is_some().then(|| options.root.clone());
-    Native::new(resolver.clone(), shared_root).add_to(&mut routes);
+    if options.native {
+        let shared_root = options.idle.is_some().then(|| options.root.clone());
+        Native::new(resolver.clone(), shared_root).add_to(&mut routes);
+    }
     reapi.add_to(&mut routes);
 
     let idle = private::idle(&options, Arc::clone(&open_connections), resolver);

@@ -79,7 +79,10 @@ pub fn execute_status(error: &ExecuteError) -> Status {
     match error {
         ExecuteError::Store(error) => store_status(error),
         ExecuteError::MissingBlobs { digests } => missing(&error.to_string(), digests),
-        ExecuteError::Invalid { .. } | ExecuteError::Output { .. } => told(Code::InvalidArgument, error),
+        ExecuteError::Invalid { .. } => told(Code::InvalidArgument, error),
+        ExecuteError::Denied { .. } | ExecuteError::Output { .. } | ExecuteError::OutputsTooLarge { .. } => {
+            told(Code::FailedPrecondition, error)
+        }
         ExecuteError::Timeout { .. } => told(Code::DeadlineExceeded, error),
         ExecuteError::QueueFull { .. } => exhausted(error),
         // Which program an operator has to install is no secret, and spares a look at the log.

@@ -23,7 +23,11 @@ async fn lookup_can_be_skipped() {
     let fixture = Fixture::new();
     let action = fixture.action(shell(ONCE, &["out"]), &[]).await;
     let first = fixture.execute(action).await.unwrap();
-    let again = fixture.execution.execute(ExecuteRequest { action, skip_cache_lookup: true }, &NoEvents).await.unwrap();
+    let again = fixture
+        .execution
+        .execute(ExecuteRequest { skip_cache_lookup: true, ..ExecuteRequest::new(action) }, &NoEvents)
+        .await
+        .unwrap();
     assert_ne!(first.result.output_files, again.result.output_files);
     assert_eq!(fixture.execute(action).await.unwrap().result, again.result);
 }

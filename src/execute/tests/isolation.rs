@@ -102,7 +102,8 @@ async fn an_action_that_overwrites_its_input_leaves_the_store_as_it_was() {
     let fixture = Fixture::new();
     let large = "0123456789abcdef".repeat(100_000);
     let inputs = [("input", "original"), ("large", large.as_str())];
-    let script = "echo changed > input; echo changed > large; rm large; ln input linked; chmod 777 input; cat input";
+    let script = "! echo x 2>&- > input; chmod u+w input large; echo changed > input; truncate -s 0 large; \
+                  ln input linked; mv large moved; rm moved; chmod 777 input; cat input";
     let result = fixture.run(shell(script, &["input", "linked"]), &inputs).await;
     assert_eq!((result.exit_code, fixture.stdout(&result).await.as_str()), (0, "changed\n"));
     for (_, content) in inputs {
@@ -123,4 +124,27 @@ async fn input_symlinks_lead_no_output_out_of_the_sandbox() {
     let action = fixture.action(shell(&format!("rm -r d; {script}; mv dir d"), &["d/outside"]), &[]).await;
     let error = fixture.execute(action).await.expect_err("it lies behind a link");
     assert_eq!(error.to_string(), "output `d/outside` lies behind a symlink");
+}
+
+#[tokio::test]
+async fn an_action_is_not_root_to_the_kernel_and_what_it_leaves_is_the_stores() {
+    use std::os::unix::fs::MetadataExt;
+    let fixture = Fixture::new();
+    let result = fixture.run(shell("cat /proc/self/uid_map; echo x > out; chmod 4777 out", &["out"]), &[]).await;
+    let stdout = fixture.stdout(&result).await;
+    // Inside, outside, how many. Through a namespace in between, that is what is outside.
+    let map: Vec<&str> = stdout.split_whitespace().collect();
+    assert_eq!(map[0], "1000");
+    assert_eq!(fixture.blob(result.output_files[0].digest.as_ref()).await, "x\n");
+    let digest = super::super::fixture::parsed(result.output_files[0].digest.as_ref().unwrap());
+    let placed = fixture.directory.path().join("store/placed");
+    assert!(fixture.store.place(&digest, true, &placed).unwrap());
+    let found = std::fs::metadata(&placed).unwrap();
+    assert_eq!((found.uid(), found.mode() & 0o7777), (rustix::process::geteuid().as_raw(), 0o555));
+    if rustix::process::geteuid().is_root() {
+        let script = "echo >&2 /proc/self; for f in /proc/1/*; do :; done; stat -c %u /proc/sys/kernel/hostname";
+        let owner = fixture.run(shell(script, &[]), &[]).await;
+        // What root owns belongs to nobody here, so root is not the user.
+        assert_eq!(fixture.stdout(&owner).await, "65534\n");
+    }
 }

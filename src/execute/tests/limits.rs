@@ -27,7 +27,7 @@ async fn started(fixture: &Fixture, action: Digest) -> tokio::task::JoinHandle<(
     let (sender, mut told) = mpsc::unbounded_channel();
     let execution = fixture.execution.clone();
     let task = tokio::spawn(async move {
-        let request = ExecuteRequest { action, skip_cache_lookup: true };
+        let request = ExecuteRequest { skip_cache_lookup: true, ..ExecuteRequest::new(action) };
         let _stopped = execution.execute(request, &Told(sender)).await;
     });
     while told.recv().await.expect("it runs until it is stopped") != "up" {}
@@ -96,7 +96,7 @@ async fn stages_and_lines_are_told_in_order() {
     let fixture = Fixture::new();
     let action = fixture.action(shell("echo one; echo two", &[]), &[]).await;
     let (sender, mut told) = mpsc::unbounded_channel();
-    let request = ExecuteRequest { action, skip_cache_lookup: false };
+    let request = ExecuteRequest::new(action);
     fixture.execution.execute(request, &Told(sender)).await.unwrap();
     let mut heard = Vec::new();
     while let Some(event) = told.recv().await {

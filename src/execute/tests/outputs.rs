@@ -132,3 +132,45 @@ async fn closed_directories_are_captured_and_removed() {
     assert_eq!(tree.children[0].files[0].name, "f");
     assert_eq!(fixture.leftovers(), 0);
 }
+
+#[tokio::test]
+#[expect(deprecated, reason = "clients of API 2.0 say it so")]
+async fn older_clients_get_symlinks_and_wrong_kinds_by_the_field_they_named() {
+    let fixture = Fixture::new();
+    let mut command = shell("ln -s /absolute f; ln -s nowhere d", &[]);
+    command.output_files = vec!["f".into()];
+    command.output_directories = vec!["d".into()];
+    let result = fixture.run(command, &[]).await;
+    assert_eq!((result.output_file_symlinks.len(), result.output_directory_symlinks.len()), (1, 1));
+    assert_eq!(result.output_file_symlinks[0].target, "/absolute");
+    assert_eq!(result.output_directory_symlinks[0].target, "nowhere");
+    assert!(result.output_symlinks.is_empty());
+    for (script, text) in [
+        ("mkdir f", "output `f` is a directory, but is named as a file"),
+        ("echo x > d", "output `d` is a file, but is named as a directory"),
+    ] {
+        let mut command = shell(script, &[]);
+        command.output_files = vec!["f".into()];
+        command.output_directories = vec!["d".into()];
+        let action = fixture.action(command, &[]).await;
+        assert_eq!(fixture.execute(action).await.expect_err(script).to_string(), text);
+    }
+}
+
+#[tokio::test]
+async fn directories_come_in_the_form_that_was_asked_for() {
+    use reapi::command::OutputDirectoryFormat as Format;
+    let fixture = Fixture::new();
+    let forms =
+        [(Format::TreeOnly, true, false), (Format::DirectoryOnly, false, true), (Format::TreeAndDirectory, true, true)];
+    for (format, tree, root) in forms {
+        let mut command = shell("mkdir -p out/d; echo x > out/d/f", &["out"]);
+        command.output_directory_format = format.into();
+        let action = fixture.action(command, &[]).await;
+        let result = fixture.execute(action).await.unwrap().result;
+        let directory = &result.output_directories[0];
+        assert_eq!((directory.tree_digest.is_some(), directory.root_directory_digest.is_some()), (tree, root));
+        assert_eq!(directory.is_topologically_sorted, tree);
+        assert!(fixture.execute(action).await.unwrap().cached, "it is whole");
+    }
+}

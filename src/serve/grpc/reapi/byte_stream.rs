@@ -11,7 +11,7 @@ use super::messages::services::byte_stream_server::ByteStream;
 use super::messages::{ReadResponse, WriteRequest};
 use super::resource::Resource;
 use super::sink::Sink;
-use super::{Answers, Reapi};
+use super::{Answers, Reapi, log_stream};
 use crate::digest::Digest;
 use crate::proto::bytestream;
 use crate::serve::status::store_status;
@@ -23,6 +23,9 @@ impl ByteStream for Reapi {
 
     async fn read(&self, request: Request<bytestream::ReadRequest>) -> Result<Response<Self::ReadStream>, Status> {
         let request = request.into_inner();
+        if let Some(log) = self.operations.log(&request.resource_name) {
+            return Ok(Response::new(log_stream::read(log, request.read_offset, request.read_limit)?));
+        }
         let Resource { instance, digest, compressor } = Resource::to_read(&request.resource_name)?;
         self.check_instance(&instance)?;
         if compressor == Compressor::Zstd && request.read_limit != 0 {

@@ -1,12 +1,25 @@
-//! Execution: actions as operations. An action goes on when the client that asked for it goes away.
+//! Execution: actions as operations.
 
+use std::sync::Arc;
+
+use prost::Message;
 use tonic::{Request, Response, Status};
 
+use super::answer::{Inline, abandoned, response};
 use super::{Answers, Reapi, digest};
+use crate::digest::Digest;
 use crate::execute::ExecuteRequest;
 use crate::proto::longrunning::Operation;
 use crate::proto::reapi;
 use crate::proto::reapi::execution_server::Execution;
+use crate::serve::Peer;
+use crate::serve::status::store_status;
+use crate::store::BlobStore;
+
+/// Where clients say for what they ask.
+const METADATA: &str = "build.bazel.remote.execution.v2.requestmetadata-bin";
+/// Longest id of a client that is taken.
+const MAX_ID: usize = 128;
 
 #[tonic::async_trait]
 impl Execution for Reapi {
@@ -14,16 +27,28 @@ impl Execution for Reapi {
     type WaitExecutionStream = Answers<Operation>;
 
     async fn execute(&self, request: Request<reapi::ExecuteRequest>) -> Result<Response<Self::ExecuteStream>, Status> {
+        let client = client(&request);
         let request = request.into_inner();
         let function = self.function(&request.instance_name, request.digest_function)?;
         let action = digest(function, "action_digest", request.action_digest.as_ref())?;
-        let request = ExecuteRequest { action, skip_cache_lookup: request.skip_cache_lookup };
-        let running = self.operations.begin(action);
-        let answers = running.follow();
-        let execution = self.execution.clone();
+        let joinable = !request.skip_cache_lookup && self.may_be_joined(&action).await?;
+        let (answers, running) = self.operations.begin(action, joinable);
+        let Some(running) = running else { return Ok(Response::new(answers)) };
+        let (stdout, stderr) = (request.inline_stdout, request.inline_stderr);
+        let inline = Inline { stdout, stderr, files: request.inline_output_files };
+        let priority = request.execution_policy.map_or(0, |policy| policy.priority);
+        let request = ExecuteRequest { action, skip_cache_lookup: request.skip_cache_lookup, client, priority };
+        let (store, execution) = (self.store.clone(), self.execution.clone());
         tokio::spawn(async move {
-            let outcome = execution.execute(request, &running).await;
-            running.finish(outcome);
+            let outcome = tokio::select! {
+                outcome = execution.execute(request, &running) => Some(outcome),
+                () = running.abandoned() => None,
+            };
+            let mut response = outcome.map_or_else(abandoned, response);
+            if let Some(result) = &mut response.result {
+                inline.fill(&store, function, result).await;
+            }
+            running.finish(&response);
         });
         Ok(Response::new(answers))
     }
@@ -35,8 +60,56 @@ impl Execution for Reapi {
         let name = request.into_inner().name;
         let absent = || {
             let name: String = name.chars().take(100).collect();
-            Status::not_found(format!("operation `{name}` is not in flight here; if it has ended, execute again"))
+            Status::not_found(format!("operation `{name}` is not known here; if it has ended, execute again"))
         };
         Ok(Response::new(self.operations.follow(&name).ok_or_else(absent)?))
+    }
+}
+
+impl Reapi {
+    /// Says whether an action allows that others share its run. What is no action fails when it is run.
+    async fn may_be_joined(&self, digest: &Digest) -> Result<bool, Status> {
+        const MAX_ACTION: u64 = 1 << 20;
+        if digest.size() > MAX_ACTION {
+            return Ok(false);
+        }
+        let bytes = self.store.get(digest).await.map_err(|error| store_status(&error))?;
+        Ok(bytes.and_then(|bytes| reapi::Action::decode(bytes).ok()).is_some_and(|action| !action.do_not_cache))
+    }
+}
+
+/// Returns who asks: the invocation of a tool if the client says so, else its address.
+fn client<T>(request: &Request<T>) -> Arc<str> {
+    let said = request.metadata().get_bin(METADATA).and_then(|value| value.to_bytes().ok());
+    let id = said.and_then(|bytes| reapi::RequestMetadata::decode(bytes).ok()).map(|said| said.tool_invocation_id);
+    let sane = |id: &String| !id.is_empty() && id.len() <= MAX_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
+    match id.filter(sane) {
+        Some(id) => id.into(),
+        None => request.extensions().get::<Peer>().map_or_else(|| "".into(), |peer| Arc::clone(&peer.0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::metadata::MetadataValue;
+
+    use super::*;
+
+    #[test]
+    fn a_client_is_its_invocation_or_else_its_connection() {
+        let asked = |id: &str| {
+            let mut request = Request::new(());
+            let said = reapi::RequestMetadata { tool_invocation_id: id.to_owned(), ..Default::default() };
+            request.metadata_mut().insert_bin(METADATA, MetadataValue::from_bytes(&said.encode_to_vec()));
+            request.extensions_mut().insert(Peer("127.0.0.1:1".into()));
+            client(&request)
+        };
+        assert_eq!(&*asked("build-1"), "build-1");
+        for id in ["", "a b", "\n", &"x".repeat(MAX_ID + 1)] {
+            assert_eq!(&*asked(id), "127.0.0.1:1", "{id}");
+        }
+        let mut garbage = Request::new(());
+        garbage.metadata_mut().insert_bin(METADATA, MetadataValue::from_bytes(b"\xff\xff"));
+        assert_eq!(&*client(&garbage), "");
     }
 }

@@ -5,6 +5,7 @@
 //! `resource.rs`, which reads the names of ByteStream.
 
 mod action_cache;
+mod answer;
 mod batch;
 mod byte_stream;
 mod capabilities;
@@ -14,6 +15,7 @@ mod download;
 mod execution;
 mod incoming;
 mod inline;
+mod log_stream;
 pub(crate) mod messages;
 mod operations;
 #[doc(hidden)]
@@ -77,7 +79,7 @@ impl Reapi {
         execution: Arc<dyn Execution>,
         instance: String,
     ) -> Self {
-        let (operations, uploads) = (Operations::default(), Uploads::default());
+        let (operations, uploads) = (Operations::new(&instance), Uploads::default());
         let heavy = Arc::new(Semaphore::new(MAX_HEAVY));
         Self { store, actions, execution, operations, uploads, heavy, instance: instance.into() }
     }

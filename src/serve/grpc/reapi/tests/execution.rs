@@ -8,7 +8,7 @@ use super::{INSTANCE, Served, refused};
 use crate::digest::Digest;
 use crate::execute::fixture::{FUNCTION, parsed, shell};
 use crate::proto::longrunning::{Operation, operation};
-use crate::proto::{protobuf, reapi};
+use crate::proto::{bytestream, protobuf, reapi};
 
 const ONCE: &str = "cat /proc/sys/kernel/random/uuid > out";
 
@@ -114,7 +114,118 @@ async fn an_action_goes_on_without_its_client_and_can_be_waited_for() {
         last = Some(operation);
     }
     assert_eq!(response(last.expect("it ends")).result.unwrap().output_files.len(), 1);
-    refused(served.execution().wait_execution(wait).await, Code::NotFound, "is not in flight here");
+    // Who comes after its end hears how it was, once.
+    let mut stream = served.execution().wait_execution(wait).await.unwrap().into_inner();
+    let again = stream.message().await.unwrap().expect("it is remembered");
+    assert_eq!(response(again).result.unwrap().output_files.len(), 1);
+    assert!(stream.message().await.unwrap().is_none());
+    let unknown = reapi::WaitExecutionRequest { name: "operations/x".into() };
+    refused(served.execution().wait_execution(unknown).await, Code::NotFound, "is not known here");
+}
+
+/// Follows an operation until its action runs.
+async fn until_executing(stream: &mut tonic::Streaming<Operation>) -> reapi::ExecuteOperationMetadata {
+    loop {
+        let operation = stream.message().await.unwrap().expect("it runs until it is let go");
+        let metadata = reapi::ExecuteOperationMetadata::decode(&*operation.metadata.unwrap().value).unwrap();
+        if metadata.stage == reapi::execution_stage::Value::Executing as i32 {
+            return metadata;
+        }
+    }
+}
+
+/// Follows an operation to its end.
+async fn end(mut stream: tonic::Streaming<Operation>) -> reapi::ExecuteResponse {
+    let mut last = None;
+    while let Some(operation) = stream.message().await.unwrap() {
+        last = Some(operation);
+    }
+    response(last.expect("it ends"))
+}
+
+#[tokio::test]
+async fn equal_actions_in_flight_run_once_and_one_that_leaves_does_not_end_it() {
+    let served = Served::start();
+    let action = served.fixture.action(shell(&format!("sleep 1; {ONCE}"), &["out"]), &[]).await;
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        streams.push(served.execution().execute(request(action)).await.unwrap().into_inner());
+    }
+    until_executing(&mut streams[0]).await;
+    drop(streams.remove(0));
+    let results = futures::future::join_all(streams.into_iter().map(end)).await;
+    assert!(results.iter().all(|response| !response.cached_result && response.result == results[0].result));
+}
+
+#[tokio::test]
+async fn actions_that_forbid_it_are_not_joined() {
+    let served = Served::start();
+    let command = shell(ONCE, &["out"]);
+    let uncached = served.fixture.action_with(command.clone(), &[], |action| action.do_not_cache = true).await;
+    let skipping = served.fixture.action(command, &[]).await;
+    let skip = reapi::ExecuteRequest { skip_cache_lookup: true, ..request(skipping) };
+    for request in [request(uncached), skip] {
+        let mut client = served.execution();
+        let streams = [client.execute(request.clone()).await.unwrap(), client.execute(request).await.unwrap()];
+        let [first, second] = streams.map(|stream| end(stream.into_inner()));
+        let (first, second) = futures::join!(first, second);
+        assert_ne!(first.result.unwrap().output_files, second.result.unwrap().output_files);
+    }
+}
+
+#[tokio::test]
+async fn logs_can_be_read_while_they_are_written_from_any_offset() {
+    let served = Served::start();
+    let script = "echo begun; echo why >&2; sleep 600";
+    let timeout = Some(protobuf::Duration { seconds: 3, nanos: 0 });
+    let action = served.fixture.action_with(shell(script, &[]), &[], |action| action.timeout = timeout).await;
+    let mut stream = served.execution().execute(request(action)).await.unwrap().into_inner();
+    let metadata = until_executing(&mut stream).await;
+    assert!(metadata.partial_execution_metadata.is_some());
+    assert!(metadata.stdout_stream_name.starts_with("main/operations/"), "{}", metadata.stdout_stream_name);
+    let read = |name: &str, read_offset| {
+        let request = bytestream::ReadRequest { resource_name: name.to_owned(), read_offset, read_limit: 0 };
+        let mut client = served.byte_stream();
+        async move { client.read(request).await }
+    };
+    // There is no log before the command is started.
+    let mut stdout = loop {
+        match read(&metadata.stdout_stream_name, 2).await {
+            Ok(stream) => break stream.into_inner(),
+            Err(status) => assert_eq!(status.code(), Code::InvalidArgument),
+        }
+    };
+    assert_eq!(stdout.message().await.unwrap().expect("it is written").data, b"gun\n");
+    let mut stderr = read(&metadata.stderr_stream_name, 0).await.unwrap().into_inner();
+    assert_eq!(stderr.message().await.unwrap().expect("it is written").data, b"why\n");
+    refused(read(&metadata.stdout_stream_name, -1).await, Code::OutOfRange, "negative");
+    assert_eq!(end(stream).await.status.unwrap().code, Code::DeadlineExceeded as i32);
+    assert!(stdout.message().await.unwrap().is_none(), "the log ends with the action");
+}
+
+#[tokio::test]
+async fn what_is_small_and_asked_for_is_in_the_result() {
+    let served = Served::start();
+    let script = "echo said; echo why >&2; echo text > out; head -c 2000000 /dev/zero > large";
+    let action = served.fixture.action(shell(script, &["large", "out"]), &[]).await;
+    let request = reapi::ExecuteRequest {
+        inline_stdout: true,
+        inline_output_files: vec!["large".into(), "out".into()],
+        ..request(action)
+    };
+    let result = end(served.execution().execute(request).await.unwrap().into_inner()).await.result.unwrap();
+    assert_eq!((result.stdout_raw.as_slice(), result.stderr_raw.as_slice()), (&b"said\n"[..], &b""[..]));
+    let contents: Vec<&[u8]> = result.output_files.iter().map(|file| file.contents.as_slice()).collect();
+    assert_eq!(contents, [&b""[..], &b"text\n"[..]]);
+    let metadata = result.execution_metadata.unwrap();
+    assert!(metadata.virtual_execution_duration.is_some() && metadata.worker_completed_timestamp.is_some());
+}
+
+#[tokio::test]
+async fn a_failing_action_is_explained_in_the_message() {
+    let served = Served::start();
+    let action = served.fixture.action(shell("exit 3", &[]), &[]).await;
+    assert_eq!(executed(&served, action).await.message, "the command ended with exit code 3 on worker `envserve`");
 }
 
 #[tokio::test]

@@ -1,0 +1,77 @@
+//! Arguments about the execution of actions, which `serve` and `execute` share.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::execute::{ExecutionOptions, Limits, Sandbox};
+
+#[derive(Debug, Args)]
+pub(super) struct ExecutionArguments {
+    /// Actions that run at once; 0 for as many as there are cores.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    jobs: usize,
+
+    /// Actions that may wait; one more is refused.
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    queue: usize,
+
+    /// Longest time-out of an action, and that of actions which name none.
+    #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
+    action_timeout_seconds: u64,
+
+    /// Memory of all processes of one action; 0 for seven eighths of the host's.
+    #[arg(long, default_value_t = 0, value_name = "BYTES")]
+    action_memory_bytes: u64,
+
+    /// Processes and threads of one action.
+    #[arg(long, default_value_t = 4096, value_name = "N")]
+    action_processes: u64,
+
+    /// Largest file that an action may write.
+    #[arg(long, default_value_t = 64 << 30, value_name = "BYTES")]
+    action_file_bytes: u64,
+
+    /// Bytes of all output files of one action.
+    #[arg(long, default_value_t = 64 << 30, value_name = "BYTES")]
+    action_outputs_bytes: u64,
+
+    /// Bytes kept of stdout, and of stderr, of one action.
+    #[arg(long, default_value_t = 64 << 20, value_name = "BYTES")]
+    action_log_bytes: u64,
+
+    /// Let actions that ask for it use the network of this host.
+    #[arg(long)]
+    allow_network: bool,
+
+    /// What holds an action. With `none` it can do what this process can.
+    #[arg(long, value_enum, default_value_t = Sandbox::Bubblewrap)]
+    sandbox: Sandbox,
+
+    /// User and group that actions run as when this process is root; 0 leaves them root, seen from the kernel.
+    #[arg(long, default_value_t = 65_534, value_name = "ID")]
+    sandbox_user: u32,
+}
+
+impl ExecutionArguments {
+    pub(super) fn options(&self) -> ExecutionOptions {
+        let defaults = ExecutionOptions::default();
+        let or = |given, default| if given == 0 { default } else { given };
+        ExecutionOptions {
+            slots: if self.jobs == 0 { defaults.slots } else { self.jobs },
+            queue: self.queue,
+            max_timeout: Duration::from_secs(self.action_timeout_seconds),
+            max_output_bytes: self.action_log_bytes,
+            limits: Limits {
+                memory_bytes: or(self.action_memory_bytes, defaults.limits.memory_bytes),
+                processes: self.action_processes,
+                file_bytes: self.action_file_bytes,
+                outputs_bytes: self.action_outputs_bytes,
+            },
+            allow_network: self.allow_network,
+            sandbox: self.sandbox,
+            sandbox_user: self.sandbox_user,
+            worker: defaults.worker,
+        }
+    }
+}

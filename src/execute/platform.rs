@@ -1,0 +1,116 @@
+//! The properties of an action that decide how it is run.
+//!
+//! Others are accepted: they are part of what the action is cached by.
+
+use super::ExecuteError;
+use crate::proto::reapi;
+use crate::spec::RelativePath;
+
+/// Where an action finds its inputs, unless it says where.
+const BUILD: &str = "/build";
+/// Directories of the sandbox that an input root cannot stand in, nor be.
+const TAKEN: [&str; 10] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "proc", "dev"];
+/// What stands in an input root that is the whole root file system.
+const MOUNT_POINTS: [&str; 3] = ["proc", "dev", "tmp"];
+
+/// What the properties come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Platform {
+    /// Whether the command gets the network of the host.
+    pub(super) network: bool,
+    /// Where the input root stands; `/` when it is the whole root file system.
+    pub(super) root: String,
+}
+
+impl Platform {
+    /// Reads the properties of an action.
+    ///
+    /// # Errors
+    /// `Invalid` for what would change how it runs and is not offered; `Denied` for the network where that is not allowed.
+    pub(super) fn parse(message: Option<&reapi::Platform>, allow_network: bool) -> Result<Self, ExecuteError> {
+        let mut platform = Self { network: false, root: BUILD.to_owned() };
+        for property in message.iter().flat_map(|message| &message.properties) {
+            let (name, value) = (property.name.as_str(), property.value.as_str());
+            let offered = match name {
+                "container-image" => value.is_empty(),
+                "OSFamily" => value.eq_ignore_ascii_case("linux"),
+                "network" => {
+                    platform.network = value == "on";
+                    matches!(value, "on" | "off")
+                }
+                "InputRootAbsolutePath" => {
+                    value.clone_into(&mut platform.root);
+                    can_stand(value)
+                }
+                _ => true,
+            };
+            if !offered {
+                let reason = format!("asks for `{name}` = `{value}`, which is not offered");
+                return Err(ExecuteError::Invalid { what: "command", field: "platform", reason });
+            }
+        }
+        if platform.network && !allow_network {
+            return Err(ExecuteError::Denied { property: "network", option: "--allow-network" });
+        }
+        Ok(platform)
+    }
+
+    /// Refuses what only a sandbox can do.
+    ///
+    /// # Errors
+    /// `Invalid` when the input root is to stand at another place.
+    pub(super) fn check_unconfined(&self) -> Result<(), ExecuteError> {
+        if self.root == BUILD {
+            return Ok(());
+        }
+        let reason = "asks for `InputRootAbsolutePath`, which needs a sandbox".to_owned();
+        Err(ExecuteError::Invalid { what: "command", field: "platform", reason })
+    }
+
+    /// Says whether the input root is the whole root file system.
+    pub(super) fn whole(&self) -> bool {
+        self.root == "/"
+    }
+
+    /// Returns the directories that the input root must have for the sandbox.
+    pub(super) fn mount_points(&self) -> impl Iterator<Item = RelativePath> {
+        let names = if self.whole() { &MOUNT_POINTS[..] } else { &[] };
+        names.iter().map(|name| RelativePath::parse(name).expect("it is a name"))
+    }
+}
+
+/// Says whether an input root can stand at a path.
+fn can_stand(path: &str) -> bool {
+    let Some(inner) = path.strip_prefix('/') else { return false };
+    let Ok(inner) = RelativePath::parse(inner) else { return false };
+    inner.components().next().is_none_or(|first| !TAKEN.contains(&first) && inner.as_str() != "tmp")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(name: &str, value: &str, allow_network: bool) -> Result<Platform, ExecuteError> {
+        let property = reapi::platform::Property { name: name.into(), value: value.into() };
+        Platform::parse(Some(&reapi::Platform { properties: vec![property] }), allow_network)
+    }
+
+    #[test]
+    fn an_input_root_stands_at_any_place_that_is_free() {
+        for path in ["/", "/workspace/main", "/tmp/x", "/home"] {
+            assert_eq!(parse("InputRootAbsolutePath", path, false).unwrap().root, path);
+        }
+        for path in ["", "x", "//", "/a/../b", "/a/", "/usr", "/usr/src", "/bin", "/etc/x", "/proc/1", "/dev", "/tmp"] {
+            assert!(parse("InputRootAbsolutePath", path, false).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_network_is_for_those_who_ask_where_it_is_allowed() {
+        assert!(parse("network", "on", true).unwrap().network);
+        assert!(!parse("network", "off", true).unwrap().network);
+        assert!(!parse("other", "on", true).unwrap().network);
+        assert!(matches!(parse("network", "on", false), Err(ExecuteError::Denied { .. })));
+        assert!(matches!(parse("network", "yes", true), Err(ExecuteError::Invalid { .. })));
+    }
+}
