@@ -94,6 +94,12 @@ impl Fixture {
         }
     }
 
+    /// Returns how many temporary files there are.
+    pub(crate) fn temporary_files(&self) -> usize {
+        let entries = std::fs::read_dir(self.directory.path().join("store/tmp")).unwrap();
+        entries.filter(|entry| entry.as_ref().unwrap().file_type().unwrap().is_file()).count()
+    }
+
     /// Returns how many work directories there are.
     pub(crate) fn leftovers(&self) -> usize {
         let yards = std::fs::read_dir(self.directory.path().join("store/tmp")).unwrap();

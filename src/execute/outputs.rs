@@ -170,8 +170,9 @@ impl Collector<'_> {
         } else {
             fs::hard_link(path, &second).map_err(refused(output, "link", path))?;
             self.host.take_back(&second).map_err(refused(output, "take back", path))?;
-            let mode = Permissions::from_mode(0o400);
-            fs::set_permissions(&second, mode).map_err(refused(output, "open up", path))?;
+            // Another output may be the same file, and its mode is still to be looked at.
+            let mode = if executable { 0o500 } else { 0o400 };
+            fs::set_permissions(&second, Permissions::from_mode(mode)).map_err(refused(output, "open up", path))?;
         }
         let digest = self.store.adopt(self.function, &second, executable)?;
         remove(&second)?;

@@ -121,7 +121,7 @@ async fn compressed_uploads_that_are_not_what_they_say_leave_nothing() {
         refused(write(&served, messages).await, Code::InvalidArgument, text);
     }
     assert_eq!(served.fixture.store.find_missing(&[digest]).await.unwrap(), [digest]);
-    assert_eq!(served.fixture.leftovers(), 0);
+    assert_eq!(served.fixture.temporary_files(), 0);
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn few_bytes_that_stand_for_very_many_are_refused_before_they_unfold() {
     let bomb = zstd::encode_all(std::io::Read::take(std::io::repeat(0), 256 << 20), 1).unwrap();
     let digest = lied(&FUNCTION.digest(b"bomb"), 1000);
     refused(write(&served, upload(&digest, &bomb)).await, Code::InvalidArgument, "more bytes came");
-    assert_eq!(served.fixture.leftovers(), 0);
+    assert_eq!(served.fixture.temporary_files(), 0);
     // Not one byte more is unfolded than the blob may have.
     let mut unfolded = 0;
     let mut decompressor = Decompressor::new(1000).unwrap();

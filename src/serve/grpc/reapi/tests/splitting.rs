@@ -84,7 +84,7 @@ async fn chunks_that_are_not_the_blob_make_none() {
     refused(splice(&served, blob, &vec![FUNCTION.empty(); 50_000]).await, Code::InvalidArgument, "are the most");
     let missing = [blob];
     assert_eq!(served.fixture.store.find_missing(&missing).await.unwrap(), missing);
-    assert_eq!(served.fixture.leftovers(), 0);
+    assert_eq!(served.fixture.temporary_files(), 0);
     assert_eq!(splice(&served, blob, &[one, FUNCTION.empty(), two]).await.unwrap(), blob);
 }
 
@@ -100,5 +100,5 @@ async fn a_corrupt_chunk_makes_no_blob() {
         refused(splice(&served, blob, &chunks).await, Code::NotFound, "not in the CAS");
         assert_eq!(served.fixture.store.find_missing(&chunks).await.unwrap(), [chunks[corrupt]]);
     }
-    assert_eq!(served.fixture.leftovers(), 0);
+    assert_eq!(served.fixture.temporary_files(), 0);
 }

@@ -126,7 +126,7 @@ async fn uploads_that_are_not_what_they_say_leave_nothing() {
     }
     let claimed = [digest, lied(&digest, 450_000), lied(&digest, 500_001)];
     assert_eq!(served.fixture.store.find_missing(&claimed).await.unwrap(), claimed);
-    assert_eq!(served.fixture.leftovers(), 0);
+    assert_eq!(served.fixture.temporary_files(), 0);
 }
 
 #[tokio::test]
