@@ -87,11 +87,12 @@ impl Digest {
     /// When the hash is not 64 lower-case hexadecimal digits.
     pub fn parse(function: DigestFunction, hash: &str, size: u64) -> Result<Self, DigestError> {
         let bad = || DigestError::Hash { function, text: hash.chars().take(80).collect() };
-        if hash.bytes().any(|b| b.is_ascii_uppercase()) {
+        // The decoder would take upper case, and `0x` in front.
+        if hash.len() != 2 * HASH_LEN || hash.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(bad());
         }
         let mut bytes = [0; HASH_LEN];
-        hex::decode_to_slice(hash, &mut bytes).map_err(|_| bad())?;
+        const_hex::decode_to_slice(hash, &mut bytes).map_err(|_| bad())?;
         Ok(Self { function, hash: bytes, size })
     }
 
@@ -102,7 +103,7 @@ impl Digest {
 
     /// Returns the hash in lower-case hexadecimal.
     pub fn hash(&self) -> String {
-        hex::encode(self.hash)
+        const_hex::encode(self.hash)
     }
 
     /// Returns the first byte of the hash.
@@ -270,7 +271,15 @@ mod tests {
     #[test]
     fn false_hashes_are_refused() {
         let good = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        for bad in [&good[1..], &good.to_uppercase(), "", "../../etc/passwd", &good.replace('e', "g")] {
+        for bad in [
+            &good[1..],
+            &good.to_uppercase(),
+            "",
+            "../../etc/passwd",
+            &good.replace('e', "g"),
+            &format!("0x{good}"),
+            &format!("0x{}", &good[2..]),
+        ] {
             assert!(Digest::parse(DigestFunction::Sha256, bad, 0).is_err(), "{bad}");
         }
     }

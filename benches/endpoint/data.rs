@@ -117,7 +117,7 @@ impl Base {
         let hash = self.hasher.clone().chain_update(&tail).finalize();
         let mut pieces = pieces(&self.data);
         pieces.push(tail);
-        Large { hash: hex::encode(hash), size: self.data.len() + TAIL, pieces }
+        Large { hash: const_hex::encode(hash), size: self.data.len() + TAIL, pieces }
     }
 }
 

@@ -69,6 +69,12 @@ impl Closure {
         files.filter(|digest| seen.insert(*digest)).collect()
     }
 
+    /// Returns the directories and the contents of all files, each once.
+    pub fn blobs(&self) -> Vec<Digest> {
+        let directories = self.directories.iter().map(|directory| directory.digest);
+        directories.chain(self.files()).collect()
+    }
+
     /// Returns everything that the closure is known to need and the CAS does not have.
     ///
     /// # Errors

@@ -30,10 +30,15 @@ impl Fixture {
     }
 
     pub(crate) fn with(options: ExecutionOptions) -> Self {
+        Self::over(options, StoreOptions::default())
+    }
+
+    /// Returns an executor over a store of this kind.
+    pub(crate) fn over(options: ExecutionOptions, kept: StoreOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::open(&directory.path().join("database"), u64::MAX).unwrap();
         let root = directory.path().join("store");
-        let store = LocalBlobStore::open(&root, database.clone(), StoreOptions::default()).unwrap();
+        let store = LocalBlobStore::open(&root, database.clone(), kept).unwrap();
         let actions: Arc<dyn ActionCache> = Arc::new(LocalActionCache::new(database));
         let execution = LocalExecution::new(store.clone(), actions.clone(), options);
         Self { store, actions, execution, directory }

@@ -168,6 +168,8 @@ impl LocalExecution {
         if self.options.sandbox == Sandbox::None {
             action.platform.check_unconfined()?;
         }
+        // It may wait for long, and nobody else uses its inputs until then.
+        let _pin = self.store.pin(closure.blobs());
         let mut times = Times::new(SystemTime::now());
         events.metadata(&times.metadata(""));
         events.stage(Stage::Queued);

@@ -23,10 +23,11 @@ impl GitId {
     pub fn parse(text: &str) -> Result<Self, GitIdError> {
         let bad = || GitIdError { text: super::place::shown(text) };
         let mut bytes = [0; 20];
-        if text.bytes().any(|b| b.is_ascii_uppercase()) {
+        // The decoder would take upper case, and `0x` in front.
+        if text.len() != 40 || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(bad());
         }
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| bad())?;
+        const_hex::decode_to_slice(text, &mut bytes).map_err(|_| bad())?;
         Ok(Self(bytes))
     }
 
@@ -38,7 +39,7 @@ impl GitId {
 
 impl fmt::Display for GitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        f.write_str(&const_hex::encode(self.0))
     }
 }
 
@@ -93,7 +94,16 @@ mod tests {
     #[test]
     fn only_forty_lower_case_digits_are_an_id() {
         let good = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
-        for bad in [&good[1..], &good.to_uppercase(), "", "HEAD", &good.replace('4', "é"), &good.replace('4', "x")] {
+        for bad in [
+            &good[1..],
+            &good.to_uppercase(),
+            "",
+            "HEAD",
+            &format!("0x{good}"),
+            &format!("0x{}", &good[2..]),
+            &good.replace('4', "é"),
+            &good.replace('4', "x"),
+        ] {
             assert!(GitId::parse(bad).is_err(), "{bad}");
         }
     }
