@@ -2,6 +2,7 @@
 
 mod absent;
 mod bad_input;
+mod execute;
 mod fetch;
 mod flight;
 mod hostile;
