@@ -4,6 +4,7 @@ mod absent;
 mod bad_input;
 mod clients;
 mod crash;
+mod execute;
 mod fetch;
 mod flight;
 mod hostile;

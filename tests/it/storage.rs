@@ -58,7 +58,7 @@ fn on_a_ram_disk(world: &World, mebibytes: u32, options: &[&str]) -> Daemon {
     let script = format!("mount -t tmpfs -o size={mebibytes}m tmpfs \"$0\" && exec \"$@\"");
     let mut command = Command::new("unshare");
     command.args(["--map-root-user", "--mount", "sh", "-c", &script]).arg(&root);
-    Daemon::start_by(command, &root, options)
+    Daemon::start_by(command, "serve", &root, options)
 }
 
 #[tokio::test]

@@ -79,17 +79,22 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn start(root: &Path, options: &[&str]) -> Self {
-        Self::start_by(Command::new("env"), root, options)
+        Self::start_as("serve", root, options)
+    }
+
+    /// Starts another verb that is a daemon.
+    pub(crate) fn start_as(verb: &str, root: &Path, options: &[&str]) -> Self {
+        Self::start_by(Command::new("env"), verb, root, options)
     }
 
     /// Starts a daemon by a command that runs what is given to it as arguments.
-    pub(crate) fn start_by(mut command: Command, root: &Path, options: &[&str]) -> Self {
+    pub(crate) fn start_by(mut command: Command, verb: &str, root: &Path, options: &[&str]) -> Self {
         fs::create_dir_all(root).expect("temporary");
         let log = root.with_extension("log");
         let stderr = fs::File::options().create(true).append(true).open(&log).expect("temporary");
         let mut child = command
             .arg(env!("CARGO_BIN_EXE_envserve"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--root"])
+            .args([verb, "--listen", "127.0.0.1:0", "--root"])
             .arg(root)
             .args(options)
             .stdin(Stdio::null())

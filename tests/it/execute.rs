@@ -1,0 +1,75 @@
+//! `envserve execute`: the remote-execution endpoint alone.
+
+use bytes::Bytes;
+use envserve::digest::{Digest, DigestFunction};
+use envserve::proto::longrunning::operation;
+use envserve::proto::reapi::execution_client::ExecutionClient;
+use envserve::proto::v1::configuration_client::ConfigurationClient;
+use envserve::proto::{reapi, v1};
+use envserve::store::{BlobStore, Endpoint, RemoteBlobStore};
+use prost::Message;
+use tonic::Code;
+use tonic::transport::Channel;
+
+use crate::support::{Daemon, World};
+
+/// Uploads an action that runs a shell script, in the instance `main`.
+async fn upload(daemon: &Daemon, channel: &Channel, script: &str) -> Digest {
+    let function = DigestFunction::Sha256;
+    let remote = RemoteBlobStore::new(channel.clone(), daemon.address.clone(), "main".into(), function);
+    let remote: &dyn BlobStore = &remote;
+    let put = async |bytes: Vec<u8>| remote.put(function, Bytes::from(bytes)).await.expect("stored");
+    let arguments = ["/bin/sh", "-c", script].map(String::from).to_vec();
+    let command = put(reapi::Command { arguments, ..Default::default() }.encode_to_vec()).await;
+    let root = put(Vec::new()).await;
+    let (command_digest, input_root_digest) = (Some(command.into()), Some(root.into()));
+    put(reapi::Action { command_digest, input_root_digest, ..Default::default() }.encode_to_vec()).await
+}
+
+/// Executes an action and returns what came of it.
+async fn execute(channel: &Channel, action: Digest) -> reapi::ExecuteResponse {
+    let request = reapi::ExecuteRequest {
+        instance_name: "main".into(),
+        action_digest: Some(action.into()),
+        inline_stdout: true,
+        ..Default::default()
+    };
+    let mut stream = ExecutionClient::new(channel.clone()).execute(request).await.expect("taken").into_inner();
+    while let Some(operation) = stream.message().await.expect("a stream") {
+        if let Some(operation::Result::Response(response)) = operation.result {
+            return reapi::ExecuteResponse::decode(&*response.value).expect("a response");
+        }
+    }
+    panic!("it ended without a response");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_endpoint_runs_actions_keeps_results_and_speaks_no_native_protocol() {
+    let world = World::new();
+    let options = ["--instance", "main", "--jobs", "1"];
+    let daemon = Daemon::start_as("execute", &world.path("endpoint"), &options);
+    let channel = daemon.address.parse::<Endpoint>().expect("an address").connect().await.expect("a daemon");
+    let action = upload(&daemon, &channel, "echo hello").await;
+    let first = execute(&channel, action).await;
+    assert_eq!(first.result.expect("a result").stdout_raw, b"hello\n");
+    let second = execute(&channel, action).await;
+    assert!(second.cached_result && !first.cached_result);
+    let native = ConfigurationClient::new(channel).get(v1::ConfigurationRequest {}).await;
+    assert_eq!(native.expect_err("it is not spoken here").code(), Code::Unimplemented);
+    assert!(daemon.terminate().success());
+    assert_eq!(std::fs::read_dir(world.path("endpoint/tmp")).expect("there").count(), 0, "nothing is left");
+}
+
+#[tokio::test]
+async fn limits_and_sandbox_are_those_of_the_command_line() {
+    let world = World::new();
+    let options =
+        ["--instance", "main", "--sandbox", "none", "--action-log-bytes", "3", "--action-timeout-seconds", "1"];
+    let daemon = Daemon::start_as("execute", &world.path("endpoint"), &options);
+    assert!(daemon.log().contains("without a sandbox"), "{}", daemon.log());
+    let channel = daemon.address.parse::<Endpoint>().expect("an address").connect().await.expect("a daemon");
+    let action = upload(&daemon, &channel, "echo hello; exec sleep 600").await;
+    let response = execute(&channel, action).await;
+    assert_eq!(response.status.expect("a status").code, Code::DeadlineExceeded as i32);
+    assert!(response.result.expect("the logs").stdout_raw.starts_with(b"hel\n[envserve: "));
+}
