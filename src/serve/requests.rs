@@ -19,7 +19,7 @@ use tracing::{Instrument, Span, field};
 use crate::proto::reapi::RequestMetadata;
 
 /// The header that holds the metadata.
-const METADATA: &str = "build.bazel.remote.execution.v2.requestmetadata-bin";
+pub(super) const METADATA: &str = "build.bazel.remote.execution.v2.requestmetadata-bin";
 /// Longest header that is looked at.
 const MAX_HEADER: usize = 8 << 10;
 /// Longest text that goes into the log, in characters.
@@ -99,8 +99,8 @@ fn span(path: &str, headers: &HeaderMap) -> Span {
     span
 }
 
-/// Returns the metadata, if there is any that can be read.
-fn metadata(headers: &HeaderMap) -> Option<RequestMetadata> {
+/// Returns what a client tells about itself, if that can be read.
+pub(super) fn metadata(headers: &HeaderMap) -> Option<RequestMetadata> {
     let header = headers.get(METADATA).filter(|header| header.len() <= MAX_HEADER)?;
     let mut one = HeaderMap::with_capacity(1);
     one.insert(METADATA, header.clone());

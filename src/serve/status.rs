@@ -7,12 +7,14 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt};
 
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::BuildError;
 use crate::execute::ExecuteError;
+use crate::proto::rpc;
 use crate::source::SourceError;
 use crate::spec::{GitId, SpecError};
 use crate::store::wire::WireError;
@@ -193,6 +195,15 @@ fn unknown_roots(error: &BuildError, roots: &[GitId]) -> Status {
     let violation = |root: &GitId| PreconditionViolation::new(ROOT_VIOLATION, root.to_string(), "");
     let details = ErrorDetails::with_precondition_failure(roots.iter().map(violation).collect::<Vec<_>>());
     Status::with_error_details(Code::NotFound, chain(error), details)
+}
+
+/// Returns a status as the message that stands inside of answers. Its details, where there are some, are that
+/// message already.
+pub(crate) fn status_message(status: &Status) -> rpc::Status {
+    match rpc::Status::decode(status.details()) {
+        Ok(whole) if whole.code != 0 => whole,
+        _ => rpc::Status { code: status.code().into(), message: status.message().to_owned(), details: Vec::new() },
+    }
 }
 
 /// Returns a status that says everything.

@@ -2,7 +2,8 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{Reapi, digest, inline};
+use super::inline::{Inline, Inlined, inline};
+use super::{Reapi, digest};
 use crate::execute::{cached_result, missing_outputs};
 use crate::proto::reapi;
 use crate::proto::reapi::action_cache_server::ActionCache;
@@ -21,11 +22,13 @@ impl ActionCache for Reapi {
         let found = cached_result(&self.store, &*self.actions, &action).await;
         let absent = || Status::not_found(format!("there is no whole result of action `{action}`"));
         let mut result = found.map_err(|error| execute_status(&error))?.ok_or_else(absent)?;
-        let inlined = inline::inline(&self.store, function, &request, &mut result).await;
+        let wanted =
+            Inline { stdout: request.inline_stdout, stderr: request.inline_stderr, files: request.inline_output_files };
+        let inlined = inline(&self.store, function, &wanted, &mut result).await;
         match inlined.map_err(|error| store_status(&error))? {
-            inline::Inlined::Done => Ok(Response::new(result)),
+            Inlined::Done => Ok(Response::new(result)),
             // Found corrupt just now.
-            inline::Inlined::Lost => Err(absent()),
+            Inlined::Lost => Err(absent()),
         }
     }
 

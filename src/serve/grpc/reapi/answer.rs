@@ -1,67 +1,14 @@
 //! What an action comes to, as the messages of an operation.
 
-use bytes::Bytes;
 use prost::Message;
 use tonic::Status;
 
-use crate::digest::DigestFunction;
 use crate::execute::{ExecuteError, Executed};
 use crate::proto::longrunning::{Operation, operation::Result as Outcome};
 use crate::proto::{protobuf, reapi, rpc};
-use crate::serve::status::execute_status;
-use crate::store::{BlobStore, LocalBlobStore, wire};
+use crate::serve::status::{execute_status, status_message};
 
 const PACKAGE: &str = "type.googleapis.com/build.bazel.remote.execution.v2";
-/// Most bytes that are put into one result.
-const MAX_INLINE: u64 = 1 << 20;
-
-/// What a client would like to have in the result itself.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Inline {
-    /// stdout.
-    pub(super) stdout: bool,
-    /// stderr.
-    pub(super) stderr: bool,
-    /// The contents of these files.
-    pub(super) files: Vec<String>,
-}
-
-impl Inline {
-    /// Puts the blobs into a result, as far as they are small.
-    pub(super) async fn fill(
-        &self,
-        store: &LocalBlobStore,
-        function: DigestFunction,
-        result: &mut reapi::ActionResult,
-    ) {
-        let mut left = MAX_INLINE;
-        if self.stdout {
-            result.stdout_raw = blob(store, function, result.stdout_digest.as_ref(), &mut left).await;
-        }
-        if self.stderr {
-            result.stderr_raw = blob(store, function, result.stderr_digest.as_ref(), &mut left).await;
-        }
-        for file in result.output_files.iter_mut().filter(|file| self.files.contains(&file.path)) {
-            file.contents = blob(store, function, file.digest.as_ref(), &mut left).await;
-        }
-    }
-}
-
-/// Returns a blob if there is room for it; nobody relies on that, so a failure is the same.
-async fn blob(
-    store: &LocalBlobStore,
-    function: DigestFunction,
-    message: Option<&reapi::Digest>,
-    left: &mut u64,
-) -> Vec<u8> {
-    let Ok(digest) = wire::digest(function, "digest", message) else { return Vec::new() };
-    let Some(rest) = left.checked_sub(digest.size()) else { return Vec::new() };
-    let bytes: Bytes = store.get(&digest).await.ok().flatten().unwrap_or_default();
-    if !bytes.is_empty() {
-        *left = rest;
-    }
-    bytes.into()
-}
 
 /// Returns an operation that goes on.
 pub(super) fn operation(name: &str, metadata: &reapi::ExecuteOperationMetadata) -> Operation {
@@ -97,7 +44,7 @@ pub(super) fn response(outcome: Result<Executed, ExecuteError>) -> reapi::Execut
         }
         Err(error) => error,
     };
-    let status = with_details(&execute_status(&error));
+    let status = status_message(&execute_status(&error));
     let result = if let ExecuteError::Timeout { result, .. } = error { Some(*result) } else { None };
     reapi::ExecuteResponse { result, message: status.message.clone(), status: Some(status), ..Default::default() }
 }
@@ -114,19 +61,11 @@ fn message(result: &reapi::ActionResult) -> String {
 /// Returns the response of an action that nobody waited for any more.
 pub(super) fn abandoned() -> reapi::ExecuteResponse {
     let status = Status::cancelled("killed: no client has followed the operation for a while");
-    reapi::ExecuteResponse { status: Some(with_details(&status)), ..Default::default() }
+    reapi::ExecuteResponse { status: Some(status_message(&status)), ..Default::default() }
 }
 
 /// Returns the response of an action that ended without an answer, by a panic say.
 pub(super) fn lost() -> reapi::ExecuteResponse {
     let status = Status::internal("the action ended without an answer");
-    reapi::ExecuteResponse { status: Some(with_details(&status)), ..Default::default() }
-}
-
-/// Returns a status as a message. Its details, where there are some, are that message already.
-fn with_details(status: &Status) -> rpc::Status {
-    match rpc::Status::decode(status.details()) {
-        Ok(whole) if whole.code != 0 => whole,
-        _ => rpc::Status { code: status.code().into(), message: status.message().to_owned(), details: Vec::new() },
-    }
+    reapi::ExecuteResponse { status: Some(status_message(&status)), ..Default::default() }
 }

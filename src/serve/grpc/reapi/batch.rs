@@ -12,9 +12,9 @@ use super::compression::{BatchCompressor, Compressor, DecompressError, decompres
 use super::digest;
 use super::messages::{ReadEntry, UpdateEntry};
 use crate::digest::{Digest, DigestFunction};
+use crate::proto::reapi;
 use crate::proto::reapi::batch_update_blobs_response::Response;
-use crate::proto::{reapi, rpc};
-use crate::serve::status::{store_status, upload_status};
+use crate::serve::status::{status_message, store_status, upload_status};
 use crate::store::{BlobStore, LocalBlobStore, blocking};
 
 /// Most bytes of blobs in one batch. Clients take messages of 4 MiB unless told otherwise, and the digests
@@ -48,7 +48,7 @@ pub(super) async fn update(
             true => Ok(()),
             false => store.write(&digest, &bytes).map_err(|error| upload_status(&error)),
         });
-        Response { digest, status: Some(rpc_status(stored.err().as_ref())) }
+        Response { digest, status: Some(stored.as_ref().err().map(status_message).unwrap_or_default()) }
     };
     Ok(blocking(move || checked.into_iter().map(answer).collect()).await)
 }
@@ -84,7 +84,7 @@ pub(super) async fn read(
     let mut compressor = BatchCompressor::new(acceptable.contains(&Compressor::Zstd.number()));
     let answer = move |(digest, message): (Result<Digest, Status>, reapi::Digest)| {
         let blob = digest.and_then(|digest| blob(&store, found.as_ref(), &digest));
-        let status = Some(rpc_status(blob.as_ref().err()));
+        let status = Some(blob.as_ref().err().map(status_message).unwrap_or_default());
         let (data, compressor) = blob.map_or((Bytes::new(), Compressor::Identity), |blob| compressor.compress(blob));
         ReadEntry { digest: Some(message), data, status, compressor: compressor.number() }
     };
@@ -112,11 +112,4 @@ fn check_total(sizes: impl Iterator<Item = u64>) -> Result<(), Status> {
         return Ok(());
     }
     Err(Status::invalid_argument(format!("a batch of {total} bytes; {MAX_BATCH_BYTES} are the most")))
-}
-
-/// Returns a status as it stands in a message.
-fn rpc_status(status: Option<&Status>) -> rpc::Status {
-    let status = status.map(|status| (status.code().into(), status.message().to_owned()));
-    let (code, message) = status.unwrap_or_default();
-    rpc::Status { code, message, details: Vec::new() }
 }

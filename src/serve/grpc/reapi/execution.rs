@@ -5,7 +5,8 @@ use std::sync::Arc;
 use prost::Message;
 use tonic::{Request, Response, Status};
 
-use super::answer::{Inline, abandoned, response};
+use super::answer::{abandoned, response};
+use super::inline::{Inline, inline};
 use super::{Answers, Reapi, digest};
 use crate::digest::Digest;
 use crate::execute::ExecuteRequest;
@@ -13,11 +14,10 @@ use crate::proto::longrunning::Operation;
 use crate::proto::reapi;
 use crate::proto::reapi::execution_server::Execution;
 use crate::serve::Peer;
+use crate::serve::requests::metadata;
 use crate::serve::status::store_status;
 use crate::store::BlobStore;
 
-/// Where clients say for what they ask.
-const METADATA: &str = "build.bazel.remote.execution.v2.requestmetadata-bin";
 /// Longest id of a client that is taken.
 const MAX_ID: usize = 128;
 
@@ -35,7 +35,7 @@ impl Execution for Reapi {
         let (answers, running) = self.operations.begin(action, joinable);
         let Some(running) = running else { return Ok(Response::new(answers)) };
         let (stdout, stderr) = (request.inline_stdout, request.inline_stderr);
-        let inline = Inline { stdout, stderr, files: request.inline_output_files };
+        let wanted = Inline { stdout, stderr, files: request.inline_output_files };
         let priority = request.execution_policy.map_or(0, |policy| policy.priority);
         let request = ExecuteRequest { action, skip_cache_lookup: request.skip_cache_lookup, client, priority };
         let (store, execution) = (self.store.clone(), self.execution.clone());
@@ -46,7 +46,8 @@ impl Execution for Reapi {
             };
             let mut response = outcome.map_or_else(abandoned, response);
             if let Some(result) = &mut response.result {
-                inline.fill(&store, function, result).await;
+                // What cannot be read is fetched by its digest, and the reason told then.
+                drop(inline(&store, function, &wanted, result).await);
             }
             running.finish(&response);
         });
@@ -80,8 +81,7 @@ impl Reapi {
 
 /// Returns who asks: the invocation of a tool if the client says so, else its address.
 fn client<T>(request: &Request<T>) -> Arc<str> {
-    let said = request.metadata().get_bin(METADATA).and_then(|value| value.to_bytes().ok());
-    let id = said.and_then(|bytes| reapi::RequestMetadata::decode(bytes).ok()).map(|said| said.tool_invocation_id);
+    let id = metadata(request.metadata().as_ref()).map(|said| said.tool_invocation_id);
     let sane = |id: &String| !id.is_empty() && id.len() <= MAX_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
     match id.filter(sane) {
         Some(id) => id.into(),
@@ -94,6 +94,7 @@ mod tests {
     use tonic::metadata::MetadataValue;
 
     use super::*;
+    use crate::serve::requests::METADATA;
 
     #[test]
     fn a_client_is_its_invocation_or_else_its_connection() {

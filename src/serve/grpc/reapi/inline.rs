@@ -17,7 +17,18 @@ pub(super) enum Inlined {
     Lost,
 }
 
-/// Puts the outputs that a request hints at into the result: stdout and stderr first, then files in the order of
+/// What a client would like to have in the result itself.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Inline {
+    /// stdout.
+    pub(super) stdout: bool,
+    /// stderr.
+    pub(super) stderr: bool,
+    /// The contents of these files.
+    pub(super) files: Vec<String>,
+}
+
+/// Puts the outputs that a client hints at into the result: stdout and stderr first, then files in the order of
 /// the result. What does not fit is left out; its digest is there in any case.
 ///
 /// # Errors
@@ -25,10 +36,10 @@ pub(super) enum Inlined {
 pub(super) async fn inline(
     store: &LocalBlobStore,
     function: DigestFunction,
-    request: &reapi::GetActionResultRequest,
+    wanted: &Inline,
     result: &mut reapi::ActionResult,
 ) -> Result<Inlined, StoreError> {
-    let mut slots = slots(function, request, result);
+    let mut slots = slots(function, wanted, result);
     if slots.is_empty() {
         return Ok(Inlined::Done);
     }
@@ -44,18 +55,18 @@ pub(super) async fn inline(
 /// Returns the fields to be filled, with the blobs that go there.
 fn slots<'a>(
     function: DigestFunction,
-    request: &reapi::GetActionResultRequest,
+    wanted: &Inline,
     result: &'a mut reapi::ActionResult,
 ) -> Vec<(Digest, &'a mut Vec<u8>)> {
-    let wanted: HashSet<&str> = request.inline_output_files.iter().map(String::as_str).collect();
+    let named: HashSet<&str> = wanted.files.iter().map(String::as_str).collect();
     let logs = [
-        (request.inline_stdout, result.stdout_digest.as_ref(), &mut result.stdout_raw),
-        (request.inline_stderr, result.stderr_digest.as_ref(), &mut result.stderr_raw),
+        (wanted.stdout, result.stdout_digest.as_ref(), &mut result.stdout_raw),
+        (wanted.stderr, result.stderr_digest.as_ref(), &mut result.stderr_raw),
     ];
     let files = result
         .output_files
         .iter_mut()
-        .map(|file| (wanted.contains(file.path.as_str()), file.digest.as_ref(), &mut file.contents));
+        .map(|file| (named.contains(file.path.as_str()), file.digest.as_ref(), &mut file.contents));
     let mut left = MAX_BYTES;
     let mut slots = Vec::new();
     for (asked, digest, slot) in logs.into_iter().chain(files) {
