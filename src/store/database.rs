@@ -8,8 +8,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rocksdb::{ColumnFamily, DB, DBPinnableSlice, IteratorMode, Options, WriteBatch};
+use rocksdb::{ColumnFamily, DB, DBPinnableSlice, ErrorKind, IteratorMode, Options, WriteBatch};
 
+use super::space::disk;
 use super::{StoreError, blocking};
 
 /// Bytes of records that are held in memory before they are sorted into a file: at least, at most.
@@ -22,6 +23,9 @@ const MIN_BLOB_BYTES: u64 = 128;
 const BLOOM_BITS: f64 = 10.0;
 /// The part of the files of blobs, the oldest first, that a collection rewrites without what is dead in them.
 const REWRITTEN_PART: f64 = 0.5;
+
+/// A disk with less than this free is full: a file of the database does not fit.
+const FULL_BYTES: u64 = 4 << 20;
 
 /// A table of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,11 +93,13 @@ pub struct Database {
 
 impl Database {
     /// Opens the database in a directory, and makes it when there is none. Its files are small enough for a
-    /// store of at most `limit` bytes.
+    /// store of at most `limit` bytes, and for the disk.
     ///
     /// # Errors
     /// When it cannot be opened: another process has it open, say.
     pub fn open(path: &Path, limit: u64) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(path).map_err(StoreError::io("make the directory", path))?;
+        let limit = limit.min(disk(path)?.size);
         let mut options = Options::default();
         options.create_if_missing(true);
         options.create_missing_column_families(true);
@@ -145,7 +151,7 @@ impl Database {
     /// When it cannot be written.
     pub async fn put(&self, table: Table, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
         let this = self.clone();
-        blocking(move || this.db.put_cf(this.family(table), key, value).map_err(this.error("write to"))).await
+        blocking(move || this.db.put_cf(this.family(table), key, value).map_err(this.unwritable())).await
     }
 
     /// Returns the records of keys, in their order. `None` in an answer's place is absence; a record that
@@ -163,7 +169,7 @@ impl Database {
     /// # Errors
     /// When they cannot be written.
     pub(super) fn apply(&self, changes: Changes<'_>) -> Result<(), StoreError> {
-        self.db.write(changes.batch).map_err(self.error("write to"))
+        self.db.write(changes.batch).map_err(self.unwritable())
     }
 
     /// Calls `each` with every record of a table, in the order of keys. Blocks.
@@ -197,6 +203,19 @@ impl Database {
     /// Returns an empty batch of changes.
     pub(super) fn changes(&self) -> Changes<'_> {
         Changes { database: self, batch: WriteBatch::default() }
+    }
+
+    /// Returns a closure that turns an error of RocksDB while writing into one of the store. RocksDB does not say
+    /// that the disk is full in a way that could be relied on, the disk does.
+    fn unwritable(&self) -> impl FnOnce(rocksdb::Error) -> StoreError + use<> {
+        let path = self.path.to_path_buf();
+        move |source| {
+            let full = source.kind() == ErrorKind::IOError && disk(&path).is_ok_and(|disk| disk.free < FULL_BYTES);
+            if full {
+                return StoreError::io("write to the database", &path)(std::io::ErrorKind::StorageFull.into());
+            }
+            StoreError::Database { action: "write to", path, source }
+        }
     }
 
     /// Returns a closure that turns an error of RocksDB while reading into one of the store.

@@ -108,11 +108,9 @@ impl Space {
             self.look(state)?;
         }
         let beyond_limit = self.limit.map_or(0, |limit| state.total().saturating_add(bytes).saturating_sub(limit));
-        let disk = rustix::fs::statvfs(&self.root)
-            .map_err(|error| StoreError::io("ask for the free space of", &self.root)(error.into()))?;
-        let (size, free) = (disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize);
-        let needed = state.reserved.saturating_add(bytes).saturating_add(reserve(size));
-        Ok(beyond_limit.max(needed.saturating_sub(free)))
+        let disk = disk(&self.root)?;
+        let needed = state.reserved.saturating_add(bytes).saturating_add(reserve(disk.size));
+        Ok(beyond_limit.max(needed.saturating_sub(disk.free)))
     }
 
     /// Looks at the size of the database.
@@ -152,6 +150,22 @@ impl Drop for Reservation {
         let mut state = self.space.state();
         state.reserved = state.reserved.saturating_sub(self.bytes);
     }
+}
+
+/// A disk, in bytes.
+pub(super) struct Disk {
+    pub(super) size: u64,
+    pub(super) free: u64,
+}
+
+/// Looks at the disk that a file lies on.
+///
+/// # Errors
+/// When the system cannot tell.
+pub(super) fn disk(path: &Path) -> Result<Disk, StoreError> {
+    let found =
+        rustix::fs::statvfs(path).map_err(|error| StoreError::io("ask for the free space of", path)(error.into()))?;
+    Ok(Disk { size: found.f_blocks * found.f_frsize, free: found.f_bavail * found.f_frsize })
 }
 
 /// Returns what a file of so many bytes takes.

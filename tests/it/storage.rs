@@ -74,7 +74,7 @@ async fn a_full_disk_refuses_answers_rightly_and_has_room_again_after_eviction()
         match store.put_batch(vec![(digest, bytes)]).await {
             Ok(()) => stored.push((number, digest, Instant::now())),
             Err(StoreError::Rpc { source, .. }) => {
-                assert_eq!(source.code(), Code::ResourceExhausted, "{source}");
+                assert_eq!(source.code(), Code::ResourceExhausted, "{source}\n{}", daemon.log());
                 assert!(source.message().contains("no room"), "{source}");
                 refused += 1;
             }
@@ -159,7 +159,7 @@ fn care(verb: &str, root: &Path) -> Command {
     command
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_store_is_checked_repaired_and_emptied_by_hand() {
     let world = World::new();
     let daemon = world.daemon();

@@ -3,6 +3,7 @@
 use prost::Message;
 use tonic::Status;
 
+use super::operations::Killed;
 use crate::execute::{ExecuteError, Executed};
 use crate::proto::longrunning::{Operation, operation::Result as Outcome};
 use crate::proto::{protobuf, reapi, rpc};
@@ -58,9 +59,12 @@ fn message(result: &reapi::ActionResult) -> String {
     }
 }
 
-/// Returns the response of an action that nobody waited for any more.
-pub(super) fn abandoned() -> reapi::ExecuteResponse {
-    let status = Status::cancelled("killed: no client has followed the operation for a while");
+/// Returns the response of an action that was killed.
+pub(super) fn killed(why: Killed) -> reapi::ExecuteResponse {
+    let status = Status::cancelled(match why {
+        Killed::Cancelled => "killed: a client has cancelled the operation",
+        Killed::Abandoned => "killed: no client has followed the operation for a while",
+    });
     reapi::ExecuteResponse { status: Some(status_message(&status)), ..Default::default() }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use prost::Message;
 use tonic::{Request, Response, Status};
 
-use super::answer::{abandoned, response};
+use super::answer::{killed, response};
 use super::inline::{Inline, inline};
+use super::longrunning::unknown;
 use super::{Answers, Reapi, digest};
 use crate::digest::Digest;
 use crate::execute::ExecuteRequest;
@@ -41,10 +42,10 @@ impl Execution for Reapi {
         let (store, execution) = (self.store.clone(), self.execution.clone());
         tokio::spawn(async move {
             let outcome = tokio::select! {
-                outcome = execution.execute(request, &running) => Some(outcome),
-                () = running.abandoned() => None,
+                outcome = execution.execute(request, &running) => Ok(outcome),
+                why = running.killed() => Err(why),
             };
-            let mut response = outcome.map_or_else(abandoned, response);
+            let mut response = outcome.map_or_else(killed, response);
             if let Some(result) = &mut response.result {
                 // What cannot be read is fetched by its digest, and the reason told then.
                 drop(inline(&store, function, &wanted, result).await);
@@ -59,11 +60,7 @@ impl Execution for Reapi {
         request: Request<reapi::WaitExecutionRequest>,
     ) -> Result<Response<Self::WaitExecutionStream>, Status> {
         let name = request.into_inner().name;
-        let absent = || {
-            let name: String = name.chars().take(100).collect();
-            Status::not_found(format!("operation `{name}` is not known here; if it has ended, execute again"))
-        };
-        Ok(Response::new(self.operations.follow(&name).ok_or_else(absent)?))
+        Ok(Response::new(self.operations.follow(&name).ok_or_else(|| unknown(&name))?))
     }
 }
 

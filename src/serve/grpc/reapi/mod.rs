@@ -16,6 +16,7 @@ mod execution;
 mod incoming;
 mod inline;
 mod log_stream;
+mod longrunning;
 pub(crate) mod messages;
 mod operations;
 #[doc(hidden)]
@@ -38,6 +39,7 @@ use tonic::service::RoutesBuilder;
 
 use crate::digest::{Digest, DigestFunction};
 use crate::execute::Execution;
+use crate::proto::longrunning::operations_server::OperationsServer;
 use crate::proto::reapi;
 use crate::proto::reapi::action_cache_server::ActionCacheServer;
 use crate::proto::reapi::capabilities_server::CapabilitiesServer;
@@ -91,7 +93,8 @@ impl Reapi {
             .add_service(ContentAddressableStorageServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(ByteStreamServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
             .add_service(ActionCacheServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
-            .add_service(ExecutionServer::new(self).max_decoding_message_size(MAX_MESSAGE));
+            .add_service(ExecutionServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE))
+            .add_service(OperationsServer::new(self).max_decoding_message_size(MAX_MESSAGE));
     }
 
     /// Refuses requests to other instances.

@@ -49,6 +49,7 @@ struct State {
     name: String,
     news: watch::Sender<Operation>,
     followers: watch::Sender<usize>,
+    cancelled: watch::Sender<bool>,
     logs: Mutex<Option<[LiveLog; 2]>>,
 }
 
@@ -85,6 +86,7 @@ impl Operations {
             news: watch::Sender::new(operation(&name, &metadata)),
             name: name.clone(),
             followers: watch::Sender::new(0),
+            cancelled: watch::Sender::new(false),
             logs: Mutex::default(),
         });
         known.by_name.insert(name, Arc::clone(&state));
@@ -100,6 +102,21 @@ impl Operations {
     /// Follows an operation from where it is to its end.
     pub(super) fn follow(&self, name: &str) -> Option<Answers<Operation>> {
         self.known().by_name.get(name).cloned().map(follow)
+    }
+
+    /// Returns where an operation is.
+    pub(super) fn get(&self, name: &str) -> Option<Operation> {
+        Some(self.known().by_name.get(name)?.news.borrow().clone())
+    }
+
+    /// Has an operation killed, for all who follow it. One that has ended stays as it is. Returns whether it is known.
+    pub(super) fn cancel(&self, name: &str) -> bool {
+        let known = self.known();
+        let state = known.by_name.get(name);
+        state.is_some_and(|state| {
+            state.cancelled.send_replace(true);
+            true
+        })
     }
 
     /// Returns the log that a resource name of ByteStream stands for, while it is written.
@@ -119,6 +136,15 @@ impl Operations {
     }
 }
 
+/// Why an operation is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Killed {
+    /// A client asked for it.
+    Cancelled,
+    /// No client has followed it for a while.
+    Abandoned,
+}
+
 /// An operation in flight, from the side of the action. Dropped before its end, it is forgotten.
 pub(super) struct Running {
     operations: Operations,
@@ -128,8 +154,18 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// Completes with the reason when the operation is to be killed.
+    pub(super) async fn killed(&self) -> Killed {
+        let mut cancelled = self.state.cancelled.subscribe();
+        tokio::select! {
+            // It does not fail: the sender is in `self`.
+            _ = cancelled.wait_for(|cancelled| *cancelled) => Killed::Cancelled,
+            () = self.abandoned() => Killed::Abandoned,
+        }
+    }
+
     /// Completes when nobody has followed it for a while.
-    pub(super) async fn abandoned(&self) {
+    async fn abandoned(&self) {
         let mut followers = self.state.followers.subscribe();
         loop {
             // It does not fail: the sender is in `self`.

@@ -7,8 +7,9 @@ use tonic_types::StatusExt;
 use super::{INSTANCE, Served, refused};
 use crate::digest::Digest;
 use crate::execute::fixture::{FUNCTION, parsed, shell};
+use crate::proto::longrunning::operations_client::OperationsClient;
 use crate::proto::longrunning::{Operation, operation};
-use crate::proto::{bytestream, protobuf, reapi};
+use crate::proto::{bytestream, longrunning, protobuf, reapi};
 
 const ONCE: &str = "cat /proc/sys/kernel/random/uuid > out";
 
@@ -263,4 +264,33 @@ async fn other_instances_and_malformed_actions_are_refused_at_once() {
     refused(served.execution().execute(other).await, Code::InvalidArgument, "`main` is");
     let none = reapi::ExecuteRequest { action_digest: None, ..request(action) };
     refused(served.execution().execute(none).await, Code::InvalidArgument, "`action_digest` is missing");
+}
+
+#[tokio::test]
+async fn a_cancelled_operation_is_killed_and_waited_for() {
+    let served = Served::start();
+    let mut operations = OperationsClient::new(served.channel.clone());
+    let action = served.fixture.action(shell("sleep 600", &[]), &[]).await;
+    let mut stream = served.execution().execute(request(action)).await.unwrap().into_inner();
+    let name = stream.message().await.unwrap().expect("it has begun").name;
+    let early = longrunning::WaitOperationRequest { name: name.clone(), timeout: Some(protobuf::Duration::default()) };
+    assert!(!operations.wait_operation(early).await.unwrap().into_inner().done);
+
+    operations.cancel_operation(longrunning::CancelOperationRequest { name: name.clone() }).await.unwrap();
+    let wait = longrunning::WaitOperationRequest { name: name.clone(), timeout: None };
+    let ended = operations.wait_operation(wait).await.unwrap().into_inner();
+    assert_eq!(response(ended.clone()).status.unwrap().code, Code::Cancelled as i32);
+    let mut last = None;
+    while let Some(operation) = stream.message().await.unwrap() {
+        last = Some(operation);
+    }
+    assert_eq!(last.as_ref(), Some(&ended), "who follows it hears of it");
+    let got = operations.get_operation(longrunning::GetOperationRequest { name }).await.unwrap().into_inner();
+    assert_eq!(got, ended);
+
+    let name = "operations/unknown".to_owned();
+    let unknown = longrunning::GetOperationRequest { name: name.clone() };
+    refused(operations.get_operation(unknown).await, Code::NotFound, "not known here");
+    let unknown = longrunning::CancelOperationRequest { name };
+    refused(operations.cancel_operation(unknown).await, Code::NotFound, "not known here");
 }
