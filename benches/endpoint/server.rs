@@ -164,6 +164,19 @@ impl Server {
         Some(ticks / TICKS)
     }
 
+    /// Waits until the server has nothing more to do, for a minute at most.
+    pub(crate) async fn settle(&self) {
+        let mut before = self.cpu();
+        for _ in 0..60 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = self.cpu();
+            if before.zip(now).is_none_or(|(before, now)| now - before < 0.02) {
+                return;
+            }
+            before = now;
+        }
+    }
+
     /// Forgets the peak of its memory, and returns what it holds now, in MiB.
     pub(crate) fn reset_peak(&self) -> Option<f64> {
         fs::write(self.process()?.join("clear_refs"), "5").ok()?;
