@@ -5,14 +5,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{Cursor, Read, Seek, SeekFrom, Write};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::TempDir;
 
 use super::file::hash_reader;
 use super::pins::{Pin, Pins};
@@ -20,13 +20,11 @@ use super::small::{SMALL_BYTES, SmallBlobs};
 use super::space::{Reservation, Space, Stored};
 use super::sweep::Swept;
 use super::used::Refresh;
-use super::{BlobStore, Database, FileBlobStore, StoreError, blocking, check_digest};
-use crate::digest::{Digest, DigestFunction, Hasher};
+use super::{BlobStore, Database, FileBlobStore, StoreError, blocking};
+use crate::digest::{Digest, DigestFunction};
 
 /// What the record of a small blob takes beside its bytes.
 pub(super) const RECORD_BYTES: u64 = 128;
-/// Bytes of a blob on its way that are held in memory.
-const BUFFER_BYTES: u64 = SMALL_BYTES;
 
 /// How a store keeps its blobs.
 #[derive(Debug, Clone)]
@@ -84,7 +82,7 @@ impl LocalBlobStore {
     }
 
     /// Keeps room for a blob, and makes it if need be.
-    fn reserve(&self, bytes: u64) -> Result<Reservation, StoreError> {
+    pub(super) fn reserve(&self, bytes: u64) -> Result<Reservation, StoreError> {
         let space = &self.inner.space;
         if let Some(reservation) = space.reserve(bytes)? {
             return Ok(reservation);
@@ -198,7 +196,7 @@ impl LocalBlobStore {
     }
 
     /// Stores bytes that have been checked against their digests.
-    fn write_checked(&self, blobs: &[(Digest, &[u8])]) -> Result<(), StoreError> {
+    pub(super) fn write_checked(&self, blobs: &[(Digest, &[u8])]) -> Result<(), StoreError> {
         let digests: Vec<Digest> = blobs.iter().map(|(digest, _)| *digest).collect();
         let there = self.contain(&digests)?;
         let new = || blobs.iter().zip(&there).filter(|(_, there)| !**there).map(|(blob, _)| blob);
@@ -215,20 +213,6 @@ impl LocalBlobStore {
             room.take(Stored::File);
         }
         Ok(())
-    }
-
-    /// Begins to store a blob that comes piece by piece; room for all of it is reserved.
-    ///
-    /// # Errors
-    /// `Full` when there is none.
-    pub fn writer(&self, digest: &Digest) -> Result<BlobWriter, StoreError> {
-        let sink = if digest.size() <= BUFFER_BYTES {
-            Sink::Memory(Vec::new())
-        } else {
-            let room = self.reserve(digest.size())?;
-            Sink::File { file: self.inner.files.temporary_file()?, room }
-        };
-        Ok(BlobWriter { store: self.clone(), digest: *digest, hasher: digest.function().hasher(), sink })
     }
 
     /// Moves a file into the store and returns its digest. The caller must be the only one who has it open.
@@ -382,66 +366,6 @@ fn reader(bytes: Bytes) -> Box<dyn Read + Send> {
 fn check(digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
     let actual = digest.function().digest(bytes);
     if actual == *digest { Ok(()) } else { Err(StoreError::Mismatch { expected: *digest, actual }) }
-}
-
-/// A blob on its way into the store. Dropped before its end, it leaves nothing.
-pub struct BlobWriter {
-    store: LocalBlobStore,
-    digest: Digest,
-    hasher: Hasher,
-    sink: Sink,
-}
-
-/// Where the bytes of a blob wait until all are there.
-enum Sink {
-    Memory(Vec<u8>),
-    File { file: NamedTempFile, room: Reservation },
-}
-
-impl BlobWriter {
-    /// Returns the bytes taken so far.
-    pub fn size(&self) -> u64 {
-        self.hasher.size()
-    }
-
-    /// Takes the next bytes.
-    ///
-    /// # Errors
-    /// `TooLong` when there are more than the blob has; nothing of them is taken then.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        if bytes.len() as u64 > self.digest.size() - self.hasher.size() {
-            return Err(StoreError::TooLong { expected: self.digest });
-        }
-        match &mut self.sink {
-            Sink::Memory(buffer) => buffer.extend_from_slice(bytes),
-            Sink::File { file, .. } => {
-                let path = file.path().to_owned();
-                file.write_all(bytes).map_err(StoreError::io("write the blob", &path))?;
-            }
-        }
-        self.hasher.update(bytes);
-        Ok(())
-    }
-
-    /// Stores the whole.
-    ///
-    /// # Errors
-    /// `Mismatch` when it is not the blob that the digest names.
-    pub fn finish(self) -> Result<(), StoreError> {
-        check_digest(&self.digest, self.hasher)?;
-        match self.sink {
-            Sink::Memory(bytes) => self.store.write_checked(&[(self.digest, &bytes)]),
-            Sink::File { file, room } => {
-                let there = self.store.contains(&self.digest)?;
-                let files = &self.store.inner.files;
-                files.install_at(file, false, &files.path(&self.digest, false))?;
-                if !there {
-                    room.take(Stored::File);
-                }
-                Ok(())
-            }
-        }
-    }
 }
 
 #[async_trait]

@@ -32,6 +32,7 @@ mod sweep;
 mod used;
 mod verified;
 pub mod wire;
+mod writer;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -59,13 +60,14 @@ pub use git::{GitEntry, GitEntryKind, GitStore};
 pub(crate) use git::{blob_id, tree_id};
 pub use linker::Linker;
 pub use listing::{ListedFile, Listing, collect_tree};
-pub use local::{BlobWriter, LocalBlobStore, StoreOptions};
+pub use local::{LocalBlobStore, StoreOptions};
 #[cfg(test)]
 pub use memory::MemoryBlobStore;
 pub use merkle::{MerkleError, MerkleTree};
 pub use pins::Pin;
 pub use remote::RemoteBlobStore;
 pub(crate) use remove::remove_tree;
+pub use writer::BlobWriter;
 
 /// Blobs up to this size travel in batches, larger ones in a stream of their own.
 pub const BATCH_BYTES: u64 = 1 << 20;
