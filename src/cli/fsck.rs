@@ -4,14 +4,14 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use super::error::CliError;
-use super::store::StoreArguments;
+use super::store::RootArguments;
 use super::{Exit, output};
-use crate::store::{FsckOptions, Problem};
+use crate::store::{FsckOptions, Problem, StoreOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    store: StoreArguments,
+    root: RootArguments,
 
     /// Take away what is found wrong: it then counts as absent, and is fetched or built again.
     #[arg(long)]
@@ -27,7 +27,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
-    let store = arguments.store.open()?;
+    let store = arguments.root.open(StoreOptions::default())?;
     let options = FsckOptions { repair: arguments.repair, verify_content: arguments.verify_content };
     let mut problems = Vec::new();
     let mut report = |problem: &Problem| {

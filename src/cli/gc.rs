@@ -6,14 +6,17 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use super::error::CliError;
-use super::store::StoreArguments;
+use super::store::{RootArguments, SizeArguments};
 use super::{Exit, output};
 use crate::store::{Goal, StoreError};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    store: StoreArguments,
+    root: RootArguments,
+
+    #[command(flatten)]
+    size: SizeArguments,
 
     /// Evict what was not used for so many days, whatever the size.
     #[arg(long, value_name = "DAYS")]
@@ -25,10 +28,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
-    let store = arguments.store.open()?;
+    let store = arguments.root.open(arguments.size.options())?;
     let failed = |source: StoreError| CliError::Store { action: "evict from", source };
     let before = store.used().map_err(failed)?;
-    let free = arguments.store.size.max_size().map_or(0, |limit| before.saturating_sub(limit));
+    let free = arguments.size.max_size().map_or(0, |limit| before.saturating_sub(limit));
     let max_age = arguments.max_age_days.map(|days| Duration::from_secs(days.saturating_mul(86_400)));
     let collected = store.collect(Goal { free, max_age }).map_err(failed)?;
     let after = store.used().map_err(failed)?;
@@ -47,5 +50,5 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         let blobs = collected.blobs;
         output::print(format!("evicted {blobs} blobs of {size}; the store takes {used}").as_bytes())?;
     }
-    Ok(if after > arguments.store.size.max_size().unwrap_or(u64::MAX) { Exit::Error } else { Exit::Done })
+    Ok(if after > arguments.size.max_size().unwrap_or(u64::MAX) { Exit::Error } else { Exit::Done })
 }

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::CliError;
 use super::execution::ExecutionArguments;
-use super::store::StoreArguments;
+use super::store::{RootArguments, SizeArguments};
 use super::{Exit, output};
 use crate::digest::DigestFunction;
 use crate::serve::{self, Listener, ServeError, ServeOptions};
@@ -21,7 +21,10 @@ pub(super) struct Arguments {
     listen: String,
 
     #[command(flatten)]
-    store: StoreArguments,
+    root: RootArguments,
+
+    #[command(flatten)]
+    size: SizeArguments,
 
     /// A Git repository in which trees and commits are looked for; it is only read.
     #[arg(long = "repository", value_name = "DIR")]
@@ -72,9 +75,9 @@ pub(super) fn listen(endpoint: Endpoint, options: ServeOptions) -> Result<Exit, 
 
 fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
     Ok(ServeOptions {
-        root: arguments.store.root()?,
-        max_size: arguments.store.size.max_size(),
-        min_age: arguments.store.size.min_age(),
+        root: arguments.root.path()?,
+        max_size: arguments.size.max_size(),
+        min_age: arguments.size.min_age(),
         function: arguments.digest_function,
         instance: arguments.instance.clone(),
         repositories: arguments.repositories.clone(),

@@ -11,15 +11,12 @@ use super::error::CliError;
 use crate::serve::{self, ServeError};
 use crate::store::{LocalBlobStore, StoreOptions};
 
-/// Where a daemon keeps everything, and how much.
+/// Where a daemon keeps everything.
 #[derive(Debug, Clone, Args)]
-pub(super) struct StoreArguments {
+pub(super) struct RootArguments {
     /// Where everything is kept [default: $XDG_CACHE_HOME/envserve-serve]
     #[arg(long, env = "ENVSERVE_SERVE_ROOT", value_name = "DIR")]
     root: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub(super) size: SizeArguments,
 }
 
 /// How much a store may take.
@@ -35,16 +32,15 @@ pub(super) struct SizeArguments {
     min_age_seconds: u64,
 }
 
-impl StoreArguments {
+impl RootArguments {
     /// Returns where everything is kept.
-    pub(super) fn root(&self) -> Result<PathBuf, CliError> {
+    pub(super) fn path(&self) -> Result<PathBuf, CliError> {
         directory(self.root.as_deref(), "envserve-serve")
     }
 
     /// Opens the store of a daemon that does not run.
-    pub(super) fn open(&self) -> Result<LocalBlobStore, CliError> {
-        let root = self.root()?;
-        let options = StoreOptions { max_size: self.size.max_size(), grace: self.size.min_age(), shared: false };
+    pub(super) fn open(&self, options: StoreOptions) -> Result<LocalBlobStore, CliError> {
+        let root = self.path()?;
         let failed = |source| ServeError::Open { root: root.clone(), source };
         Ok(serve::open_store(&root, options).map_err(failed)?)
     }
@@ -59,6 +55,11 @@ pub(super) fn directory(given: Option<&Path>, name: &str) -> Result<PathBuf, Cli
 }
 
 impl SizeArguments {
+    /// Returns how the store keeps its blobs.
+    pub(super) fn options(&self) -> StoreOptions {
+        StoreOptions { max_size: self.max_size(), grace: self.min_age(), shared: false }
+    }
+
     /// Returns the most bytes that the store may take.
     pub(super) fn max_size(&self) -> Option<u64> {
         self.max_size.map(|size| size.as_u64())
