@@ -8,6 +8,7 @@
 //! environment
 //! execute, source
 //! store
+//! transport
 //! spec
 //! digest
 //! ```
@@ -24,3 +25,4 @@ pub mod serve;
 pub mod source;
 pub mod spec;
 pub mod store;
+pub mod transport;

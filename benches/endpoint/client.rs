@@ -7,9 +7,8 @@ use bytes::Bytes;
 use envserve::proto::bytestream;
 use envserve::proto::longrunning::{Operation, operation};
 use envserve::proto::reapi::{self, execution_client::ExecutionClient};
-use envserve::store::Endpoint;
+use envserve::transport::{Channel, Endpoint, Link, Security};
 use prost::Message;
-use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use super::data::Blob;
@@ -76,7 +75,7 @@ impl Client {
     pub(crate) async fn connect(address: &str, instance: &str) -> Result<Self, Unable> {
         let failed = |reason: String| Unable::Failed { what: "connect", reason };
         let endpoint = address.parse::<Endpoint>().map_err(|error| failed(error.to_string()))?;
-        let channel = endpoint.connect().await.map_err(|error| failed(error.to_string()))?;
+        let channel = Link::new(&endpoint, &Security::default()).map_err(|error| failed(error.to_string()))?.channel();
         Ok(Self { channel, instance: instance.to_owned() })
     }
 

@@ -8,7 +8,8 @@ use super::error::CliError;
 use super::output::Display;
 use crate::client::{Client, ClientOptions, Events, Fetched, Request};
 use crate::spec::{Config, Spec, Target};
-use crate::store::{Endpoint, blocking};
+use crate::store::blocking;
+use crate::transport::{Endpoint, Security};
 
 /// Seconds that a private daemon stays without anyone connected.
 const IDLE_SECONDS: u64 = 60;
@@ -55,6 +56,8 @@ impl ClientArguments {
         Ok(Client::new(ClientOptions {
             root: root(self.root)?,
             serve: serve.map(|text| text.parse::<Endpoint>()).transpose()?,
+            security: Security::default(),
+            remote_security: Security::default(),
             program,
             idle_seconds: self.idle_seconds,
             environment: std::env::vars().collect(),

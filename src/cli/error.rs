@@ -9,7 +9,8 @@ use super::Exit;
 use crate::client::ClientError;
 use crate::serve::ServeError;
 use crate::spec::SpecError;
-use crate::store::{EndpointError, StoreError, wire};
+use crate::store::StoreError;
+use crate::transport::{self, EndpointError};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +111,7 @@ fn client_exit(error: &ClientError) -> Exit {
         }
         ClientError::Rpc { status, .. } => code_exit(status.code()),
         ClientError::Store(StoreError::Endpoint(_)) => Exit::Unavailable,
-        ClientError::Store(StoreError::Rpc { source, .. }) if wire::is_of_transport(source) => Exit::Unavailable,
+        ClientError::Store(StoreError::Rpc { source, .. }) if transport::is_of_transport(source) => Exit::Unavailable,
         ClientError::Store(StoreError::Rpc { source, .. }) => code_exit(source.code()),
         ClientError::Failed(_) => Exit::BuildFailed,
         ClientError::Lost { .. } => Exit::Lost,

@@ -136,6 +136,11 @@ impl Events for Display {
             }
             Event::Answer { .. } => {}
             Event::Download { done, total } => self.download(done, total),
+            Event::Detour { cas, serve, reason } => {
+                let line = format!("cannot fetch from `{cas}` itself ({reason}): blobs come through `{serve}`");
+                self.say("detour", &line);
+                self.spin(line);
+            }
             Event::Lost { count } => {
                 let line = format!("{count} blobs of the answer are not in the CAS: asking again");
                 self.say(&line, &line);

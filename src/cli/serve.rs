@@ -12,7 +12,7 @@ use super::store::{RootArguments, SizeArguments};
 use super::{Exit, output};
 use crate::digest::DigestFunction;
 use crate::serve::{self, Listener, ServeError, ServeOptions};
-use crate::store::Endpoint;
+use crate::transport::Endpoint;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

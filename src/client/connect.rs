@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tonic::transport::Channel;
+use tokio::sync::OnceCell;
 
+use super::events::{Event, Events};
 use super::{ClientError, ClientOptions};
 use crate::digest::DigestFunction;
 use crate::proto::v1;
@@ -15,7 +16,8 @@ use crate::proto::v1::configuration_client::ConfigurationClient;
 use crate::proto::v1::environments_client::EnvironmentsClient;
 use crate::proto::v1::source_trees_client::SourceTreesClient;
 use crate::serve::{PrivatePaths, lock_start};
-use crate::store::{Endpoint, RemoteBlobStore, blocking, wire};
+use crate::store::{Capabilities, RemoteBlobStore, StoreError, blocking, wire};
+use crate::transport::{Channel, Endpoint, EndpointError, Link, Security};
 
 /// Longest wait for a private daemon to come up.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -25,42 +27,57 @@ const START_TICK: Duration = Duration::from_millis(5);
 const ATTEMPTS: usize = 5;
 /// Bytes of the daemon's log that an error shows.
 const LOG_SHOWN: u64 = 2000;
+const CONFIGURATION: &str = "Configuration.Get";
+/// Longest wait for a short answer of the server.
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// Largest message taken from the server.
 const MAX_MESSAGE: usize = 64 << 20;
 
 /// A server that answered.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Connection {
     /// Where it listens.
     pub endpoint: Endpoint,
     /// Function of the digests of this conversation.
     pub function: DigestFunction,
-    channel: Channel,
+    link: Link,
     instance: String,
+    /// Where the CAS is when it is not at the server itself.
+    remote: Option<Link>,
+    blobs: OnceCell<RemoteBlobStore>,
     shared_root: Option<PathBuf>,
 }
 
 impl Connection {
     pub(super) fn environments(&self) -> EnvironmentsClient<Channel> {
-        EnvironmentsClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+        EnvironmentsClient::new(self.link.channel()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     pub(super) fn sources(&self) -> SourceTreesClient<Channel> {
-        SourceTreesClient::new(self.channel.clone())
+        SourceTreesClient::new(self.link.channel())
     }
 
-    /// Returns the CAS over this connection.
-    pub(super) fn blobs(&self) -> RemoteBlobStore {
-        self.blobs_over(self.channel.clone())
+    /// Returns the CAS: at the endpoint that the server names, or through the server when that is out of reach.
+    ///
+    /// # Errors
+    /// When neither answers.
+    pub(super) async fn blobs(&self, events: &dyn Events) -> Result<&RemoteBlobStore, ClientError> {
+        self.blobs.get_or_try_init(|| self.reach(events)).await
     }
 
-    /// Returns the CAS over a connection of its own.
-    pub(super) async fn own_blobs(&self) -> Result<RemoteBlobStore, ClientError> {
-        Ok(self.blobs_over(self.endpoint.connect().await?))
-    }
-
-    fn blobs_over(&self, channel: Channel) -> RemoteBlobStore {
-        RemoteBlobStore::new(channel, self.endpoint.to_string(), self.instance.clone(), self.function)
+    async fn reach(&self, events: &dyn Events) -> Result<RemoteBlobStore, ClientError> {
+        let at = |link: &Link| RemoteBlobStore::new(link.clone(), self.instance.clone(), self.function);
+        let Some(remote) = &self.remote else { return Ok(at(&self.link)) };
+        match Capabilities::ask(remote, &self.instance).await {
+            Ok(found) => Ok(at(remote).with_batch_bytes(found.batch_bytes)),
+            Err(error @ (StoreError::Endpoint(_) | StoreError::Rpc { .. })) => {
+                let (cas, serve) = (remote.endpoint().to_string(), self.endpoint.to_string());
+                events.event(Event::Detour { cas, serve, reason: error.to_string() });
+                let found = Capabilities::ask(&self.link, &self.instance).await?;
+                Ok(at(&self.link).with_batch_bytes(found.batch_bytes))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Says whether the server keeps its blobs and Git objects in this very root.
@@ -80,27 +97,46 @@ impl Connection {
 
 pub(super) async fn connect(options: &ClientOptions) -> Result<Connection, ClientError> {
     match &options.serve {
-        Some(endpoint) => greet(endpoint).await,
+        Some(endpoint) => {
+            let link = Link::new(endpoint, &options.security)?;
+            let answer = link.call(CONFIGURATION, DEADLINE, configuration).await?;
+            greeted(options, link, answer)
+        }
         None => connect_private(options).await,
     }
 }
 
-/// Connects, and learns how the server wants to be spoken to.
-async fn greet(endpoint: &Endpoint) -> Result<Connection, ClientError> {
-    const RPC: &str = "Configuration.Get";
-    let channel = endpoint.connect().await?;
-    let answer = ConfigurationClient::new(channel.clone()).get(v1::ConfigurationRequest {}).await;
-    let failed = |status| ClientError::rpc(RPC, endpoint.to_string(), status);
-    let configuration = answer.map_err(failed)?.into_inner();
-    let function = wire::native_function(configuration.digest_function).map_err(|error| ClientError::Protocol {
-        rpc: RPC,
-        endpoint: endpoint.to_string(),
-        reason: error.to_string(),
-    })?;
+async fn configuration(channel: Channel) -> Result<v1::ConfigurationResponse, tonic::Status> {
+    Ok(ConfigurationClient::new(channel).get(v1::ConfigurationRequest {}).await?.into_inner())
+}
+
+/// Asks the private daemon once how it wants to be spoken to.
+async fn greet(options: &ClientOptions, endpoint: &Endpoint) -> Result<Connection, ClientError> {
+    let link = Link::new(endpoint, &Security::default())?;
+    let answer = link.call_once(CONFIGURATION, DEADLINE, configuration).await?;
+    greeted(options, link, answer)
+}
+
+/// Takes what a server said about how it wants to be spoken to.
+fn greeted(
+    options: &ClientOptions,
+    link: Link,
+    configuration: v1::ConfigurationResponse,
+) -> Result<Connection, ClientError> {
+    let endpoint = link.endpoint().clone();
+    let broken = |reason: String| ClientError::Protocol { rpc: CONFIGURATION, endpoint: endpoint.to_string(), reason };
+    let function = wire::native_function(configuration.digest_function).map_err(|error| broken(error.to_string()))?;
+    let remote = match configuration.endpoint.as_str() {
+        "" => None,
+        address => {
+            let address = address.parse().map_err(|error: EndpointError| broken(error.to_string()))?;
+            Some(Link::new(&address, &options.remote_security)?)
+        }
+    };
     tracing::debug!(%endpoint, %function, "connected");
     let shared_root = (!configuration.shared_root.is_empty()).then(|| configuration.shared_root.into());
     let instance = configuration.instance_name;
-    Ok(Connection { endpoint: endpoint.clone(), function, channel, instance, shared_root })
+    Ok(Connection { endpoint, function, link, instance, remote, blobs: OnceCell::new(), shared_root })
 }
 
 async fn connect_private(options: &ClientOptions) -> Result<Connection, ClientError> {
@@ -108,7 +144,7 @@ async fn connect_private(options: &ClientOptions) -> Result<Connection, ClientEr
     let endpoint = Endpoint::Unix(paths.socket());
     let mut last = None;
     for _ in 0..ATTEMPTS {
-        match greet(&endpoint).await {
+        match greet(options, &endpoint).await {
             Ok(connection) => return Ok(connection),
             // Nobody there, or one that is just leaving: see to it that one is.
             Err(ClientError::Unreachable(_) | ClientError::Disconnected { .. } | ClientError::Rpc { .. }) => {}
@@ -129,13 +165,13 @@ async fn start(options: &ClientOptions, paths: &PrivatePaths, endpoint: &Endpoin
     let locked = paths.clone();
     let failed = |source| ClientError::Private { root: options.root.clone(), log: String::new(), source: Some(source) };
     let _lock = blocking(move || lock_start(&locked)).await.map_err(failed)?;
-    if let Ok(connection) = greet(endpoint).await {
+    if let Ok(connection) = greet(options, endpoint).await {
         return Ok(connection);
     }
     let mut child = spawn(options, paths).map_err(failed)?;
     let deadline = Instant::now() + START_TIMEOUT;
     loop {
-        if let Ok(connection) = greet(endpoint).await {
+        if let Ok(connection) = greet(options, endpoint).await {
             return Ok(connection);
         }
         let ended = child.try_wait().map_err(failed)?.is_some();
@@ -160,6 +196,7 @@ fn spawn(options: &ClientOptions, paths: &PrivatePaths) -> io::Result<Child> {
         .arg(options.idle_seconds.to_string())
         .current_dir("/")
         .env_remove("ENVSERVE_SERVE")
+        .env_remove("ENVSERVE_REMOTE")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)

@@ -6,20 +6,21 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::StreamExt;
+use tempfile::NamedTempFile;
 use tokio::sync::mpsc;
 
+use super::ClientError;
 use super::cores::on_all_cores;
 use super::events::{Event, Events};
 use super::missing::{Missing, Place};
-use super::{ClientError, Connection};
 use crate::digest::Digest;
-use crate::store::{BATCH_BYTES, FileBlobStore, Linker, RemoteBlobStore, StoreError, blocking, wire};
+use crate::store::{BATCH_BYTES, BlobSink, FileBlobStore, Linker, RemoteBlobStore, StoreError, blocking, wire};
 
 /// Batches that a worker has asked for at a time: one arrives while the other is written.
 const IN_FLIGHT: usize = 2;
@@ -47,7 +48,7 @@ struct Work {
 /// # Errors
 /// The first error of a worker. What had arrived by then is kept.
 pub(super) async fn download(
-    connection: &Connection,
+    blobs: &RemoteBlobStore,
     store: &FileBlobStore,
     linker: Linker,
     missing: Missing,
@@ -60,8 +61,8 @@ pub(super) async fn download(
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let pieces = Mutex::new(cut(&missing));
     let work = Work { pieces, missing, store: store.clone(), linker, lost: Mutex::default(), arrived };
-    let connection = connection.clone();
-    let workers = blocking(move || run(&connection, work));
+    let blobs = blobs.clone();
+    let workers = blocking(move || run(&blobs, work));
     tokio::pin!(workers);
     let mut done = 0;
     loop {
@@ -86,14 +87,11 @@ fn cut(missing: &Missing) -> VecDeque<Piece> {
     large.into_iter().map(Piece::Large).chain(batches).collect()
 }
 
-fn run(connection: &Connection, work: Work) -> Result<Vec<Digest>, ClientError> {
+fn run(blobs: &RemoteBlobStore, work: Work) -> Result<Vec<Digest>, ClientError> {
     on_all_cores(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(ClientError::io("start a download worker for", work.store.root()))?;
-        runtime.block_on(async {
-            let blobs = connection.own_blobs().await?;
-            worker(&blobs, &work).await
-        })
+        runtime.block_on(async { worker(&blobs.another()?, &work).await })
     })?;
     Ok(work.lost.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
@@ -189,20 +187,41 @@ impl Work {
     async fn write_large(&self, blobs: &RemoteBlobStore, digest: Digest) -> Result<(), ClientError> {
         let places = &self.missing[&digest];
         let (first, others) = (&places[0], &places[1..]);
-        let mut file = self.store.temporary_file()?;
-        let unverified = file.path().to_owned();
-        let take = |piece: &[u8]| {
-            file.write_all(piece).map_err(StoreError::io("write", &unverified))?;
-            self.arrived(piece.len() as u64);
-            Ok(())
-        };
-        if !blobs.read_stream(&digest, take).await? {
+        let mut sink = FileSink { file: self.store.temporary_file()?, written: 0, told: 0, work: self };
+        if !blobs.read_stream(&digest, &mut sink).await? {
             self.lose(digest);
             return Ok(());
         }
-        self.store.install_at(file, first.executable, &first.path)?;
+        self.store.install_at(sink.file, first.executable, &first.path)?;
         self.store.share(&digest, first.executable, &first.path)?;
         self.link(&digest, others)?;
+        Ok(())
+    }
+}
+
+/// Writes a blob to a temporary file and tells how far it has come, each byte once.
+struct FileSink<'a> {
+    file: NamedTempFile,
+    written: u64,
+    told: u64,
+    work: &'a Work,
+}
+
+impl BlobSink for FileSink<'_> {
+    fn begin(&mut self) -> Result<(), StoreError> {
+        self.written = 0;
+        let file = self.file.as_file_mut();
+        let begun = file.rewind().and_then(|()| file.set_len(0));
+        begun.map_err(StoreError::io("write", self.file.path()))
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), StoreError> {
+        self.file.write_all(piece).map_err(StoreError::io("write", self.file.path()))?;
+        self.written += piece.len() as u64;
+        if self.written > self.told {
+            self.work.arrived(self.written - self.told);
+            self.told = self.written;
+        }
         Ok(())
     }
 }

@@ -9,7 +9,8 @@ use crate::digest::Digest;
 use crate::environment::BuildError;
 use crate::source::SourceError;
 use crate::spec::{GitId, SpecError};
-use crate::store::{DirectoryError, EndpointError, StoreError, wire};
+use crate::store::{DirectoryError, StoreError, wire};
+use crate::transport::{CallError, EndpointError, is_of_transport};
 
 /// Why a client did not get its environment.
 #[derive(Debug, thiserror::Error)]
@@ -167,10 +168,19 @@ impl ClientError {
     /// Returns the error of a call: a status that the server sent, or the end of the connection.
     pub(super) fn rpc(rpc: &'static str, endpoint: String, status: tonic::Status) -> Self {
         let status = Box::new(status);
-        if wire::is_of_transport(&status) {
+        if is_of_transport(&status) {
             return Self::Disconnected { rpc, endpoint, source: status };
         }
         Self::Rpc { rpc, endpoint, status }
+    }
+}
+
+impl From<CallError> for ClientError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Unreachable(error) => Self::Unreachable(error),
+            CallError::Failed { rpc, endpoint, status } => Self::rpc(rpc, endpoint.to_string(), *status),
+        }
     }
 }
 

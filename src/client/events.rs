@@ -28,6 +28,15 @@ pub enum Event {
         /// The last lines of the running action's output.
         log: Vec<String>,
     },
+    /// The CAS is out of reach: blobs come through the server.
+    Detour {
+        /// Where the CAS is.
+        cas: String,
+        /// The server.
+        serve: String,
+        /// Why it cannot be used.
+        reason: String,
+    },
     /// The answer is there.
     Answer {
         /// Whether it came from the cache.

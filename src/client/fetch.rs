@@ -195,15 +195,15 @@ impl Client {
         descriptor: &Descriptor,
         events: &dyn Events,
     ) -> Result<materialize::Outcome, ClientError> {
-        let connection = self.connection().await?;
-        let Some(tree) = connection.blobs().get(&descriptor.tree).await? else {
+        let blobs = self.connection().await?.blobs(events).await?;
+        let Some(tree) = blobs.get(&descriptor.tree).await? else {
             return Ok(materialize::Outcome::Lost(vec![descriptor.tree]));
         };
         let root = descriptor.root;
         tracing::debug!(bytes = tree.len(), "read the listing");
         let listing = Listing::parse(root, &tree).map_err(|source| ClientError::Tree { root, source })?;
         listing.check_symlinks().map_err(|source| ClientError::Tree { root, source })?;
-        materialize::materialize(self.root(), self.store().await?, connection, root, listing, events).await
+        materialize::materialize(self.root(), self.store().await?, blobs, root, listing, events).await
     }
 }
 

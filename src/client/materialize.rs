@@ -14,13 +14,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::ClientError;
 use super::cores::on_all_cores;
 use super::download::download;
 use super::events::Events;
 use super::missing::{Missing, Place};
-use super::{ClientError, Connection};
 use crate::digest::Digest;
-use crate::store::{FileBlobStore, Linker, ListedFile, Listing, blocking, remove_tree};
+use crate::store::{FileBlobStore, Linker, ListedFile, Listing, RemoteBlobStore, blocking, remove_tree};
 
 /// Files that a thread takes from the list at a time.
 const STRIDE: usize = 256;
@@ -46,7 +46,7 @@ pub(super) fn present(root: &Path, digest: &Digest) -> Option<PathBuf> {
 pub(super) async fn materialize(
     root: &Path,
     store: &FileBlobStore,
-    connection: &Connection,
+    blobs: &RemoteBlobStore,
     digest: Digest,
     listing: Listing,
     events: &dyn Events,
@@ -71,7 +71,7 @@ pub(super) async fn materialize(
     };
     tracing::debug!(files = listing.files.len(), missing = missing.len(), "linked what is here");
     let downloaded = missing.keys().map(Digest::size).sum();
-    let lost = download(connection, store, linker, missing, events).await?;
+    let lost = download(blobs, store, linker, missing, events).await?;
     if !lost.is_empty() {
         return Ok(Outcome::Lost(lost));
     }

@@ -32,7 +32,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::OnceCell;
 
-use crate::store::{Endpoint, FileBlobStore, GitStore, blocking};
+use crate::store::{FileBlobStore, GitStore, blocking};
+use crate::transport::{Endpoint, Security};
 
 pub use connect::Connection;
 pub use enter::{Entered, entered};
@@ -51,6 +52,10 @@ pub struct ClientOptions {
     pub root: PathBuf,
     /// The server to ask; without one, a private daemon on `root`.
     pub serve: Option<Endpoint>,
+    /// What is shown to that server, and whom to trust.
+    pub security: Security,
+    /// The same for the remote-execution endpoint whose CAS the server names.
+    pub remote_security: Security,
     /// The program to start as private daemon.
     pub program: PathBuf,
     /// Seconds after which an idle private daemon leaves.

@@ -30,7 +30,7 @@ impl Client {
             return Ok(());
         }
         events.event(Event::Upload { repository: repository.clone() });
-        self.upload(tree).await
+        self.upload(tree, events).await
     }
 
     /// Brings a root into the Git cache.
@@ -64,10 +64,11 @@ impl Client {
     }
 
     /// Puts a tree into the endpoint's CAS and has the server take it over.
-    async fn upload(&self, tree: GitId) -> Result<(), ClientError> {
+    async fn upload(&self, tree: GitId, events: &dyn Events) -> Result<(), ClientError> {
         const RPC: &str = "SourceTrees.GetRemoteTree";
         let connection = self.connection().await?;
-        let exported = export_tree(self.git().await?, tree, &connection.blobs(), connection.function).await?;
+        let exported =
+            export_tree(self.git().await?, tree, connection.blobs(events).await?, connection.function).await?;
         let directory = exported.ok_or(SourceError::Unknown { tree })?;
         let question = v1::GetRemoteTreeRequest { directory: Some(directory.into()) };
         let answer = connection.sources().get_remote_tree(question).await.map_err(connection.failed(RPC))?;

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tonic::transport::server::Connected;
 
-use crate::store::{Endpoint, short_socket_path};
+use crate::transport::{Endpoint, short_socket_path};
 
 /// A bound socket.
 pub enum Listener {

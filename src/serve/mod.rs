@@ -22,10 +22,8 @@ use tonic::transport::Server;
 use crate::digest::DigestFunction;
 use crate::execute::{ExecutionOptions, LocalExecution};
 use crate::source::Sources;
-use crate::store::{
-    Database, Endpoint, EndpointError, FRAME_BYTES, GitStore, LocalActionCache, LocalBlobStore, StoreError,
-    StoreOptions, TreeMap, blocking,
-};
+use crate::store::{Database, GitStore, LocalActionCache, LocalBlobStore, StoreError, StoreOptions, TreeMap, blocking};
+use crate::transport::{Endpoint, EndpointError, FRAME_BYTES};
 
 pub use listen::{Listener, Peer};
 pub use private::{PrivatePaths, lock_start};

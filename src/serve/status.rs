@@ -17,8 +17,9 @@ use crate::execute::ExecuteError;
 use crate::proto::rpc;
 use crate::source::SourceError;
 use crate::spec::{GitId, SpecError};
+use crate::store::StoreError;
 use crate::store::wire::WireError;
-use crate::store::{EndpointError, StoreError};
+use crate::transport::EndpointError;
 
 /// When to try again while a queue or the disk is full.
 const RETRY: Duration = Duration::from_secs(5);

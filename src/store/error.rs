@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::digest::Digest;
 use crate::spec::GitId;
 
-use super::{DirectoryError, EndpointError};
+use super::DirectoryError;
+use crate::transport::{CallError, EndpointError};
 
 /// Why a store could not do what it was asked. Absence is not among the reasons.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +133,17 @@ pub enum StoreError {
         /// What was wrong.
         reason: String,
     },
+}
+
+impl From<CallError> for StoreError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Unreachable(error) => Self::Endpoint(error),
+            CallError::Failed { rpc, endpoint, status } => {
+                Self::Rpc { rpc, endpoint: endpoint.to_string(), source: status }
+            }
+        }
+    }
 }
 
 impl StoreError {

@@ -127,26 +127,27 @@ pub fn native_function(number: i32) -> Result<DigestFunction, WireError> {
     }
 }
 
-/// Cuts a list of digests into batches of at most `bytes` of blobs each; order is kept.
+/// Bytes of a message that name one blob in it, at most. Without them, a batch of tiny blobs would be far larger than
+/// its blobs.
+const ENTRY_BYTES: u64 = 128;
+
+/// Cuts a list of digests into batches of at most `bytes` of message each, unless one blob alone comes to more; order
+/// is kept.
 pub fn batches(digests: &[Digest], bytes: u64) -> Vec<&[Digest]> {
     let mut batches = Vec::new();
     let (mut start, mut sum) = (0, 0);
     for (at, digest) in digests.iter().enumerate() {
-        if at > start && sum + digest.size() > bytes {
+        let entry = digest.size() + ENTRY_BYTES;
+        if at > start && sum + entry > bytes {
             batches.push(&digests[start..at]);
             (start, sum) = (at, 0);
         }
-        sum += digest.size();
+        sum += entry;
     }
     if start < digests.len() {
         batches.push(&digests[start..]);
     }
     batches
-}
-
-/// Says whether a status was made here because the connection broke, and not sent by the server.
-pub fn is_of_transport(status: &tonic::Status) -> bool {
-    std::error::Error::source(status).is_some()
 }
 
 /// Returns a status as people read it: code and message.
@@ -167,7 +168,7 @@ mod tests {
         let digest = |size| Digest::parse(DigestFunction::Sha256, &"ab".repeat(32), size).expect("well formed");
         let all = [digest(4), digest(4), digest(3), digest(20), digest(1)];
         let sizes: Vec<Vec<u64>> =
-            batches(&all, 8).iter().map(|batch| batch.iter().map(Digest::size).collect()).collect();
+            batches(&all, 8 + 2 * ENTRY_BYTES).iter().map(|batch| batch.iter().map(Digest::size).collect()).collect();
         assert_eq!(sizes, [vec![4, 4], vec![3], vec![20], vec![1]]);
         assert!(batches(&[], 8).is_empty());
     }

@@ -6,17 +6,17 @@ use envserve::proto::longrunning::operation;
 use envserve::proto::reapi::execution_client::ExecutionClient;
 use envserve::proto::v1::configuration_client::ConfigurationClient;
 use envserve::proto::{reapi, v1};
-use envserve::store::{BlobStore, Endpoint, RemoteBlobStore};
+use envserve::store::{BlobStore, RemoteBlobStore};
+use envserve::transport::Channel;
 use prost::Message;
 use tonic::Code;
-use tonic::transport::Channel;
 
 use crate::support::{Daemon, World};
 
 /// Uploads an action that runs a shell script, in the instance `main`.
-async fn upload(daemon: &Daemon, channel: &Channel, script: &str) -> Digest {
+async fn upload(daemon: &Daemon, script: &str) -> Digest {
     let function = DigestFunction::Sha256;
-    let remote = RemoteBlobStore::new(channel.clone(), daemon.address.clone(), "main".into(), function);
+    let remote = RemoteBlobStore::new(daemon.link(), "main".into(), function);
     let remote: &dyn BlobStore = &remote;
     let put = async |bytes: Vec<u8>| remote.put(function, Bytes::from(bytes)).await.expect("stored");
     let arguments = ["/bin/sh", "-c", script].map(String::from).to_vec();
@@ -48,8 +48,8 @@ async fn the_endpoint_runs_actions_keeps_results_and_speaks_no_native_protocol()
     let world = World::new();
     let options = ["--instance", "main", "--jobs", "1"];
     let daemon = Daemon::start_as("execute", &world.path("endpoint"), &options);
-    let channel = daemon.address.parse::<Endpoint>().expect("an address").connect().await.expect("a daemon");
-    let action = upload(&daemon, &channel, "echo hello").await;
+    let channel = daemon.link().channel();
+    let action = upload(&daemon, "echo hello").await;
     let first = execute(&channel, action).await;
     assert_eq!(first.result.expect("a result").stdout_raw, b"hello\n");
     let second = execute(&channel, action).await;
@@ -67,8 +67,8 @@ async fn limits_and_sandbox_are_those_of_the_command_line() {
         ["--instance", "main", "--sandbox", "none", "--action-log-bytes", "3", "--action-timeout-seconds", "1"];
     let daemon = Daemon::start_as("execute", &world.path("endpoint"), &options);
     assert!(daemon.log().contains("without a sandbox"), "{}", daemon.log());
-    let channel = daemon.address.parse::<Endpoint>().expect("an address").connect().await.expect("a daemon");
-    let action = upload(&daemon, &channel, "echo hello; exec sleep 600").await;
+    let channel = daemon.link().channel();
+    let action = upload(&daemon, "echo hello; exec sleep 600").await;
     let response = execute(&channel, action).await;
     assert_eq!(response.status.expect("a status").code, Code::DeadlineExceeded as i32);
     assert!(response.result.expect("the logs").stdout_raw.starts_with(b"hel\n[envserve: "));

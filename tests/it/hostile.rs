@@ -5,17 +5,13 @@ use envserve::proto::v1;
 use envserve::proto::v1::configuration_client::ConfigurationClient;
 use envserve::proto::v1::environments_client::EnvironmentsClient;
 use envserve::proto::v1::source_trees_client::SourceTreesClient;
-use envserve::store::{BlobStore, Endpoint, RemoteBlobStore};
+use envserve::store::{BlobStore, RemoteBlobStore};
+use envserve::transport::Channel;
 use prost::Message;
 use serde_json::json;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::support::{World, script, succeed};
-
-async fn connect(address: &str) -> Channel {
-    address.parse::<Endpoint>().expect("an address").connect().await.expect("a daemon")
-}
 
 /// Sends a request for an environment and returns the status that refuses it.
 async fn serve(channel: &Channel, key: &[u8], description: &[u8]) -> Status {
@@ -37,7 +33,7 @@ async fn serve(channel: &Channel, key: &[u8], description: &[u8]) -> Status {
 async fn keys_and_descriptions_that_are_not_canonical_are_refused() {
     let world = World::new();
     let daemon = world.daemon();
-    let channel = connect(&daemon.address).await;
+    let channel = daemon.link().channel();
     let description = br#"{"0":{"bindings":{},"environments_file":"ENVS","root":["git tree","1111111111111111111111111111111111111111"]}}"#;
     let hash = DigestFunction::Sha256.digest(description).hash();
     let key = |config: &str, module: &str| {
@@ -74,7 +70,7 @@ async fn a_configuration_that_is_not_restricted_gives_no_second_key() {
     let object: serde_json::Value = serde_json::from_str(&key).expect("JSON");
     let description = object["repositories"].to_string();
     let key = json!({"effective_config": {"X": 1}, "repo_key": object["repo_key"], "target_name": ["", "one"]});
-    let status = serve(&connect(&daemon.address).await, key.to_string().as_bytes(), description.as_bytes()).await;
+    let status = serve(&daemon.link().channel(), key.to_string().as_bytes(), description.as_bytes()).await;
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     assert_eq!(daemon.builds(), 1);
 }
@@ -83,7 +79,7 @@ async fn a_configuration_that_is_not_restricted_gives_no_second_key() {
 async fn names_and_ids_that_are_none_are_refused() {
     let world = World::new();
     let daemon = world.daemon();
-    let channel = connect(&daemon.address).await;
+    let channel = daemon.link().channel();
     let tree = "1".repeat(40);
     for (root, file, module, code) in [
         ("", "ENVS", "", Code::InvalidArgument),
@@ -114,9 +110,9 @@ async fn a_tree_that_cannot_be_one_is_not_taken_over() {
     use envserve::proto::reapi;
     let world = World::new();
     let daemon = world.daemon();
-    let channel = connect(&daemon.address).await;
+    let channel = daemon.link().channel();
     let function = DigestFunction::Blake3;
-    let store = RemoteBlobStore::new(channel.clone(), daemon.address.clone(), String::new(), function);
+    let store = RemoteBlobStore::new(daemon.link(), String::new(), function);
     let mut sources = SourceTreesClient::new(channel);
     let mut take = async |directory: Option<v1::Digest>| {
         let answer = sources.get_remote_tree(v1::GetRemoteTreeRequest { directory }).await;

@@ -10,7 +10,7 @@ use envserve::digest::{Digest, DigestFunction};
 use envserve::proto::reapi;
 use envserve::proto::reapi::content_addressable_storage_client::ContentAddressableStorageClient;
 use envserve::serve::open_store;
-use envserve::store::{BlobStore, Endpoint, RemoteBlobStore, StoreError, StoreOptions};
+use envserve::store::{BlobStore, RemoteBlobStore, StoreError, StoreOptions};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -19,8 +19,7 @@ use crate::support::{Daemon, World, fail, files, succeed};
 const FUNCTION: DigestFunction = DigestFunction::Sha256;
 
 async fn connect(daemon: &Daemon) -> RemoteBlobStore {
-    let channel = daemon.address.parse::<Endpoint>().expect("an address").connect().await.expect("a daemon");
-    RemoteBlobStore::new(channel, daemon.address.clone(), String::new(), FUNCTION)
+    RemoteBlobStore::new(daemon.link(), String::new(), FUNCTION)
 }
 
 /// A blob of this number that cannot be compressed.

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use envserve::transport::{Link, Security};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -80,6 +81,11 @@ pub(crate) struct Daemon {
 impl Daemon {
     pub(crate) fn start(root: &Path, options: &[&str]) -> Self {
         Self::start_as("serve", root, options)
+    }
+
+    /// Returns a connection to it.
+    pub(crate) fn link(&self) -> Link {
+        Link::new(&self.address.parse().expect("an address"), &Security::default()).expect("an address")
     }
 
     /// Starts another verb that is a daemon.

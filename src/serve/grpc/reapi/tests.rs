@@ -28,6 +28,7 @@ use crate::proto::reapi::capabilities_client::CapabilitiesClient;
 use crate::proto::reapi::content_addressable_storage_client::ContentAddressableStorageClient;
 use crate::proto::reapi::execution_client::ExecutionClient;
 use crate::store::RemoteBlobStore;
+use crate::transport::Link;
 
 const INSTANCE: &str = "main";
 
@@ -57,7 +58,7 @@ impl Served {
     }
 
     fn remote(&self, function: DigestFunction) -> RemoteBlobStore {
-        RemoteBlobStore::new(self.channel.clone(), "in process".into(), INSTANCE.into(), function)
+        RemoteBlobStore::new(Link::over(self.channel.clone()), INSTANCE.into(), function)
     }
 
     fn cas(&self) -> ContentAddressableStorageClient<Channel> {

@@ -51,7 +51,7 @@ async fn the_empty_blob_is_there_without_being_sent() {
         let remote = served.remote(function);
         assert!(remote.find_missing(&[function.empty()]).await.unwrap().is_empty());
         assert_eq!(remote.get(&function.empty()).await.unwrap().as_deref(), Some(&b""[..]));
-        assert!(remote.read_stream(&function.empty(), |_| Ok(())).await.unwrap());
+        assert!(remote.read_stream(&function.empty(), &mut Vec::new()).await.unwrap());
     }
 }
 

@@ -1,4 +1,4 @@
-//! Addresses of gRPC servers, and connections to them.
+//! Addresses of gRPC servers.
 
 use std::fmt;
 use std::fs::File;
@@ -6,16 +6,6 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
-
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
-use tonic::transport::{Channel, Uri};
-
-/// Longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Large messages cross in few frames: at 16 KiB, the default, the framing shows in a profile.
-pub(crate) const FRAME_BYTES: u32 = 1 << 20;
 
 /// Where a server listens: `HOST:PORT`, or `unix:PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,13 +26,12 @@ pub enum EndpointError {
         text: String,
     },
     /// Nobody answered there.
-    #[error("cannot reach `{endpoint}`")]
+    #[error("cannot reach `{endpoint}`: {reason}")]
     Unreachable {
         /// The address.
         endpoint: Endpoint,
-        /// The system's reason.
-        #[source]
-        source: tonic::transport::Error,
+        /// What the last attempt came to.
+        reason: String,
     },
 }
 
@@ -74,30 +63,6 @@ impl fmt::Display for Endpoint {
     }
 }
 
-impl Endpoint {
-    /// Opens a connection.
-    ///
-    /// # Errors
-    /// `Unreachable` when nobody answers within a second.
-    pub async fn connect(&self) -> Result<Channel, EndpointError> {
-        let connected = match self {
-            Self::Tcp(address) => builder(format!("http://{address}"))?.connect().await,
-            Self::Unix(path) => {
-                let path = path.clone();
-                let connector = tower::service_fn(move |_: Uri| {
-                    let path = path.clone();
-                    async move {
-                        let (short, _directory) = short_socket_path(&path)?;
-                        UnixStream::connect(short).await.map(TokioIo::new)
-                    }
-                });
-                builder("http://localhost".to_owned())?.connect_with_connector(connector).await
-            }
-        };
-        connected.map_err(|source| EndpointError::Unreachable { endpoint: self.clone(), source })
-    }
-}
-
 /// Longest path that fits into a socket address.
 const MAX_SOCKET_PATH: usize = 107;
 
@@ -115,17 +80,6 @@ pub(crate) fn short_socket_path(path: &Path) -> io::Result<(PathBuf, Option<File
     let name = path.file_name().unwrap_or_default();
     let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
     Ok((short, Some(directory)))
-}
-
-fn builder(uri: String) -> Result<tonic::transport::Endpoint, EndpointError> {
-    let endpoint = Channel::from_shared(uri.clone()).map_err(|_| EndpointError::Address { text: uri })?;
-    Ok(endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .max_frame_size(FRAME_BYTES)
-        .http2_keep_alive_interval(Duration::from_secs(20))
-        .initial_stream_window_size(Some(4 << 20))
-        .initial_connection_window_size(Some(8 << 20)))
 }
 
 #[cfg(test)]

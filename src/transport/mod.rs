@@ -1,0 +1,22 @@
+//! Connections to gRPC servers: addresses, security, what to do when nobody answers.
+//!
+//! The lowest floor that touches the network. A [`Link`] is a connection to one server that comes
+//! back by itself; it bounds every call in time, tries again what may succeed a moment later, and
+//! knows by its [`Breaker`] when not to try at all.
+
+mod backoff;
+mod breaker;
+mod connect;
+mod endpoint;
+mod headers;
+mod link;
+mod security;
+
+pub(crate) use connect::FRAME_BYTES;
+pub(crate) use endpoint::short_socket_path;
+pub use endpoint::{Endpoint, EndpointError};
+pub use headers::Headers;
+pub use link::{CallError, Channel, Link, is_of_transport};
+pub use security::Security;
+
+use breaker::Breaker;
