@@ -10,7 +10,7 @@ use crate::client::ClientError;
 use crate::serve::ServeError;
 use crate::spec::SpecError;
 use crate::store::StoreError;
-use crate::transport::{self, EndpointError};
+use crate::transport::{self, EndpointError, SecurityError};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,8 @@ pub(super) enum CliError {
     Spec(#[from] SpecError),
     #[error(transparent)]
     Address(#[from] EndpointError),
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     #[error("cannot read the spec `{path}`")]
     ReadSpec { path: PathBuf, source: io::Error },
     #[error("there is no place for the cache: neither `--root`, `ENVSERVE_ROOT`, `XDG_CACHE_HOME` nor `HOME` is set")]
@@ -57,6 +59,7 @@ impl CliError {
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Run { .. } => Exit::Command(127),
             Self::Serve(_)
+            | Self::Security(_)
             | Self::Store { .. }
             | Self::Spec(_)
             | Self::ReadSpec { .. }
@@ -80,6 +83,7 @@ impl CliError {
                 _ => None,
             },
             Self::Store { .. }
+            | Self::Security(_)
             | Self::Address(_)
             | Self::Path { .. }
             | Self::Runtime(_)

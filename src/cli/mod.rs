@@ -15,6 +15,7 @@ mod gc;
 mod key;
 mod output;
 mod resolve;
+mod security;
 mod serve;
 mod shell;
 mod store;

@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::CliError;
 use super::execution::ExecutionArguments;
+use super::security::ServerSecurityArguments;
 use super::store::{RootArguments, SizeArguments};
 use super::{Exit, output};
 use crate::digest::DigestFunction;
@@ -40,6 +41,9 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     execution: ExecutionArguments,
+
+    #[command(flatten)]
+    security: ServerSecurityArguments,
 
     /// Seconds for which everything that was answered stays.
     #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
@@ -83,6 +87,7 @@ fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
         repositories: arguments.repositories.clone(),
         lease: Duration::from_secs(arguments.lease_seconds),
         execution: arguments.execution.options(),
+        security: arguments.security.security(),
         native: true,
         idle: arguments.idle_seconds.map(Duration::from_secs),
         grace: Duration::from_secs(arguments.grace_seconds),
@@ -90,13 +95,13 @@ fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
 }
 
 async fn serve(endpoint: Endpoint, options: ServeOptions) -> Result<(), CliError> {
-    let root = options.root.clone();
+    let (root, security) = (options.root.clone(), options.security.clone());
     let listen = |source| ServeError::Listen { endpoint: endpoint.clone(), source };
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
     let opened = serve::open(options).await?;
     let listener = Listener::bind(&endpoint).await.map_err(listen)?;
-    let address = listener.local_address().map_or_else(|| endpoint.to_string(), |address| address.to_string());
+    let address = listener.local_address().map_or(endpoint, |bound| security.address(bound)).to_string();
     let shutdown = async move {
         tokio::select! {
             _ = terminate.recv() => {}

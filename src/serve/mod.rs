@@ -1,11 +1,14 @@
 //! The daemon: answers "give me the environment for this key", and is the remote-execution endpoint as well.
 
+mod admission;
 mod flight;
 pub mod grpc;
+mod handshake;
 mod listen;
 mod private;
 mod requests;
 pub mod resolve;
+mod security;
 pub mod status;
 
 use std::convert::Infallible;
@@ -23,13 +26,16 @@ use crate::digest::DigestFunction;
 use crate::execute::{ExecutionOptions, LocalExecution};
 use crate::source::Sources;
 use crate::store::{Database, GitStore, LocalActionCache, LocalBlobStore, StoreError, StoreOptions, TreeMap, blocking};
-use crate::transport::{Endpoint, EndpointError, FRAME_BYTES};
+use crate::transport::{Endpoint, EndpointError, FRAME_BYTES, SecurityError};
 
 pub use listen::{Listener, Peer};
 pub use private::{PrivatePaths, lock_start};
+pub use security::{ServerSecurity, ServerTls};
 
+use admission::Admission;
 use grpc::native::Native;
 use grpc::reapi::Reapi;
+use handshake::Handshakes;
 use requests::RequestLog;
 use resolve::{Parts, Resolver};
 
@@ -58,6 +64,8 @@ pub struct ServeOptions {
     pub min_age: Duration,
     /// How actions are run.
     pub execution: ExecutionOptions,
+    /// How connections are secured, and who is admitted.
+    pub security: ServerSecurity,
     /// Whether the native protocol is spoken beside the REAPI.
     pub native: bool,
     /// For a private daemon: it leaves when it had no connection for so long.
@@ -78,6 +86,9 @@ pub enum ServeError {
         #[source]
         source: StoreError,
     },
+    /// A file of certificates or tokens cannot be used.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     /// It cannot listen.
     #[error("cannot listen on `{endpoint}`")]
     Listen {
@@ -101,6 +112,8 @@ pub struct Opened {
     store: LocalBlobStore,
     resolver: Resolver,
     reapi: Reapi,
+    handshakes: Option<Handshakes>,
+    admission: Admission,
 }
 
 /// Opens the stores of a daemon.
@@ -109,6 +122,8 @@ pub struct Opened {
 /// When one cannot be opened: another daemon uses it, say.
 pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
     let failed = |source| ServeError::Open { root: options.root.clone(), source };
+    let security = options.security.clone();
+    let (handshakes, admission) = blocking(move || security.open()).await?;
     let (root, repositories) = (options.root.clone(), options.repositories.clone());
     let store_options =
         StoreOptions { max_size: options.max_size, grace: options.min_age, shared: options.idle.is_some() };
@@ -128,7 +143,7 @@ pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
         instance: options.instance.clone(),
         lease: options.lease,
     });
-    Ok(Opened { options, store, resolver, reapi })
+    Ok(Opened { options, store, resolver, reapi, handshakes, admission })
 }
 
 /// Opens the blob store of a daemon that does not run. Blocks.
@@ -162,7 +177,7 @@ pub async fn run(
     daemon: Opened,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let Opened { options, store, resolver, reapi } = daemon;
+    let Opened { options, store, resolver, reapi, handshakes, admission } = daemon;
     let open_connections = Arc::new(AtomicUsize::new(0));
     let mut routes = RoutesBuilder::default();
     if options.native {
@@ -189,8 +204,9 @@ pub async fn run(
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .concurrency_limit_per_connection(MAX_REQUESTS)
         .layer(RequestLog)
+        .layer(admission)
         .add_routes(routes.routes())
-        .serve_with_incoming_shutdown(listener.connections(open_connections), signal);
+        .serve_with_incoming_shutdown(listener.connections(open_connections, handshakes), signal);
     let served = tokio::select! {
         served = within_grace(server, stopped, options.grace) => served,
         never = keep_spare(store) => match never {},
