@@ -33,6 +33,24 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// Largest message taken from the server.
 const MAX_MESSAGE: usize = 64 << 20;
 
+/// Variables about servers and other daemons, which are none of the private daemon's business.
+const NOT_INHERITED: [&str; 14] = [
+    "ENVSERVE_REMOTE",
+    "ENVSERVE_REMOTE_CA",
+    "ENVSERVE_REMOTE_CERT",
+    "ENVSERVE_REMOTE_HEADERS",
+    "ENVSERVE_REMOTE_KEY",
+    "ENVSERVE_SERVE",
+    "ENVSERVE_SERVE_CA",
+    "ENVSERVE_SERVE_CERT",
+    "ENVSERVE_SERVE_HEADERS",
+    "ENVSERVE_SERVE_KEY",
+    "ENVSERVE_TLS_CERT",
+    "ENVSERVE_TLS_CLIENT_CA",
+    "ENVSERVE_TLS_KEY",
+    "ENVSERVE_TOKEN_FILE",
+];
+
 /// A server that answered.
 #[derive(Debug)]
 pub struct Connection {
@@ -205,7 +223,8 @@ async fn start(options: &ClientOptions, paths: &PrivatePaths, endpoint: &Endpoin
 fn spawn(options: &ClientOptions, paths: &PrivatePaths) -> io::Result<Child> {
     let log = File::create(paths.log())?;
     fs::create_dir_all(&options.root)?;
-    Command::new(&options.program)
+    let mut command = Command::new(&options.program);
+    command
         .arg("serve")
         .arg("--listen")
         .arg(format!("unix:{}", paths.socket().display()))
@@ -214,12 +233,13 @@ fn spawn(options: &ClientOptions, paths: &PrivatePaths) -> io::Result<Child> {
         .arg("--idle-seconds")
         .arg(options.idle_seconds.to_string())
         .current_dir("/")
-        .env_remove("ENVSERVE_SERVE")
-        .env_remove("ENVSERVE_REMOTE")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
+        .stderr(log);
+    for name in NOT_INHERITED {
+        command.env_remove(name);
+    }
+    command.spawn()
 }
 
 fn log_end(path: &Path) -> io::Result<String> {
