@@ -27,6 +27,8 @@ const START_TICK: Duration = Duration::from_millis(5);
 const ATTEMPTS: usize = 5;
 /// Bytes of the daemon's log that an error shows.
 const LOG_SHOWN: u64 = 2000;
+/// How often a server that says nothing is asked whether it is still there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 const CONFIGURATION: &str = "Configuration.Get";
 /// Longest wait for a short answer of the server.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
@@ -111,6 +113,16 @@ impl Connection {
                 Ok(at(&self.link, found.batch_bytes, asked.elapsed()))
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns when the server does not answer any more. A build may be silent for long.
+    pub(super) async fn silence(&self) -> ClientError {
+        loop {
+            tokio::time::sleep(HEARTBEAT).await;
+            if let Err(error) = self.link.call_once(CONFIGURATION, DEADLINE, configuration).await {
+                return error.into();
+            }
         }
     }
 

@@ -176,7 +176,11 @@ impl Client {
             }
         };
         loop {
-            let event = match stream.message().await {
+            let message = tokio::select! {
+                message = stream.message() => message,
+                error = connection.silence() => return Err(error),
+            };
+            let event = match message {
                 Ok(Some(message)) => message.event,
                 Ok(None) => return Err(connection.broken(RPC, "the stream ended without an outcome")),
                 Err(status) => {
