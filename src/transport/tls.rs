@@ -114,6 +114,7 @@ fn certificate_fault(fault: &CertificateError) -> String {
             let names = if presented.is_empty() { "none".to_owned() } else { presented.join(", ") };
             return format!("its certificate is not for `{}`; it is for: {names}", expected.to_str());
         }
+        CertificateError::Other(fault) => return format!("its certificate is refused: {}", fault.0),
         fault => return format!("its certificate is refused: {fault}"),
     };
     format!("its certificate {lack}")

@@ -310,8 +310,10 @@ fn files_that_cannot_be_used_keep_a_daemon_from_starting() {
         (&["--token-file", &missing], 1, "cannot read"),
         (&["--token-file", &tokens], 1, "tokens:1: one token without spaces is expected"),
     ] {
-        let mut command = secured.world.client("client");
-        command.args(["serve", "--listen", "127.0.0.1:0", "--root"]).arg(secured.world.path("daemon"));
+        // One that starts all the same would never end by itself.
+        let mut command = Command::new("timeout");
+        command.args(["20", env!("CARGO_BIN_EXE_envserve"), "serve", "--listen", "127.0.0.1:0", "--root"]);
+        command.arg(secured.world.path("daemon"));
         refused(command.args(options), code, message);
     }
 }
