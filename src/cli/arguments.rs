@@ -1,12 +1,13 @@
 //! Arguments that several verbs share, and what becomes of them.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 
 use super::error::CliError;
 use super::output::Display;
-use crate::client::{Client, ClientOptions, Events, Fetched, Request};
+use crate::client::{Client, ClientError, ClientOptions, Events, Fetched, OnUnavailable, Request};
 use crate::spec::{Config, Spec, Target};
 use crate::store::blocking;
 use crate::transport::{Endpoint, Security};
@@ -42,6 +43,14 @@ struct ClientArguments {
     /// Where everything is kept [default: $XDG_CACHE_HOME/envserve]
     #[arg(long, env = "ENVSERVE_ROOT", value_name = "DIR")]
     root: Option<PathBuf>,
+
+    /// What to do when the server, or the endpoint behind it, cannot be reached.
+    #[arg(long, env = "ENVSERVE_ON_UNAVAILABLE", value_enum, default_value_t = OnUnavailable::Fail)]
+    on_unavailable: OnUnavailable,
+
+    /// How long `--on-unavailable wait` waits; without it, for as long as it takes.
+    #[arg(long, value_name = "SECONDS")]
+    wait_seconds: Option<u64>,
 
     /// Seconds after which an idle private daemon leaves.
     #[arg(long, env = "ENVSERVE_IDLE_SECONDS", default_value_t = IDLE_SECONDS, hide = true)]
@@ -80,25 +89,54 @@ pub(super) fn absolute(path: &Path) -> Result<PathBuf, CliError> {
     std::path::absolute(path).map_err(|source| CliError::Path { path: path.to_owned(), source })
 }
 
-/// A client and the request that the command line comes to.
-pub(super) struct Asked {
+/// What was done, with the client and the request that the command line came to.
+pub(super) struct Worked<T> {
     pub client: Client,
     pub request: Request,
+    pub outcome: T,
+}
+
+/// A spec, and the directory that its relative paths start from.
+struct Located {
+    spec: Spec,
+    base: PathBuf,
 }
 
 impl SpecArguments {
     /// Fetches the environment with progress on the terminal.
     pub(super) async fn fetch(self) -> Result<Fetched, CliError> {
         let display = Display::new(false);
-        let Asked { client, request } = self.ask(&display).await?;
-        let fetched = client.fetch(&request, &display).await;
+        let worked = self.work(&display, async |client, request| client.fetch(request, &display).await).await;
         display.clear();
-        Ok(fetched?)
+        Ok(worked?.outcome)
     }
 
-    /// Reads the spec and turns it into a request.
-    pub(super) async fn ask(self, events: &dyn Events) -> Result<Asked, CliError> {
-        let path = self.spec;
+    /// Turns the spec into a request, and nothing more.
+    pub(super) async fn request(self, events: &dyn Events) -> Result<Request, CliError> {
+        Ok(self.work(events, async |_, _| Ok(())).await?.request)
+    }
+
+    /// Turns the spec into a request and works on it, again when nobody can be reached and the user wants that.
+    pub(super) async fn work<T>(
+        self,
+        events: &dyn Events,
+        work: impl AsyncFn(&Client, &Request) -> Result<T, ClientError>,
+    ) -> Result<Worked<T>, CliError> {
+        let Located { spec, base } = self.read().await?;
+        let (policy, patience) = (self.client.on_unavailable, self.client.wait_seconds.map(Duration::from_secs));
+        let mut client = self.client.client()?;
+        let attempt = async |client: &Client| {
+            let request = client.request(spec.clone(), &base, events).await?;
+            let outcome = work(client, &request).await?;
+            Ok((request, outcome))
+        };
+        let (request, outcome) = client.persist(policy, patience, events, attempt).await?;
+        Ok(Worked { client, request, outcome })
+    }
+
+    /// Reads the spec, and changes it as the command line says.
+    async fn read(&self) -> Result<Located, CliError> {
+        let path = &self.spec;
         let unreadable = |source| CliError::ReadSpec { path: path.clone(), source };
         let (name, base, text) = if path == Path::new("-") {
             let text = blocking(|| {
@@ -107,8 +145,8 @@ impl SpecArguments {
             });
             ("stdin".to_owned(), absolute(Path::new("."))?, text.await.map_err(unreadable)?)
         } else {
-            let text = std::fs::read(&path).map_err(unreadable)?;
-            let parent = absolute(&path)?.parent().map(Path::to_owned).unwrap_or_default();
+            let text = std::fs::read(path).map_err(unreadable)?;
+            let parent = absolute(path)?.parent().map(Path::to_owned).unwrap_or_default();
             (path.display().to_string(), parent, text)
         };
         let mut spec = Spec::parse(&name, &text)?;
@@ -118,8 +156,6 @@ impl SpecArguments {
         for assignment in &self.config {
             spec.config = spec.config.with(&Config::assignment(assignment)?);
         }
-        let client = self.client.client()?;
-        let request = client.request(spec, &base, events).await?;
-        Ok(Asked { client, request })
+        Ok(Located { spec, base })
     }
 }

@@ -6,9 +6,10 @@ use clap::Args;
 use serde_json::Value;
 
 use super::Exit;
-use super::arguments::{Asked, SpecArguments};
+use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
 use super::output::{self, Display};
+use crate::client::{Client, Request};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -22,10 +23,10 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let display = Display::new(false);
-    let Asked { client, request } = arguments.spec.ask(&display).await?;
-    let description = client.describe(&request, &display).await;
+    let describe = async |client: &Client, request: &Request| client.describe(request, &display).await;
+    let worked = arguments.spec.work(&display, describe).await;
     display.clear();
-    let description = description?;
+    let Worked { request, outcome: description, .. } = worked?;
     match serde_json::from_slice(&description) {
         Ok(value) if !arguments.json => output::print(text(&request.parts.name, &value).trim_end().as_bytes())?,
         _ => output::print(&description)?,

@@ -7,10 +7,11 @@ use tonic::Code;
 
 use super::Exit;
 use crate::client::ClientError;
-use crate::serve::ServeError;
+use crate::serve::{DispatchError, ServeError};
+use crate::source::SourceError;
 use crate::spec::SpecError;
 use crate::store::StoreError;
-use crate::transport::{self, EndpointError};
+use crate::transport::EndpointError;
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,12 @@ pub(super) enum CliError {
     Address(#[from] EndpointError),
     #[error("cannot read the spec `{path}`")]
     ReadSpec { path: PathBuf, source: io::Error },
+    #[error("cannot read `{path}`")]
+    ReadFile { path: PathBuf, source: io::Error },
+    #[error("cannot use the list of executors in `{path}`")]
+    Dispatch { path: PathBuf, source: DispatchError },
+    #[error("only one half of an endpoint is named: `{missing}` or `--remote` is missing")]
+    HalfAnEndpoint { missing: &'static str },
     #[error("there is no place for the cache: neither `--root`, `ENVSERVE_ROOT`, `XDG_CACHE_HOME` nor `HOME` is set")]
     NoRoot,
     #[error("cannot find the absolute path of `{path}`")]
@@ -53,13 +60,15 @@ impl CliError {
         match self {
             Self::Client(error) => client_exit(error),
             Self::Spec(SpecError::NotContentFixed { .. }) => Exit::NotContentFixed,
-            Self::Address(_) | Self::AbsentWith { .. } => Exit::Usage,
+            Self::Address(_) | Self::AbsentWith { .. } | Self::HalfAnEndpoint { .. } => Exit::Usage,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Run { .. } => Exit::Command(127),
             Self::Serve(_)
             | Self::Store { .. }
             | Self::Spec(_)
             | Self::ReadSpec { .. }
+            | Self::ReadFile { .. }
+            | Self::Dispatch { .. }
             | Self::NoRoot
             | Self::Path { .. }
             | Self::Runtime(_)
@@ -80,6 +89,9 @@ impl CliError {
                 _ => None,
             },
             Self::Store { .. }
+            | Self::ReadFile { .. }
+            | Self::Dispatch { .. }
+            | Self::HalfAnEndpoint { .. }
             | Self::Address(_)
             | Self::Path { .. }
             | Self::Runtime(_)
@@ -105,17 +117,18 @@ impl CliError {
 
 fn client_exit(error: &ClientError) -> Exit {
     match error {
+        error if error.is_unavailable() => Exit::Unavailable,
+        ClientError::Private { .. } => Exit::Unavailable,
         ClientError::Spec(SpecError::NotContentFixed { .. }) => Exit::NotContentFixed,
-        ClientError::Unreachable(_) | ClientError::Disconnected { .. } | ClientError::Private { .. } => {
-            Exit::Unavailable
-        }
         ClientError::Rpc { status, .. } => code_exit(status.code()),
-        ClientError::Store(StoreError::Endpoint(_)) => Exit::Unavailable,
-        ClientError::Store(StoreError::Rpc { source, .. }) if transport::is_of_transport(source) => Exit::Unavailable,
-        ClientError::Store(StoreError::Rpc { source, .. }) => code_exit(source.code()),
+        ClientError::Store(StoreError::Rpc { source, .. })
+        | ClientError::Source(SourceError::Store(StoreError::Rpc { source, .. })) => code_exit(source.code()),
         ClientError::Failed(_) => Exit::BuildFailed,
         ClientError::Lost { .. } => Exit::Lost,
+        ClientError::Waited { .. } => Exit::Deadline,
         ClientError::Spec(_)
+        | ClientError::Unreachable(_)
+        | ClientError::Disconnected { .. }
         | ClientError::Build(_)
         | ClientError::Source(_)
         | ClientError::Store(_)

@@ -11,7 +11,7 @@ use super::execution::ExecutionArguments;
 use super::serve;
 use super::store::{SizeArguments, directory};
 use crate::digest::DigestFunction;
-use crate::serve::ServeOptions;
+use crate::serve::{EmbeddedOptions, EndpointOptions, ServeOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -41,14 +41,16 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let options = ServeOptions {
         root: directory(arguments.root.as_deref(), "envserve-execute")?,
-        max_size: arguments.size.max_size(),
-        min_age: arguments.size.min_age(),
-        // It makes no digests but those of actions, which name their function.
-        function: DigestFunction::Blake3,
-        instance: arguments.instance.clone(),
+        endpoint: EndpointOptions::Embedded(EmbeddedOptions {
+            // It makes no digests but those of actions, which name their function.
+            function: DigestFunction::Blake3,
+            instance: arguments.instance.clone(),
+            max_size: arguments.size.max_size(),
+            min_age: arguments.size.min_age(),
+            execution: arguments.execution.options(),
+        }),
         repositories: Vec::new(),
         lease: Duration::ZERO,
-        execution: arguments.execution.options(),
         native: false,
         idle: None,
         grace: Duration::from_secs(arguments.grace_seconds),

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Exit;
-use super::arguments::{Asked, SpecArguments};
+use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
 use super::output::{self, Display};
 use crate::client::{self, Client, ClientError, Fetched, Probed, Request};
@@ -53,22 +53,23 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         }
     }
     let display = Display::new(quiet);
-    let Asked { client, request } = spec.ask(&display).await?;
     if probe {
-        return run_probe(&client, &request, json).await;
+        let worked = spec.work(&display, async |client, request| client.probe(request).await).await;
+        display.clear();
+        return say_probed(&worked?, json);
     }
     if absent {
-        let descriptor = client.fetch_absent(&request, &display).await;
+        let worked = spec.work(&display, async |client, request| client.fetch_absent(request, &display).await).await;
         display.clear();
-        let descriptor = descriptor?;
+        let Worked { request, outcome: descriptor, .. } = worked?;
         let object = json!({"version": JSON_VERSION, "key": request.parts.key().to_string(), "descriptor": descriptor});
         let line = if json { object.to_string() } else { format!("{:?}", descriptor.root) };
         output::print(line.as_bytes())?;
         return Ok(Exit::Done);
     }
-    let fetched = client.fetch(&request, &display).await;
+    let worked = spec.work(&display, async |client, request| client.fetch(request, &display).await).await;
     display.clear();
-    let fetched = fetched?;
+    let Worked { client, request, outcome: fetched } = worked?;
     place(&client, &fetched, out, install).await?;
     if json {
         output::print(object(&request, &fetched).to_string().as_bytes())?;
@@ -89,14 +90,14 @@ fn object(request: &Request, fetched: &Fetched) -> serde_json::Value {
     })
 }
 
-async fn run_probe(client: &Client, request: &Request, json: bool) -> Result<Exit, CliError> {
-    let (state, exit) = match client.probe(request).await? {
+fn say_probed(probed: &Worked<Probed>, json: bool) -> Result<Exit, CliError> {
+    let (state, exit) = match probed.outcome {
         Probed::Here => ("here", Exit::Done),
         Probed::Hit => ("hit", Exit::Done),
         Probed::Miss => ("miss", Exit::Miss),
     };
     let line = if json {
-        json!({"version": JSON_VERSION, "key": request.parts.key().to_string(), "state": state}).to_string()
+        json!({"version": JSON_VERSION, "key": probed.request.parts.key().to_string(), "state": state}).to_string()
     } else {
         state.to_owned()
     };

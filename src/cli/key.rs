@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Exit;
-use super::arguments::{Asked, SpecArguments};
+use super::arguments::SpecArguments;
 use super::error::CliError;
 use super::output::{self, Display};
 
@@ -20,8 +20,9 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let display = Display::new(false);
-    let Asked { request, .. } = arguments.spec.ask(&display).await?;
+    let request = arguments.spec.request(&display).await;
     display.clear();
+    let request = request?;
     let parts = &request.parts;
     let line = if arguments.json {
         let object = json!({

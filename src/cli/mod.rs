@@ -14,6 +14,7 @@ mod fsck;
 mod gc;
 mod key;
 mod output;
+mod remote;
 mod resolve;
 mod serve;
 mod shell;

@@ -141,6 +141,16 @@ impl Events for Display {
                 self.say("detour", &line);
                 self.spin(line);
             }
+            Event::Waiting { reason } => {
+                let line = format!("waiting: {reason}");
+                self.say("waiting", &line);
+                self.spin(line);
+            }
+            Event::Local { reason } => {
+                let line = format!("building on this host: {reason}");
+                self.say("local", &line);
+                self.spin(line);
+            }
             Event::Lost { count } => {
                 let line = format!("{count} blobs of the answer are not in the CAS: asking again");
                 self.say(&line, &line);

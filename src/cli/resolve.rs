@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Exit;
-use super::arguments::{Asked, SpecArguments};
+use super::arguments::SpecArguments;
 use super::error::CliError;
 use super::output::{self, Display};
 
@@ -15,8 +15,9 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let display = Display::new(false);
-    let Asked { request, .. } = arguments.spec.ask(&display).await?;
+    let request = arguments.spec.request(&display).await;
     display.clear();
+    let request = request?;
     output::print(format!("{:#}", request.resolved()).as_bytes())?;
     Ok(Exit::Done)
 }

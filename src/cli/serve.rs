@@ -8,11 +8,17 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::CliError;
 use super::execution::ExecutionArguments;
+use super::remote::RemoteArguments;
 use super::store::{RootArguments, SizeArguments};
 use super::{Exit, output};
 use crate::digest::DigestFunction;
-use crate::serve::{self, Listener, ServeError, ServeOptions};
-use crate::transport::Endpoint;
+use crate::serve::{self, EmbeddedOptions, EndpointOptions, Listener, ServeError, ServeOptions};
+use crate::transport::{Endpoint, Security};
+
+/// Length of leases in this daemon's own store.
+const LEASE_SECONDS: u64 = 86_400;
+/// Length of leases in a CAS elsewhere, which is told several times within one that the blobs are in use.
+const REMOTE_LEASE_SECONDS: u64 = 3600;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -34,16 +40,19 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "", value_name = "NAME")]
     instance: String,
 
-    /// Function of the digests made here.
-    #[arg(long, value_enum, default_value_t = DigestFunction::Blake3)]
-    digest_function: DigestFunction,
+    /// Function of the digests made here [default: blake3 where the endpoint offers it]
+    #[arg(long, value_enum)]
+    digest_function: Option<DigestFunction>,
+
+    #[command(flatten)]
+    remote: RemoteArguments,
 
     #[command(flatten)]
     execution: ExecutionArguments,
 
-    /// Seconds for which everything that was answered stays.
-    #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
-    lease_seconds: u64,
+    /// Seconds for which everything that was answered stays [default: a day; an hour with --remote]
+    #[arg(long, value_name = "SECONDS")]
+    lease_seconds: Option<u64>,
 
     /// Seconds that running requests are given to finish when the daemon stops.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
@@ -74,15 +83,23 @@ pub(super) fn listen(endpoint: Endpoint, options: ServeOptions) -> Result<Exit, 
 }
 
 fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
+    let (instance, function) = (&arguments.instance, arguments.digest_function);
+    let remote = arguments.remote.options(instance, function, Security::default())?;
+    let lease = if remote.is_some() { REMOTE_LEASE_SECONDS } else { LEASE_SECONDS };
     Ok(ServeOptions {
         root: arguments.root.path()?,
-        max_size: arguments.size.max_size(),
-        min_age: arguments.size.min_age(),
-        function: arguments.digest_function,
-        instance: arguments.instance.clone(),
+        endpoint: match remote {
+            Some(remote) => EndpointOptions::Remote(remote),
+            None => EndpointOptions::Embedded(EmbeddedOptions {
+                function: function.unwrap_or(DigestFunction::Blake3),
+                instance: instance.clone(),
+                max_size: arguments.size.max_size(),
+                min_age: arguments.size.min_age(),
+                execution: arguments.execution.options(),
+            }),
+        },
         repositories: arguments.repositories.clone(),
-        lease: Duration::from_secs(arguments.lease_seconds),
-        execution: arguments.execution.options(),
+        lease: Duration::from_secs(arguments.lease_seconds.unwrap_or(lease)),
         native: true,
         idle: arguments.idle_seconds.map(Duration::from_secs),
         grace: Duration::from_secs(arguments.grace_seconds),

@@ -92,6 +92,15 @@ pub enum ClientError {
         /// What is wrong with that.
         reason: &'static str,
     },
+    /// Nobody could be reached for as long as the client was to wait.
+    #[error("waited {seconds} s in vain")]
+    Waited {
+        /// How long that was.
+        seconds: u64,
+        /// What it was each time.
+        #[source]
+        source: Box<ClientError>,
+    },
     /// The environment failed to build.
     #[error("environment `{}` failed to build: {}", .0.environment, .0.reason)]
     Failed(Box<FailedBuild>),
@@ -197,6 +206,16 @@ impl ClientError {
         move |source| Self::Io { action, path, source }
     }
 
+    /// Says whether the server, or the endpoint behind it, could not be reached: what another time may be otherwise.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Unreachable(EndpointError::Unreachable { .. }) | Self::Disconnected { .. } => true,
+            Self::Rpc { status, .. } => status.code() == Code::Unavailable,
+            Self::Store(error) | Self::Source(SourceError::Store(error)) => error.is_unavailable(),
+            _ => false,
+        }
+    }
+
     /// Returns what the user can do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -217,6 +236,7 @@ impl ClientError {
             | Self::Store(_)
             | Self::Private { .. }
             | Self::Rpc { .. }
+            | Self::Waited { .. }
             | Self::Protocol { .. }
             | Self::RootAsked { .. }
             | Self::Tree { .. }

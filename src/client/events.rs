@@ -37,6 +37,16 @@ pub enum Event {
         /// Why it cannot be used.
         reason: String,
     },
+    /// Nobody can be reached: it is tried again in a while.
+    Waiting {
+        /// Who, and why not.
+        reason: String,
+    },
+    /// Nobody can be reached: the environment is built on this host.
+    Local {
+        /// Who, and why not.
+        reason: String,
+    },
     /// The answer is there.
     Answer {
         /// Whether it came from the cache.

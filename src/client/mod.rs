@@ -26,6 +26,7 @@ mod missing;
 mod provide;
 mod request;
 mod roots;
+mod unavailable;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,7 @@ pub use events::{Event, Events, Quiet};
 pub use fetch::{Fetched, Probed};
 pub use install::{install, link};
 pub use request::Request;
+pub use unavailable::OnUnavailable;
 
 use memo::Memo;
 

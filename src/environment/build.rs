@@ -38,6 +38,8 @@ pub struct Build<'a> {
     pub execution: &'a dyn Execution,
     /// The environments it uses.
     pub dependencies: &'a dyn Dependencies,
+    /// Whether actions are run even if their results are known: what those name is gone.
+    pub fresh: bool,
     /// When it began.
     pub started: Instant,
     /// Where it tells of its progress.

@@ -32,15 +32,17 @@ const ATTEMPTS: u32 = 8;
 /// # Cancel safety
 /// Dropping the future stops the action that runs. Nothing is published before the end.
 pub async fn build(build: &Build<'_>) -> Result<Published, BuildError> {
+    let mut fresh = build.fresh;
     for _ in 1..ATTEMPTS {
-        match build_once(build).await {
+        match build_once(&Build { fresh, ..*build }).await {
             Err(error) if error.is_lost_blob() => {
                 tracing::warn!(environment = build.parts.target(), %error, "a blob was lost during the build: once more");
             }
             result => return result,
         }
+        fresh = true;
     }
-    build_once(build).await
+    build_once(&Build { fresh, ..*build }).await
 }
 
 async fn build_once(build: &Build<'_>) -> Result<Published, BuildError> {

@@ -53,7 +53,7 @@ async fn run(
     input_root: Digest,
 ) -> Result<Made, BuildError> {
     let action = put_action(build, fields, command, input_root).await?;
-    let request = ExecuteRequest::new(action);
+    let request = ExecuteRequest { skip_cache_lookup: build.fresh, ..ExecuteRequest::new(action) };
     let result = match build.execution.execute(request, build.progress).await {
         Ok(executed) => executed.result,
         Err(ExecuteError::Timeout { seconds, result }) => {

@@ -133,13 +133,13 @@ fn append(file: &OnceLock<File>, path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Cuts bytes into lines.
 #[derive(Default)]
-struct Lines {
+pub(super) struct Lines {
     line: Vec<u8>,
     cut: bool,
 }
 
 impl Lines {
-    fn push(&mut self, bytes: &[u8], events: &dyn ExecutionEvents) {
+    pub(super) fn push(&mut self, bytes: &[u8], events: &dyn ExecutionEvents) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let text = piece.strip_suffix(b"\n").unwrap_or(piece);
             let taken = text.len().min(MAX_LINE - self.line.len());

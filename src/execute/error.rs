@@ -65,6 +65,14 @@ pub enum ExecuteError {
         /// How many may wait.
         limit: usize,
     },
+    /// The endpoint does not run such an action.
+    #[error("`{endpoint}` refuses the action: {status}", status = crate::store::wire::describe(status))]
+    Refused {
+        /// The endpoint.
+        endpoint: String,
+        /// What it says.
+        status: Box<tonic::Status>,
+    },
     /// This host lacks a program.
     #[error("`{program}` is not installed on the host of the executor (Debian package `{package}`)")]
     Host {

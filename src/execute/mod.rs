@@ -1,9 +1,9 @@
-//! The embedded executor: actions of the REAPI, run in a sandbox on this host.
+//! Actions of the REAPI, run in a sandbox on this host by the embedded executor, or by an endpoint.
 //!
 //! An action goes one way: cache (`cache.rs`), checked form (`action.rs`), a
 //! slot (`queue.rs`), input root on disk (`inputs.rs`), process
 //! (`sandbox.rs`, `process.rs`, `capture.rs`), outputs in the CAS
-//! (`outputs.rs`); `local.rs` leads it along. What ran without error and may be cached is in the action
+//! (`outputs.rs`); `local.rs` leads it along. Or it goes to an endpoint that does all this (`remote/`). What ran without error and may be cached is in the action
 //! cache before it is answered. No gRPC here: `serve` adapts.
 
 mod action;
@@ -25,6 +25,7 @@ mod outputs;
 mod platform;
 mod process;
 mod queue;
+mod remote;
 mod sandbox;
 mod shared;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use error::ExecuteError;
 pub use limits::Limits;
 pub use local::LocalExecution;
 pub use options::{ExecutionOptions, Sandbox};
+pub use remote::RemoteExecution;
 
 /// Runs actions.
 #[async_trait]

@@ -1,16 +1,22 @@
 //! The daemon: answers "give me the environment for this key", and is the remote-execution endpoint as well.
 
+mod backend;
+mod cache;
+mod dispatch;
 mod flight;
 pub mod grpc;
 mod listen;
+mod open;
+mod options;
 mod private;
+mod remote;
 mod requests;
 pub mod resolve;
 pub mod status;
 
 use std::convert::Infallible;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -19,52 +25,27 @@ use tokio::sync::{oneshot, watch};
 use tonic::service::RoutesBuilder;
 use tonic::transport::Server;
 
-use crate::digest::DigestFunction;
-use crate::execute::{ExecutionOptions, LocalExecution};
-use crate::source::Sources;
-use crate::store::{Database, GitStore, LocalActionCache, LocalBlobStore, StoreError, StoreOptions, TreeMap, blocking};
+use crate::store::{LocalBlobStore, StoreError, blocking};
 use crate::transport::{Endpoint, EndpointError, FRAME_BYTES};
 
+pub use dispatch::{DispatchError, DispatchRule};
 pub use listen::{Listener, Peer};
+pub use open::{Opened, open, open_store};
+pub use options::{EmbeddedOptions, EndpointOptions, ServeOptions};
 pub use private::{PrivatePaths, lock_start};
 
+pub use remote::RemoteOptions;
+
 use grpc::native::Native;
-use grpc::reapi::Reapi;
+use open::OpenedEndpoint;
+use remote::RemoteBackend;
 use requests::RequestLog;
-use resolve::{Parts, Resolver};
 
 /// Most requests of one connection that are worked on at a time.
 const MAX_REQUESTS: usize = 256;
 
 /// How often the size of the store is looked at.
 const LOOK_AT_STORE: Duration = Duration::from_secs(5);
-
-/// How a daemon runs.
-#[derive(Debug, Clone)]
-pub struct ServeOptions {
-    /// Where it keeps everything.
-    pub root: PathBuf,
-    /// Function of the digests it makes. Its CAS takes every function.
-    pub function: DigestFunction,
-    /// Instance name of the embedded endpoint.
-    pub instance: String,
-    /// Git repositories in which trees and commits are looked for.
-    pub repositories: Vec<PathBuf>,
-    /// How long what was answered stays.
-    pub lease: Duration,
-    /// The most bytes that its store may take on the disk.
-    pub max_size: Option<u64>,
-    /// What was used within so long is never evicted.
-    pub min_age: Duration,
-    /// How actions are run.
-    pub execution: ExecutionOptions,
-    /// Whether the native protocol is spoken beside the REAPI.
-    pub native: bool,
-    /// For a private daemon: it leaves when it had no connection for so long.
-    pub idle: Option<Duration>,
-    /// Longest wait for running requests when it stops.
-    pub grace: Duration,
-}
 
 /// Why a daemon does not run.
 #[derive(Debug, thiserror::Error)]
@@ -95,64 +76,6 @@ pub enum ServeError {
     Transport(#[source] tonic::transport::Error),
 }
 
-/// A daemon whose stores are open.
-pub struct Opened {
-    options: ServeOptions,
-    store: LocalBlobStore,
-    resolver: Resolver,
-    reapi: Reapi,
-}
-
-/// Opens the stores of a daemon.
-///
-/// # Errors
-/// When one cannot be opened: another daemon uses it, say.
-pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
-    let failed = |source| ServeError::Open { root: options.root.clone(), source };
-    let (root, repositories) = (options.root.clone(), options.repositories.clone());
-    let store_options =
-        StoreOptions { max_size: options.max_size, grace: options.min_age, shared: options.idle.is_some() };
-    let opened = blocking(move || open_stores(&root, &repositories, store_options)).await;
-    let (store, git, database) = opened.map_err(failed)?;
-    let actions = Arc::new(LocalActionCache::new(database.clone()));
-    let execution = Arc::new(LocalExecution::new(store.clone(), actions.clone(), options.execution.clone()));
-    let blobs = Arc::new(store.clone());
-    let sources = Sources::new(git, TreeMap::new(database.clone()), blobs.clone(), options.function);
-    let reapi = Reapi::new(store.clone(), actions, execution.clone(), options.instance.clone());
-    let resolver = Resolver::new(Parts {
-        store: blobs,
-        execution,
-        sources,
-        database,
-        function: options.function,
-        instance: options.instance.clone(),
-        lease: options.lease,
-    });
-    Ok(Opened { options, store, resolver, reapi })
-}
-
-/// Opens the blob store of a daemon that does not run. Blocks.
-///
-/// # Errors
-/// When it cannot be opened: its daemon runs, say.
-pub fn open_store(root: &Path, options: StoreOptions) -> Result<LocalBlobStore, StoreError> {
-    let database = Database::open(&root.join("database"), options.max_size.unwrap_or(u64::MAX))?;
-    LocalBlobStore::open(root, database, options)
-}
-
-fn open_stores(
-    root: &Path,
-    repositories: &[PathBuf],
-    options: StoreOptions,
-) -> Result<(LocalBlobStore, GitStore, Database), StoreError> {
-    let database = Database::open(&root.join("database"), options.max_size.unwrap_or(u64::MAX))?;
-    let store = LocalBlobStore::open(root, database.clone(), options)?;
-    let git = GitStore::open(&root.join("git"), repositories)?;
-    // The database admits one process: whoever made these is gone.
-    store.clear()?;
-    Ok((store, git, database))
-}
-
 /// Serves until `shutdown` completes, or until a private daemon has been idle for long enough.
 ///
 /// # Errors
@@ -162,16 +85,19 @@ pub async fn run(
     daemon: Opened,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let Opened { options, store, resolver, reapi } = daemon;
+    let Opened { options, backend, endpoint } = daemon;
     let open_connections = Arc::new(AtomicUsize::new(0));
     let mut routes = RoutesBuilder::default();
     if options.native {
         let shared_root = options.idle.is_some().then(|| options.root.clone());
-        Native::new(resolver.clone(), shared_root).add_to(&mut routes);
+        Native::new(backend.clone(), shared_root).add_to(&mut routes);
     }
-    reapi.add_to(&mut routes);
+    match &endpoint {
+        OpenedEndpoint::Embedded { reapi, .. } => reapi.clone().add_to(&mut routes),
+        OpenedEndpoint::Remote(remote) => grpc::proxy::add_to(&mut routes, remote.cache()),
+    }
 
-    let idle = private::idle(&options, Arc::clone(&open_connections), resolver);
+    let idle = private::idle(&options, Arc::clone(&open_connections), backend);
     let (stop, stopped) = watch::channel(false);
     let (keep_lock, lock) = oneshot::channel();
     let signal = async move {
@@ -193,10 +119,32 @@ pub async fn run(
         .serve_with_incoming_shutdown(listener.connections(open_connections), signal);
     let served = tokio::select! {
         served = within_grace(server, stopped, options.grace) => served,
-        never = keep_spare(store) => match never {},
+        never = care(endpoint, options.lease) => match never {},
     };
     drop(lock);
     served.map_err(ServeError::Transport)
+}
+
+/// Does what has to be done from time to time. Never ends.
+async fn care(endpoint: OpenedEndpoint, lease: Duration) -> Infallible {
+    match endpoint {
+        OpenedEndpoint::Embedded { store, .. } => keep_spare(store).await,
+        OpenedEndpoint::Remote(remote) => touch_leased(&remote, lease).await,
+    }
+}
+
+/// Tells a CAS elsewhere four times in a lease that what was answered is in use. Never ends.
+async fn touch_leased(remote: &RemoteBackend, lease: Duration) -> Infallible {
+    loop {
+        tokio::time::sleep((lease / 4).max(LOOK_AT_STORE)).await;
+        let Some(resolver) = remote.reached() else { continue };
+        match resolver.touch_leased().await {
+            Ok(count) => tracing::debug!(count, "touched what is under lease"),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot touch all that is under lease");
+            }
+        }
+    }
 }
 
 /// Evicts blobs whenever the store comes close to its limit. Never ends.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 
 use super::ServeOptions;
-use super::resolve::Resolver;
+use super::backend::Backend;
 
 /// Where a client root keeps what belongs to its private daemon.
 #[derive(Debug, Clone)]
@@ -68,22 +68,22 @@ pub fn lock_start(paths: &PrivatePaths) -> io::Result<File> {
 pub(super) fn idle(
     options: &ServeOptions,
     connections: Arc<AtomicUsize>,
-    resolver: Resolver,
+    backend: Backend,
 ) -> impl Future<Output = Option<File>> + Send + 'static {
     let (limit, root) = (options.idle, options.root.clone());
     async move {
         match limit {
-            Some(limit) => wait_idle(limit, &root, &connections, &resolver).await,
+            Some(limit) => wait_idle(limit, &root, &connections, &backend).await,
             None => std::future::pending().await,
         }
     }
 }
 
-async fn wait_idle(limit: Duration, root: &Path, connections: &AtomicUsize, resolver: &Resolver) -> Option<File> {
+async fn wait_idle(limit: Duration, root: &Path, connections: &AtomicUsize, backend: &Backend) -> Option<File> {
     let mut busy = Instant::now();
     loop {
         tokio::time::sleep((limit / 4).max(Duration::from_millis(10))).await;
-        if connections.load(Ordering::SeqCst) > 0 || resolver.builds_in_flight() > 0 {
+        if connections.load(Ordering::SeqCst) > 0 || backend.builds_in_flight() > 0 {
             busy = Instant::now();
         } else if busy.elapsed() >= limit
             && let Ok(lock) = leave(root)

@@ -1,26 +1,20 @@
 //! The path of a request: key → entry in the cache, or single flight → build → entry; descriptor and lease.
-//!
-//! An entry counts only when everything it reaches is in the CAS. What was checked is taken for granted for
-//! half a lease, during which nothing is evicted; a client that finds a blob gone all the same says so, and
-//! everything is checked again. No tonic types here.
+//! No tonic types here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
+use super::cache::{Answer, KeyedCache};
+use super::dispatch::Dispatch;
 use super::flight::{Flights, Seat};
 use crate::digest::{Digest, DigestFunction};
-use crate::environment::{Build, BuildError, Dependencies, Known, Plan, ProgressSink, Published, build, plan};
-use crate::execute::Execution;
+use crate::environment::{Build, BuildError, Dependencies, Known, Plan, ProgressSink, build, plan};
 use crate::source::Sources;
 use crate::spec::{Descriptor, EnvKey, KeyParts, Shard, ShardParts};
-use crate::store::{BlobStore, Database, Entries, Listing, StoreError};
-
-/// Most entries that are remembered as whole.
-const MAX_WHOLE: usize = 100_000;
+use crate::store::{BlobStore, Database, SharedEntries, StoreError};
 
 /// Properties of a request, by name.
 pub type Properties = BTreeMap<String, String>;
@@ -29,18 +23,31 @@ pub type Properties = BTreeMap<String, String>;
 pub struct Parts {
     /// The endpoint's CAS.
     pub store: Arc<dyn BlobStore>,
-    /// The endpoint's executor.
-    pub execution: Arc<dyn Execution>,
+    /// The endpoint's executors.
+    pub dispatch: Dispatch,
     /// Roots.
     pub sources: Sources,
     /// The local tier of the keyed cache.
     pub database: Database,
+    /// The tier of it that all daemons over one endpoint share.
+    pub shared: Option<SharedEntries>,
     /// Function of all digests.
     pub function: DigestFunction,
-    /// Instance name of the endpoint.
-    pub instance: String,
+    /// Who the endpoint is.
+    pub endpoint: Identity,
     /// How long what was answered stays.
     pub lease: Duration,
+}
+
+/// Who an endpoint is, wherever it may be reached.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// Its instance name.
+    pub instance: String,
+    /// Its stable id, if it has one.
+    pub id: Option<String>,
+    /// Its address as clients reach it; `None` when this daemon is the endpoint.
+    pub address: Option<String>,
 }
 
 /// Answers requests for environments.
@@ -50,29 +57,13 @@ pub struct Resolver {
 }
 
 struct Inner {
-    parts: Parts,
+    sources: Sources,
+    store: Arc<dyn BlobStore>,
+    dispatch: Dispatch,
+    cache: KeyedCache,
+    function: DigestFunction,
+    endpoint: Identity,
     flights: Flights<(Shard, EnvKey), Result<Answer, Arc<BuildError>>>,
-    /// Entries found whole in this process's life, and until when that is taken for granted: as long as their lease.
-    whole: Mutex<HashMap<(Shard, EnvKey), Whole>>,
-}
-
-/// A descriptor all of whose blobs were there.
-struct Whole {
-    digest: Digest,
-    until: Instant,
-}
-
-/// An environment and how long it stays.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// The descriptor, read.
-    pub descriptor: Arc<Descriptor>,
-    /// The descriptor's canonical form.
-    pub canonical: Bytes,
-    /// Its digest.
-    pub digest: Digest,
-    /// Seconds since the epoch.
-    pub lease_expires: i64,
 }
 
 /// What a request comes to at once.
@@ -113,12 +104,24 @@ impl Flight {
 impl Resolver {
     /// Returns a resolver over these parts.
     pub fn new(parts: Parts) -> Self {
-        Self { inner: Arc::new(Inner { parts, flights: Flights::new(), whole: Mutex::default() }) }
+        let Parts { store, dispatch, sources, database, shared, function, endpoint, lease } = parts;
+        let cache = KeyedCache::new(Arc::clone(&store), database, shared, function, lease);
+        Self { inner: Arc::new(Inner { sources, store, dispatch, cache, function, endpoint, flights: Flights::new() }) }
     }
 
-    /// Returns the parts it works with.
-    pub fn parts(&self) -> &Parts {
-        &self.inner.parts
+    /// Returns the function of all digests.
+    pub fn function(&self) -> DigestFunction {
+        self.inner.function
+    }
+
+    /// Returns the source trees that are known.
+    pub fn sources(&self) -> &Sources {
+        &self.inner.sources
+    }
+
+    /// Returns who the endpoint is.
+    pub fn endpoint(&self) -> &Identity {
+        &self.inner.endpoint
     }
 
     /// Returns the number of builds that run now.
@@ -126,20 +129,29 @@ impl Resolver {
         self.inner.flights.count()
     }
 
+    /// Tells the CAS that all under lease is in use. Returns how many entries that were.
+    ///
+    /// # Errors
+    /// When a store cannot tell.
+    pub async fn touch_leased(&self) -> Result<usize, StoreError> {
+        self.inner.cache.touch_leased().await
+    }
+
     fn shard(&self, properties: &Properties) -> Shard {
-        let parts = &self.inner.parts;
+        let Inner { function, endpoint, dispatch, .. } = &*self.inner;
         ShardParts {
-            digest_function: parts.function,
+            digest_function: *function,
             properties: properties.clone(),
-            instance: parts.instance.clone(),
-            id: None,
+            instance: endpoint.instance.clone(),
+            id: endpoint.id.clone(),
+            dispatch: dispatch.rule(properties).cloned(),
             host: None,
         }
         .shard()
     }
 
-    fn entries(&self, shard: Shard) -> Entries {
-        Entries::new(self.inner.parts.database.clone(), shard)
+    async fn lookup(&self, shard: Shard, key: &EnvKey) -> Result<Option<Answer>, StoreError> {
+        self.inner.cache.lookup(shard, key).await
     }
 
     /// Answers from the cache, or joins or begins the build. `lost` are blobs of an earlier
@@ -155,7 +167,7 @@ impl Resolver {
     ) -> Result<Resolution, BuildError> {
         if !lost.is_empty() {
             tracing::warn!(key = %parts.key(), count = lost.len(), "a client did not find blobs that were answered");
-            self.doubt_all();
+            self.inner.cache.doubt_all();
         }
         if let Some(answer) = self.lookup(self.shard(&properties), &parts.key()).await? {
             return Ok(Resolution::Hit(answer));
@@ -189,75 +201,6 @@ impl Resolver {
         (Flight { seat, environment }, joined)
     }
 
-    /// Looks an entry up and checks that all it reaches is there. A hit's lease is prolonged.
-    async fn lookup(&self, shard: Shard, key: &EnvKey) -> Result<Option<Answer>, StoreError> {
-        let entries = self.entries(shard);
-        let Some(canonical) = entries.get(key).await? else { return Ok(None) };
-        let canonical = Bytes::from(canonical);
-        let descriptor = match Descriptor::parse(&canonical) {
-            Ok(descriptor) => descriptor,
-            Err(error) => {
-                tracing::warn!(%key, %error, "an entry cannot be read by this version: it counts as a miss");
-                return Ok(None);
-            }
-        };
-        let digest = self.inner.parts.function.digest(&canonical);
-        if !self.is_whole(shard, key, digest) {
-            if let Some(lost) = self.first_lost(&descriptor).await? {
-                tracing::warn!(%key, blob = ?lost, "an entry reaches a blob that is gone: it counts as a miss");
-                return Ok(None);
-            }
-            self.inner.parts.store.put_missing(vec![(digest, canonical.clone())]).await?;
-            self.found_whole(shard, key, digest);
-        }
-        let lease_expires = self.lease(&entries, key).await?;
-        Ok(Some(Answer { descriptor: Arc::new(descriptor), canonical, digest, lease_expires }))
-    }
-
-    fn is_whole(&self, shard: Shard, key: &EnvKey, digest: Digest) -> bool {
-        let whole = self.inner.whole.lock().unwrap_or_else(PoisonError::into_inner);
-        whole.get(&(shard, *key)).is_some_and(|found| found.digest == digest && Instant::now() < found.until)
-    }
-
-    fn found_whole(&self, shard: Shard, key: &EnvKey, digest: Digest) {
-        let until = Instant::now() + self.inner.parts.lease / 2;
-        let mut whole = self.inner.whole.lock().unwrap_or_else(PoisonError::into_inner);
-        if whole.len() >= MAX_WHOLE {
-            whole.clear();
-        }
-        whole.insert((shard, *key), Whole { digest, until });
-    }
-
-    /// Checks every entry anew from now on: blobs are gone that should not be, so others may be.
-    fn doubt_all(&self) {
-        self.inner.whole.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    /// Returns a blob that the descriptor reaches and the CAS does not have.
-    async fn first_lost(&self, descriptor: &Descriptor) -> Result<Option<Digest>, StoreError> {
-        let store = &*self.inner.parts.store;
-        let Some(tree) = store.get(&descriptor.tree).await? else { return Ok(Some(descriptor.tree)) };
-        match Listing::parse(descriptor.root, &tree) {
-            Ok(listing) => Ok(store.find_missing(&listing.blobs()).await?.first().copied()),
-            Err(_) => Ok(Some(descriptor.tree)),
-        }
-    }
-
-    /// Makes sure that the lease of a key lasts, and returns its end. Written only when half of it is over.
-    async fn lease(&self, entries: &Entries, key: &EnvKey) -> Result<i64, StoreError> {
-        let length = i64::try_from(self.inner.parts.lease.as_secs()).unwrap_or(i64::MAX);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
-        if let Some(expires) = entries.lease(key).await?
-            && expires >= now.saturating_add(length / 2)
-        {
-            return Ok(expires);
-        }
-        let expires = now.saturating_add(length);
-        entries.set_lease(key, expires).await?;
-        Ok(expires)
-    }
-
     /// Builds a missing environment and writes its entry. Runs in a flight.
     async fn build(
         &self,
@@ -272,34 +215,24 @@ impl Resolver {
         }
         let started = Instant::now();
         progress.environment(&parts.target());
-        let plan = plan(&self.inner.parts.sources, &InCache { resolver: self, shard }, parts).await?;
+        let plan = plan(&self.inner.sources, &InCache { resolver: self, shard }, parts).await?;
         let dependencies = InFlight::new(self, &properties, &progress, plan);
-        let own = &self.inner.parts;
-        let published = build(&Build {
+        let own = &self.inner;
+        let built = build(&Build {
             parts,
             properties: &properties,
             function: own.function,
             sources: &own.sources,
             store: &*own.store,
-            execution: &*own.execution,
+            execution: own.dispatch.executor(&properties),
             dependencies: &dependencies,
+            fresh: false,
             started,
             progress: &progress,
         })
         .await?;
         tracing::info!(%key, environment = parts.target(), ms = started.elapsed().as_millis(), "built");
-        self.write(shard, &key, published).await
-    }
-
-    async fn write(&self, shard: Shard, key: &EnvKey, published: Published) -> Result<Answer, BuildError> {
-        let Published { descriptor, canonical } = published;
-        let entries = self.entries(shard);
-        entries.put(key, canonical.to_vec()).await?;
-        let lease_expires = self.lease(&entries, key).await?;
-        let digest = self.inner.parts.function.digest(&canonical);
-        // The build has just seen all of it in the CAS.
-        self.found_whole(shard, key, digest);
-        Ok(Answer { descriptor: Arc::new(descriptor), canonical, digest, lease_expires })
+        Ok(own.cache.write(shard, &key, built).await?)
     }
 }
 

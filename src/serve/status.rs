@@ -7,14 +7,13 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt};
 
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::BuildError;
 use crate::execute::ExecuteError;
-use crate::proto::rpc;
+use crate::serve::remote::RemoteError;
 use crate::source::SourceError;
 use crate::spec::{GitId, SpecError};
 use crate::store::StoreError;
@@ -77,15 +76,24 @@ pub fn wire_status(error: &WireError) -> Status {
     }
 }
 
+/// Returns the status of an endpoint elsewhere that cannot be worked with.
+pub fn remote_status(error: &RemoteError) -> Status {
+    match error {
+        RemoteError::Store(error) => store_status(error),
+        RemoteError::Function { .. } | RemoteError::NoExecution { .. } => told(Code::FailedPrecondition, error),
+    }
+}
+
 /// Returns the status of an action that could not be run.
 pub fn execute_status(error: &ExecuteError) -> Status {
     match error {
         ExecuteError::Store(error) => store_status(error),
         ExecuteError::MissingBlobs { digests } => missing(&error.to_string(), digests),
         ExecuteError::Invalid { .. } => told(Code::InvalidArgument, error),
-        ExecuteError::Denied { .. } | ExecuteError::Output { .. } | ExecuteError::OutputsTooLarge { .. } => {
-            told(Code::FailedPrecondition, error)
-        }
+        ExecuteError::Denied { .. }
+        | ExecuteError::Refused { .. }
+        | ExecuteError::Output { .. }
+        | ExecuteError::OutputsTooLarge { .. } => told(Code::FailedPrecondition, error),
         ExecuteError::Timeout { .. } => told(Code::DeadlineExceeded, error),
         ExecuteError::QueueFull { .. } => exhausted(error),
         // Which program an operator has to install is no secret, and spares a look at the log.
@@ -196,15 +204,6 @@ fn unknown_roots(error: &BuildError, roots: &[GitId]) -> Status {
     let violation = |root: &GitId| PreconditionViolation::new(ROOT_VIOLATION, root.to_string(), "");
     let details = ErrorDetails::with_precondition_failure(roots.iter().map(violation).collect::<Vec<_>>());
     Status::with_error_details(Code::NotFound, chain(error), details)
-}
-
-/// Returns a status as the message that stands inside of answers. Its details, where there are some, are that
-/// message already.
-pub(crate) fn status_message(status: &Status) -> rpc::Status {
-    match rpc::Status::decode(status.details()) {
-        Ok(whole) if whole.code != 0 => whole,
-        _ => rpc::Status { code: status.code().into(), message: status.message().to_owned(), details: Vec::new() },
-    }
 }
 
 /// Returns a status that says everything.

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::digest::{Digest, DigestFunction};
 
 use super::json;
-use super::key::KEY_VERSION;
+use super::key::{EnvKey, EnvKeyError, KEY_VERSION};
 
 /// The name of a part of the key space: a SHA-256 digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +18,14 @@ impl Shard {
     /// Returns the digest that the shard is.
     pub fn digest(&self) -> Digest {
         self.0
+    }
+}
+
+impl TryFrom<Digest> for Shard {
+    type Error = EnvKeyError;
+
+    fn try_from(digest: Digest) -> Result<Self, EnvKeyError> {
+        EnvKey::try_from(digest).map(|key| Self(key.digest()))
     }
 }
 
@@ -39,6 +47,8 @@ pub struct ShardParts {
     pub instance: String,
     /// The stable id of the endpoint, if it gives one.
     pub id: Option<String>,
+    /// The properties of the rule by which an executor other than the usual one was chosen.
+    pub dispatch: Option<BTreeMap<String, String>>,
     /// The fingerprint of the host, for what runs only on hosts like it.
     pub host: Option<String>,
 }
@@ -50,7 +60,7 @@ impl ShardParts {
             "version": KEY_VERSION,
             "digest_function": self.digest_function,
             "properties": self.properties,
-            "dispatch": [],
+            "dispatch": self.dispatch.iter().collect::<Vec<_>>(),
             "endpoint": {"instance": self.instance, "id": self.id},
         });
         if let Some(host) = &self.host {
@@ -75,6 +85,7 @@ mod tests {
             properties: BTreeMap::from([("OSFamily".into(), "linux".into())]),
             instance: "main".into(),
             id: Some("farm-1".into()),
+            dispatch: None,
             host: None,
         }
     }
@@ -92,13 +103,15 @@ mod tests {
 
     #[test]
     fn whatever_tells_two_backends_apart_gives_two_shards() {
-        let changes: [fn(&mut ShardParts); 7] = [
+        let changes: [fn(&mut ShardParts); 9] = [
             |_| {},
             |parts| parts.digest_function = DigestFunction::Sha256,
             |parts| parts.properties.clear(),
             |parts| parts.instance.clear(),
             |parts| parts.id = None,
             |parts| parts.id = Some(String::new()),
+            |parts| parts.dispatch = Some(BTreeMap::new()),
+            |parts| parts.dispatch = Some(BTreeMap::from([("ISA".into(), "arm".into())])),
             |parts| parts.host = Some(String::new()),
         ];
         let shards = changes.map(|change| {

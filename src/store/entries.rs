@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use prost::Message;
 
-use super::{Database, StoreError, Table};
+use super::{Database, StoreError, Table, blocking};
 use crate::digest::{Digest, DigestFunction};
 use crate::proto::reapi;
 use crate::spec::{EnvKey, GitId, Shard};
@@ -51,6 +51,26 @@ impl Entries {
         Ok(Some(i64::from_le_bytes(bytes)))
     }
 
+    /// Returns all keys that are under lease at a time, in seconds since the epoch, each with its shard.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn leased(database: &Database, at: i64) -> Result<Vec<(Shard, EnvKey)>, StoreError> {
+        let database = database.clone();
+        blocking(move || {
+            let mut leased = Vec::new();
+            database.scan(Table::Leases, |record, expires| {
+                let expires = expires.try_into().map(i64::from_le_bytes);
+                if expires.is_ok_and(|expires| expires > at) {
+                    leased.extend(parse_record(record));
+                }
+                Ok(())
+            })?;
+            Ok(leased)
+        })
+        .await
+    }
+
     /// Sets the end of the lease of a key.
     ///
     /// # Errors
@@ -58,6 +78,16 @@ impl Entries {
     pub async fn set_lease(&self, key: &EnvKey, expires: i64) -> Result<(), StoreError> {
         self.database.put(Table::Leases, self.record(key), expires.to_le_bytes().to_vec()).await
     }
+}
+
+/// Returns what a record is about; `None` when it is none of this version.
+fn parse_record(record: &[u8]) -> Option<(Shard, EnvKey)> {
+    let mut parts = std::str::from_utf8(record).ok()?.split('/');
+    let mut digest = || {
+        let (hash, size) = (parts.next()?, parts.next()?);
+        Digest::parse(DigestFunction::Sha256, hash, size.parse().ok()?).ok()
+    };
+    Some((Shard::try_from(digest()?).ok()?, EnvKey::try_from(digest()?).ok()?))
 }
 
 /// Results of actions by the digest of the action.

@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::spec::GitId;
 
 use super::DirectoryError;
-use crate::transport::{CallError, EndpointError};
+use crate::transport::{CallError, EndpointError, is_of_transport};
 
 /// Why a store could not do what it was asked. Absence is not among the reasons.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +147,15 @@ impl From<CallError> for StoreError {
 }
 
 impl StoreError {
+    /// Says whether an endpoint could not be reached, or did not feel able to answer: nothing is known then.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Endpoint(EndpointError::Unreachable { .. }) => true,
+            Self::Rpc { source, .. } => is_of_transport(source) || source.code() == tonic::Code::Unavailable,
+            _ => false,
+        }
+    }
+
     /// Returns a closure that turns a system error into `Io`, for `map_err`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

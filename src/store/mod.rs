@@ -25,6 +25,7 @@ mod merkle;
 mod pins;
 mod remote;
 mod remove;
+mod shared_entries;
 mod small;
 mod space;
 mod sweep;
@@ -64,6 +65,7 @@ pub use merkle::{MerkleError, MerkleTree};
 pub use pins::Pin;
 pub use remote::{BlobSink, Capabilities, RemoteActionCache, RemoteBlobStore};
 pub(crate) use remove::remove_tree;
+pub use shared_entries::{EntrySecret, SharedEntries};
 pub use writer::BlobWriter;
 
 /// Blobs up to this size travel in batches, larger ones in a stream of their own.

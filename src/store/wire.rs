@@ -1,7 +1,9 @@
 //! Digests and batches as the REAPI writes them.
 
+use prost::Message;
+
 use crate::digest::{Digest, DigestError, DigestFunction};
-use crate::proto::{reapi, v1};
+use crate::proto::{reapi, rpc, v1};
 
 /// Why a message could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -148,6 +150,21 @@ pub fn batches(digests: &[Digest], bytes: u64) -> Vec<&[Digest]> {
         batches.push(&digests[start..]);
     }
     batches
+}
+
+/// Returns a status as the message that stands inside of answers. Its details, where there are some, are that
+/// message already.
+pub fn status_message(status: &tonic::Status) -> rpc::Status {
+    match rpc::Status::decode(status.details()) {
+        Ok(whole) if whole.code != 0 => whole,
+        _ => rpc::Status { code: status.code().into(), message: status.message().to_owned(), details: Vec::new() },
+    }
+}
+
+/// Returns the status that a message inside of an answer states: the other way round.
+pub fn status(message: rpc::Status) -> tonic::Status {
+    let details = message.encode_to_vec();
+    tonic::Status::with_details(message.code.into(), message.message, details.into())
 }
 
 /// Returns a status as people read it: code and message.

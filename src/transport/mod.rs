@@ -19,4 +19,5 @@ pub use headers::Headers;
 pub use link::{CallError, Channel, Link, is_of_transport};
 pub use security::Security;
 
+pub(crate) use backoff::Backoff;
 use breaker::Breaker;

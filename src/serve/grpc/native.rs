@@ -6,12 +6,15 @@ use std::time::Instant;
 use futures::Stream;
 use tonic::{Request, Response, Status};
 
+use crate::digest::DigestFunction;
 use crate::environment::{BuildError, Failure, Progress, definition_at, describe};
 use crate::proto::v1;
 use crate::proto::v1::configuration_server::{Configuration, ConfigurationServer};
 use crate::proto::v1::environments_server::{Environments, EnvironmentsServer};
 use crate::proto::v1::source_trees_server::{SourceTrees, SourceTreesServer};
-use crate::serve::resolve::{Answer, Flight, Properties, Resolution, Resolver};
+use crate::serve::backend::Backend;
+use crate::serve::cache::Answer;
+use crate::serve::resolve::{Flight, Properties, Resolution, Resolver};
 use crate::serve::status;
 use crate::spec::{Definition, GitId, KeyParts, RelativePath};
 use crate::store::{blocking, wire};
@@ -19,17 +22,17 @@ use crate::store::{blocking, wire};
 /// Largest request taken: a key and a description of many repositories fit easily.
 const MAX_REQUEST: usize = 4 << 20;
 
-/// The three services over one resolver.
+/// The three services of a daemon.
 #[derive(Clone)]
 pub struct Native {
-    resolver: Resolver,
+    backend: Backend,
     shared_root: Option<PathBuf>,
 }
 
 impl Native {
     /// Returns the services. `shared_root` is told to clients that may use the server's store themselves.
-    pub fn new(resolver: Resolver, shared_root: Option<PathBuf>) -> Self {
-        Self { resolver, shared_root }
+    pub fn new(backend: Backend, shared_root: Option<PathBuf>) -> Self {
+        Self { backend, shared_root }
     }
 
     /// Adds the services to a router.
@@ -40,14 +43,8 @@ impl Native {
             .add_service(ConfigurationServer::new(self).max_decoding_message_size(MAX_REQUEST));
     }
 
-    fn served(&self, answer: &Answer, hit: bool) -> v1::Served {
-        v1::Served {
-            descriptor: answer.canonical.to_vec(),
-            descriptor_digest: Some(answer.digest.into()),
-            digest_function: v1::DigestFunction::from(self.resolver.parts().function).into(),
-            lease_expires: answer.lease_expires,
-            hit,
-        }
+    async fn resolver(&self) -> Result<&Resolver, Status> {
+        self.backend.resolver().await.map_err(|error| status::remote_status(&error))
     }
 
     async fn definition(&self, name: v1::EnvironmentName) -> Result<Definition, Status> {
@@ -55,7 +52,7 @@ impl Native {
         let path = path("module", &name.module)?
             .join(&name.environments_file)
             .map_err(|error| Status::invalid_argument(format!("field `environments_file`: {error}")))?;
-        let found = definition_at(&self.resolver.parts().sources, root, &path, &name.name).await;
+        let found = definition_at(self.resolver().await?.sources(), root, &path, &name.name).await;
         found.map_err(|error| status::build_status(&error))
     }
 }
@@ -98,37 +95,48 @@ fn event(event: v1::serve_response::Event) -> v1::ServeResponse {
     v1::ServeResponse { event: Some(event) }
 }
 
-impl Native {
-    fn failed(&self, failure: &Failure) -> v1::ServeResponse {
-        event(v1::serve_response::Event::Failed(v1::BuildFailure {
-            environment: failure.environment.clone(),
-            reason: failure.reason.to_string(),
-            log_digest: failure.log.map(Into::into),
-            digest_function: v1::DigestFunction::from(self.resolver.parts().function).into(),
-            log_tail: failure.log_tail.to_vec(),
-        }))
+fn served(function: DigestFunction, answer: &Answer, hit: bool) -> v1::Served {
+    v1::Served {
+        descriptor: answer.canonical.to_vec(),
+        descriptor_digest: Some(answer.digest.into()),
+        digest_function: v1::DigestFunction::from(function).into(),
+        lease_expires: answer.lease_expires,
+        hit,
     }
+}
 
-    fn outcome(&self, answer: Result<&Answer, &BuildError>, hit: bool) -> Result<v1::ServeResponse, Status> {
-        match answer.map_err(BuildError::cause) {
-            Ok(answer) => Ok(event(v1::serve_response::Event::Served(self.served(answer, hit)))),
-            Err(BuildError::Failed(failure)) => Ok(self.failed(failure)),
-            Err(error) => Err(status::build_status(error)),
+fn failed(function: DigestFunction, failure: &Failure) -> v1::ServeResponse {
+    event(v1::serve_response::Event::Failed(v1::BuildFailure {
+        environment: failure.environment.clone(),
+        reason: failure.reason.to_string(),
+        log_digest: failure.log.map(Into::into),
+        digest_function: v1::DigestFunction::from(function).into(),
+        log_tail: failure.log_tail.to_vec(),
+    }))
+}
+
+fn outcome(
+    function: DigestFunction,
+    answer: Result<&Answer, &BuildError>,
+    hit: bool,
+) -> Result<v1::ServeResponse, Status> {
+    match answer.map_err(BuildError::cause) {
+        Ok(answer) => Ok(event(v1::serve_response::Event::Served(served(function, answer, hit)))),
+        Err(BuildError::Failed(failure)) => Ok(failed(function, failure)),
+        Err(error) => Err(status::build_status(error)),
+    }
+}
+
+/// Streams the progress of a build, then its outcome.
+fn follow(function: DigestFunction, flight: Flight) -> impl Stream<Item = Result<v1::ServeResponse, Status>> {
+    futures::stream::unfold(Some(flight), move |state| async move {
+        let mut flight = state?;
+        if let Some(next) = flight.next().await {
+            return Some((Ok(progress(next)), Some(flight)));
         }
-    }
-
-    /// Streams the progress of a build, then its outcome.
-    fn follow(self, flight: Flight) -> impl Stream<Item = Result<v1::ServeResponse, Status>> {
-        futures::stream::unfold(Some((self, flight)), |state| async move {
-            let (this, mut flight) = state?;
-            if let Some(next) = flight.next().await {
-                return Some((Ok(progress(next)), Some((this, flight))));
-            }
-            let answer = flight.answer().await;
-            let outcome = this.outcome(answer.as_ref().map_err(AsRef::as_ref), false);
-            Some((outcome, None))
-        })
-    }
+        let answer = flight.answer().await;
+        Some((outcome(function, answer.as_ref().map_err(AsRef::as_ref), false), None))
+    })
 }
 
 type ServeStream = std::pin::Pin<Box<dyn Stream<Item = Result<v1::ServeResponse, Status>> + Send>>;
@@ -140,32 +148,32 @@ impl Environments for Native {
     async fn serve(&self, request: Request<v1::ServeRequest>) -> Result<Response<ServeStream>, Status> {
         let started = Instant::now();
         let request = request.into_inner();
-        let function = self.resolver.parts().function;
+        let resolver = self.resolver().await?;
+        let function = resolver.function();
         let lost = request.lost_blobs.iter().map(|digest| wire::native_digest(function, "lost_blobs", Some(digest)));
         let lost: Vec<_> = lost.collect::<Result<_, _>>().map_err(|error| status::wire_status(&error))?;
         let Asked { parts, properties } = asked(&request.key, &request.description, request.properties)?;
         let (key, environment) = (parts.key(), parts.target());
-        let resolution = self.resolver.resolve(parts, properties, &lost).await;
-        let (outcome, stream): (_, ServeStream) = match resolution {
-            Ok(Resolution::Hit(answer)) => {
-                let outcome = self.outcome(Ok(&answer), true);
-                ("hit", Box::pin(tokio_stream::once(outcome)))
-            }
+        let resolution = resolver.resolve(parts, properties, &lost).await;
+        let (came, stream): (_, ServeStream) = match resolution {
+            Ok(Resolution::Hit(answer)) => ("hit", Box::pin(tokio_stream::once(outcome(function, Ok(&answer), true)))),
             Ok(Resolution::Building { flight, joined }) => {
-                (if joined { "joined" } else { "miss" }, Box::pin(self.clone().follow(flight)))
+                (if joined { "joined" } else { "miss" }, Box::pin(follow(function, flight)))
             }
             Err(error) => return Err(status::build_status(&error)),
         };
-        tracing::info!(rpc = "Serve", %key, environment, outcome, ms = started.elapsed().as_millis());
+        tracing::info!(rpc = "Serve", %key, environment, outcome = came, ms = started.elapsed().as_millis());
         Ok(Response::new(stream))
     }
 
     async fn probe(&self, request: Request<v1::ServeRequest>) -> Result<Response<v1::ProbeResponse>, Status> {
         let request = request.into_inner();
         let Asked { parts, properties } = asked(&request.key, &request.description, request.properties)?;
-        let answer = self.resolver.probe(&parts, &properties).await;
+        let resolver = self.resolver().await?;
+        let answer = resolver.probe(&parts, &properties).await;
         let answer = answer.map_err(|error| status::build_status(&error))?;
-        Ok(Response::new(v1::ProbeResponse { served: answer.map(|answer| self.served(&answer, true)) }))
+        let served = answer.map(|answer| served(resolver.function(), &answer, true));
+        Ok(Response::new(v1::ProbeResponse { served }))
     }
 
     async fn variables(
@@ -184,7 +192,7 @@ impl Environments for Native {
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
         let request = request.into_inner();
         let Asked { parts, properties } = asked(&request.key, &request.description, request.properties)?;
-        let renewed = self.resolver.renew(&parts, &properties).await;
+        let renewed = self.resolver().await?.renew(&parts, &properties).await;
         let gone = || Status::not_found(format!("there is no whole entry for key `{}`", parts.key()));
         let lease_expires = renewed.map_err(|error| status::build_status(&error))?.ok_or_else(gone)?;
         Ok(Response::new(v1::RenewResponse { lease_expires }))
@@ -198,7 +206,7 @@ impl SourceTrees for Native {
         request: Request<v1::CheckRootTreeRequest>,
     ) -> Result<Response<v1::CheckRootTreeResponse>, Status> {
         let tree = git_id("tree", &request.into_inner().tree)?;
-        let known = self.resolver.parts().sources.is_known(tree).await;
+        let known = self.resolver().await?.sources().is_known(tree).await;
         let known = known.map_err(|error| status::source_status(&error))?;
         Ok(Response::new(v1::CheckRootTreeResponse { known }))
     }
@@ -207,10 +215,10 @@ impl SourceTrees for Native {
         &self,
         request: Request<v1::GetRemoteTreeRequest>,
     ) -> Result<Response<v1::GetRemoteTreeResponse>, Status> {
-        let parts = self.resolver.parts();
-        let directory = wire::native_digest(parts.function, "directory", request.into_inner().directory.as_ref())
+        let resolver = self.resolver().await?;
+        let directory = wire::native_digest(resolver.function(), "directory", request.into_inner().directory.as_ref())
             .map_err(|error| status::wire_status(&error))?;
-        let tree = parts.sources.take_over(directory).await.map_err(|error| status::source_status(&error))?;
+        let tree = resolver.sources().take_over(directory).await.map_err(|error| status::source_status(&error))?;
         Ok(Response::new(v1::GetRemoteTreeResponse { tree: tree.to_string() }))
     }
 
@@ -221,7 +229,7 @@ impl SourceTrees for Native {
         let request = request.into_inner();
         let commit = git_id("commit", &request.commit)?;
         let subdir = path("subdir", &request.subdir)?;
-        let git = self.resolver.parts().sources.git().clone();
+        let git = self.resolver().await?.sources().git().clone();
         let wanted = subdir.clone();
         let found = blocking(move || git.tree_of_commit(commit, &wanted)).await;
         match found.map_err(|error| status::store_status(&error))? {
@@ -238,12 +246,14 @@ impl Configuration for Native {
         &self,
         _request: Request<v1::ConfigurationRequest>,
     ) -> Result<Response<v1::ConfigurationResponse>, Status> {
-        let parts = self.resolver.parts();
+        let resolver = self.resolver().await?;
+        let endpoint = resolver.endpoint().clone();
         let shared_root = self.shared_root.as_ref().map(|root| root.display().to_string());
         Ok(Response::new(v1::ConfigurationResponse {
-            endpoint: String::new(),
-            instance_name: parts.instance.clone(),
-            digest_function: v1::DigestFunction::from(parts.function).into(),
+            endpoint: endpoint.address.unwrap_or_default(),
+            instance_name: endpoint.instance,
+            endpoint_id: endpoint.id.unwrap_or_default(),
+            digest_function: v1::DigestFunction::from(resolver.function()).into(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             shared_root: shared_root.unwrap_or_default(),
         }))

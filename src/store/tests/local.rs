@@ -229,7 +229,7 @@ fn pinned_blobs_stay_until_the_last_pin_is_gone() {
 
 fn shard() -> Shard {
     let (properties, instance) = Default::default();
-    ShardParts { digest_function: FUNCTION, properties, instance, id: None, host: None }.shard()
+    ShardParts { digest_function: FUNCTION, properties, instance, id: None, dispatch: None, host: None }.shard()
 }
 
 fn key() -> EnvKey {

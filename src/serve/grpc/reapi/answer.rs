@@ -7,7 +7,8 @@ use super::operations::Killed;
 use crate::execute::{ExecuteError, Executed};
 use crate::proto::longrunning::{Operation, operation::Result as Outcome};
 use crate::proto::{protobuf, reapi, rpc};
-use crate::serve::status::{execute_status, status_message};
+use crate::serve::status::execute_status;
+use crate::store::wire::status_message;
 
 const PACKAGE: &str = "type.googleapis.com/build.bazel.remote.execution.v2";
 

@@ -14,7 +14,8 @@ use super::messages::{ReadEntry, UpdateEntry};
 use crate::digest::{Digest, DigestFunction};
 use crate::proto::reapi;
 use crate::proto::reapi::batch_update_blobs_response::Response;
-use crate::serve::status::{status_message, store_status, upload_status};
+use crate::serve::status::{store_status, upload_status};
+use crate::store::wire::status_message;
 use crate::store::{BlobStore, LocalBlobStore, blocking};
 
 /// Most bytes of blobs in one batch. Clients take messages of 4 MiB unless told otherwise, and the digests

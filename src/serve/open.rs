@@ -1,0 +1,104 @@
+//! From options to a daemon whose stores are open.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::ServeError;
+use super::backend::Backend;
+use super::dispatch::Dispatch;
+use super::grpc::reapi::Reapi;
+use super::options::{EmbeddedOptions, EndpointOptions, ServeOptions};
+use super::remote::{Local, RemoteBackend, RemoteOptions};
+use super::resolve::{Identity, Parts, Resolver};
+use crate::execute::LocalExecution;
+use crate::source::Sources;
+use crate::store::{Database, GitStore, LocalActionCache, LocalBlobStore, StoreError, StoreOptions, TreeMap, blocking};
+
+/// A daemon whose stores are open.
+pub struct Opened {
+    pub(super) options: ServeOptions,
+    pub(super) backend: Backend,
+    /// What is served of the endpoint itself.
+    pub(super) endpoint: OpenedEndpoint,
+}
+
+/// The endpoint itself.
+pub(super) enum OpenedEndpoint {
+    Embedded { store: LocalBlobStore, reapi: Box<Reapi> },
+    Remote(Arc<RemoteBackend>),
+}
+
+/// Opens the stores of a daemon.
+///
+/// # Errors
+/// When one cannot be opened: another daemon uses it, say.
+pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
+    match options.endpoint.clone() {
+        EndpointOptions::Embedded(embedded) => open_embedded(options, embedded).await,
+        EndpointOptions::Remote(remote) => open_remote(options, *remote).await,
+    }
+}
+
+async fn open_embedded(options: ServeOptions, embedded: EmbeddedOptions) -> Result<Opened, ServeError> {
+    let failed = |source| ServeError::Open { root: options.root.clone(), source };
+    let (root, repositories) = (options.root.clone(), options.repositories.clone());
+    let EmbeddedOptions { function, instance, max_size, min_age, execution } = embedded;
+    let store_options = StoreOptions { max_size, grace: min_age, shared: options.idle.is_some() };
+    let opened = blocking(move || open_stores(&root, &repositories, store_options)).await;
+    let (store, git, database) = opened.map_err(failed)?;
+    let actions = Arc::new(LocalActionCache::new(database.clone()));
+    let execution = Arc::new(LocalExecution::new(store.clone(), actions.clone(), execution));
+    let blobs = Arc::new(store.clone());
+    let reapi = Reapi::new(store.clone(), actions, execution.clone(), instance.clone());
+    let resolver = Resolver::new(Parts {
+        sources: Sources::new(git, TreeMap::new(database.clone()), blobs.clone(), function),
+        store: blobs,
+        dispatch: Dispatch::to(execution),
+        database,
+        shared: None,
+        function,
+        endpoint: Identity { instance, ..Identity::default() },
+        lease: options.lease,
+    });
+    let endpoint = OpenedEndpoint::Embedded { store, reapi: Box::new(reapi) };
+    Ok(Opened { options, backend: Backend::Embedded(resolver), endpoint })
+}
+
+async fn open_remote(options: ServeOptions, remote: RemoteOptions) -> Result<Opened, ServeError> {
+    let failed = |source| ServeError::Open { root: options.root.clone(), source };
+    let (root, repositories) = (options.root.clone(), options.repositories.clone());
+    let opened = blocking(move || {
+        let database = Database::open(&root.join("database"), u64::MAX)?;
+        Ok((database, GitStore::open(&root.join("git"), &repositories)?))
+    });
+    let (database, git) = opened.await.map_err(failed)?;
+    let local = Local { git, database, lease: options.lease };
+    let remote = Arc::new(RemoteBackend::new(remote, local)?);
+    if let Err(error) = remote.resolver().await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "cannot work with the endpoint yet: it is tried again with each request");
+    }
+    Ok(Opened { options, backend: Backend::Remote(remote.clone()), endpoint: OpenedEndpoint::Remote(remote) })
+}
+
+/// Opens the blob store of a daemon that does not run. Blocks.
+///
+/// # Errors
+/// When it cannot be opened: its daemon runs, say.
+pub fn open_store(root: &Path, options: StoreOptions) -> Result<LocalBlobStore, StoreError> {
+    let database = Database::open(&root.join("database"), options.max_size.unwrap_or(u64::MAX))?;
+    LocalBlobStore::open(root, database, options)
+}
+
+fn open_stores(
+    root: &Path,
+    repositories: &[PathBuf],
+    options: StoreOptions,
+) -> Result<(LocalBlobStore, GitStore, Database), StoreError> {
+    let database = Database::open(&root.join("database"), options.max_size.unwrap_or(u64::MAX))?;
+    let store = LocalBlobStore::open(root, database.clone(), options)?;
+    let git = GitStore::open(&root.join("git"), repositories)?;
+    // The database admits one process: whoever made these is gone.
+    store.clear()?;
+    Ok((store, git, database))
+}
