@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
-use super::trees::write_tree;
 use super::Project;
+use super::trees::write_tree;
 use crate::support::tree;
 
 const REMOTE: &str = "--remote=unix:casd.sock";

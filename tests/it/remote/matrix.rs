@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{Case, large, timed};
-use crate::support::{Endpoint, World, Daemon, run, script, text, tree, until};
+use crate::support::{Daemon, Endpoint, World, run, script, text, tree, until};
 
 /// Applies every case to an endpoint.
 macro_rules! at {

@@ -11,6 +11,7 @@ use envserve::transport::{Link, Security};
 pub(crate) struct Daemon {
     pub(crate) address: String,
     pub(crate) root: PathBuf,
+    options: Vec<String>,
     log: PathBuf,
     child: Child,
 }
@@ -50,7 +51,8 @@ impl Daemon {
         BufReader::new(stdout).read_line(&mut address).expect("readable");
         let address = address.trim().to_owned();
         assert!(!address.is_empty(), "the daemon did not start:\n{}", fs::read_to_string(&log).expect("there"));
-        Self { address, root: root.to_owned(), log, child }
+        let options = options.iter().map(ToString::to_string).collect();
+        Self { address, root: root.to_owned(), options, log, child }
     }
 
     /// Returns what the daemon has logged so far.
@@ -63,13 +65,13 @@ impl Daemon {
         self.log().lines().filter(|line| line.contains(" built ")).count()
     }
 
-    /// Kills the daemon at once and starts it again on the same root.
+    /// Kills the daemon at once and starts it again on the same root, with the same options.
     pub(crate) fn kill_and_restart(mut self) -> Self {
         self.child.kill().expect("running");
         self.child.wait().expect("running");
-        let root = self.root.clone();
+        let (root, options) = (self.root.clone(), self.options.clone());
         drop(self);
-        Self::start(&root, &[])
+        Self::start(&root, &options.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// Asks the daemon to stop and returns its exit status.
