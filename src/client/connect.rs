@@ -44,8 +44,18 @@ pub struct Connection {
     instance: String,
     /// Where the CAS is when it is not at the server itself.
     remote: Option<Link>,
-    blobs: OnceCell<RemoteBlobStore>,
+    blobs: OnceCell<Reached>,
+    /// About the time of a round trip to the server.
+    latency: Duration,
     shared_root: Option<PathBuf>,
+}
+
+/// A CAS within reach.
+#[derive(Debug)]
+pub(super) struct Reached {
+    pub(super) blobs: RemoteBlobStore,
+    /// About the time of a round trip to it.
+    pub(super) latency: Duration,
 }
 
 impl Connection {
@@ -61,20 +71,26 @@ impl Connection {
     ///
     /// # Errors
     /// When neither answers.
-    pub(super) async fn blobs(&self, events: &dyn Events) -> Result<&RemoteBlobStore, ClientError> {
+    pub(super) async fn blobs(&self, events: &dyn Events) -> Result<&Reached, ClientError> {
         self.blobs.get_or_try_init(|| self.reach(events)).await
     }
 
-    async fn reach(&self, events: &dyn Events) -> Result<RemoteBlobStore, ClientError> {
-        let at = |link: &Link| RemoteBlobStore::new(link.clone(), self.instance.clone(), self.function);
-        let Some(remote) = &self.remote else { return Ok(at(&self.link)) };
+    async fn reach(&self, events: &dyn Events) -> Result<Reached, ClientError> {
+        let at = |link: &Link, batch_bytes, latency| {
+            let blobs = RemoteBlobStore::new(link.clone(), self.instance.clone(), self.function);
+            Reached { blobs: blobs.with_batch_bytes(batch_bytes), latency }
+        };
+        let Some(remote) = &self.remote else { return Ok(at(&self.link, 0, self.latency)) };
+        let asked = Instant::now();
         match Capabilities::ask(remote, &self.instance).await {
-            Ok(found) => Ok(at(remote).with_batch_bytes(found.batch_bytes)),
+            // Twice to and fro: the connection, then the answer.
+            Ok(found) => Ok(at(remote, found.batch_bytes, asked.elapsed() / 2)),
             Err(error @ (StoreError::Endpoint(_) | StoreError::Rpc { .. })) => {
                 let (cas, serve) = (remote.endpoint().to_string(), self.endpoint.to_string());
                 events.event(Event::Detour { cas, serve, reason: error.to_string() });
+                let asked = Instant::now();
                 let found = Capabilities::ask(&self.link, &self.instance).await?;
-                Ok(at(&self.link).with_batch_bytes(found.batch_bytes))
+                Ok(at(&self.link, found.batch_bytes, asked.elapsed()))
             }
             Err(error) => Err(error.into()),
         }
@@ -99,8 +115,10 @@ pub(super) async fn connect(options: &ClientOptions) -> Result<Connection, Clien
     match &options.serve {
         Some(endpoint) => {
             let link = Link::new(endpoint, &options.security)?;
-            let answer = link.call(CONFIGURATION, DEADLINE, configuration).await?;
-            greeted(options, link, answer)
+            let asked = Instant::now();
+            let answer = link.call_once(CONFIGURATION, DEADLINE, configuration).await?;
+            // Twice to and fro: the connection, then the answer.
+            greeted(options, link, answer, asked.elapsed() / 2)
         }
         None => connect_private(options).await,
     }
@@ -113,8 +131,8 @@ async fn configuration(channel: Channel) -> Result<v1::ConfigurationResponse, to
 /// Asks the private daemon once how it wants to be spoken to.
 async fn greet(options: &ClientOptions, endpoint: &Endpoint) -> Result<Connection, ClientError> {
     let link = Link::new(endpoint, &Security::default())?;
-    let answer = link.call_once(CONFIGURATION, DEADLINE, configuration).await?;
-    greeted(options, link, answer)
+    let answer = link.call_now(CONFIGURATION, DEADLINE, configuration).await?;
+    greeted(options, link, answer, Duration::ZERO)
 }
 
 /// Takes what a server said about how it wants to be spoken to.
@@ -122,6 +140,7 @@ fn greeted(
     options: &ClientOptions,
     link: Link,
     configuration: v1::ConfigurationResponse,
+    latency: Duration,
 ) -> Result<Connection, ClientError> {
     let endpoint = link.endpoint().clone();
     let broken = |reason: String| ClientError::Protocol { rpc: CONFIGURATION, endpoint: endpoint.to_string(), reason };
@@ -136,7 +155,7 @@ fn greeted(
     tracing::debug!(%endpoint, %function, "connected");
     let shared_root = (!configuration.shared_root.is_empty()).then(|| configuration.shared_root.into());
     let instance = configuration.instance_name;
-    Ok(Connection { endpoint, function, link, instance, remote, blobs: OnceCell::new(), shared_root })
+    Ok(Connection { endpoint, function, link, instance, remote, blobs: OnceCell::new(), latency, shared_root })
 }
 
 async fn connect_private(options: &ClientOptions) -> Result<Connection, ClientError> {

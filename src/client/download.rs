@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{Seek, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -22,8 +23,12 @@ use super::missing::{Missing, Place};
 use crate::digest::Digest;
 use crate::store::{BATCH_BYTES, BlobSink, FileBlobStore, Linker, RemoteBlobStore, StoreError, blocking, wire};
 
-/// Batches that a worker has asked for at a time: one arrives while the other is written.
-const IN_FLIGHT: usize = 2;
+/// Fewest batches that a worker has asked for at a time: one arrives while the other is written.
+const FEWEST_IN_FLIGHT: usize = 2;
+/// Most of them: what is in flight is held in memory.
+const MOST_IN_FLIGHT: usize = 16;
+/// Bytes in a second that a worker should be able to get however far away the endpoint is.
+const RATE: f64 = 256e6;
 
 /// What a worker takes from the list at a time.
 enum Piece {
@@ -36,6 +41,8 @@ enum Piece {
 /// The work that all workers share.
 struct Work {
     pieces: Mutex<VecDeque<Piece>>,
+    /// Pieces that a worker has asked for at a time.
+    in_flight: usize,
     missing: Missing,
     store: FileBlobStore,
     linker: Linker,
@@ -48,7 +55,7 @@ struct Work {
 /// # Errors
 /// The first error of a worker. What had arrived by then is kept.
 pub(super) async fn download(
-    blobs: &RemoteBlobStore,
+    (blobs, latency): (&RemoteBlobStore, Duration),
     store: &FileBlobStore,
     linker: Linker,
     missing: Missing,
@@ -60,7 +67,8 @@ pub(super) async fn download(
     let total = missing.keys().map(Digest::size).sum();
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let pieces = Mutex::new(cut(&missing));
-    let work = Work { pieces, missing, store: store.clone(), linker, lost: Mutex::default(), arrived };
+    let in_flight = in_flight(latency);
+    let work = Work { pieces, in_flight, missing, store: store.clone(), linker, lost: Mutex::default(), arrived };
     let blobs = blobs.clone();
     let workers = blocking(move || run(&blobs, work));
     tokio::pin!(workers);
@@ -75,6 +83,16 @@ pub(super) async fn download(
             }
         }
     }
+}
+
+/// Returns how many batches a worker has to have in flight so that the time of a round trip does not slow it down.
+fn in_flight(latency: Duration) -> usize {
+    let batch = f64::from(u32::try_from(BATCH_BYTES).unwrap_or(u32::MAX));
+    let batches = (FEWEST_IN_FLIGHT..MOST_IN_FLIGHT).find(|batches| {
+        let batches = f64::from(u32::try_from(*batches).unwrap_or(u32::MAX));
+        batches * batch >= latency.as_secs_f64() * RATE
+    });
+    batches.unwrap_or(MOST_IN_FLIGHT)
 }
 
 /// Cuts the missing blobs into pieces of work, large blobs first, the others in the order of their paths.
@@ -98,7 +116,7 @@ fn run(blobs: &RemoteBlobStore, work: Work) -> Result<Vec<Digest>, ClientError> 
 
 async fn worker(blobs: &RemoteBlobStore, work: &Work) -> Result<(), ClientError> {
     let pieces = futures::stream::iter(std::iter::from_fn(|| work.next()));
-    let mut answers = pieces.map(|piece| fetch(blobs, work, piece)).buffer_unordered(IN_FLIGHT);
+    let mut answers = pieces.map(|piece| fetch(blobs, work, piece)).buffer_unordered(work.in_flight);
     while let Some(answer) = answers.next().await {
         let Some(batch) = answer? else { continue };
         work.write(batch)?;
@@ -223,5 +241,16 @@ impl BlobSink for FileSink<'_> {
             self.told = self.written;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_farther_the_endpoint_the_more_is_in_flight() {
+        let batches = [0, 1, 20, 50, 1000].map(|milliseconds| in_flight(Duration::from_millis(milliseconds)));
+        assert_eq!(batches, [2, 2, 5, 13, 16]);
     }
 }

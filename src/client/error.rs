@@ -165,6 +165,7 @@ fn refusal(rpc: &str, endpoint: &str, status: &tonic::Status) -> String {
         Code::InvalidArgument | Code::FailedPrecondition | Code::NotFound | Code::Unimplemented => {
             format!("`{endpoint}` refuses: {}", status.message())
         }
+        Code::Unavailable => format!("`{endpoint}` cannot serve now: {}", status.message()),
         _ => format!("{rpc} at `{endpoint}` failed: {}", wire::describe(status)),
     }
 }

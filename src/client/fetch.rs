@@ -6,6 +6,7 @@ use futures::{StreamExt, TryStreamExt};
 use tonic::Code;
 use tonic_types::StatusExt;
 
+use super::connect::Reached;
 use super::events::{Event, Events};
 use super::{Client, ClientError, FailedBuild, Request, materialize};
 use crate::digest::Digest;
@@ -60,7 +61,9 @@ impl Client {
         }
         let mut lost = Vec::new();
         for _ in 0..ATTEMPTS {
-            let descriptor = self.serve(request, &lost, events).await?;
+            // While the server looks the environment up, the CAS is reached.
+            let (descriptor, _) = futures::join!(self.serve(request, &lost, events), self.reach_blobs(events));
+            let descriptor = descriptor?;
             tracing::debug!(root = ?descriptor.root, "the server answered");
             match self.materialize(&descriptor, events).await? {
                 materialize::Outcome::Done { directory, downloaded } => {
@@ -76,6 +79,13 @@ impl Client {
         let endpoint = self.server();
         let first = lost[0];
         Err(ClientError::Lost { count: lost.len(), first, endpoint, attempts: ATTEMPTS })
+    }
+
+    /// Reaches the CAS. Whether that is possible shows when it is used.
+    async fn reach_blobs(&self, events: &dyn Events) {
+        if let Ok(connection) = self.connection().await {
+            drop(connection.blobs(events).await);
+        }
     }
 
     /// Returns what the server answers, and fetches nothing of the environment.
@@ -195,7 +205,7 @@ impl Client {
         descriptor: &Descriptor,
         events: &dyn Events,
     ) -> Result<materialize::Outcome, ClientError> {
-        let blobs = self.connection().await?.blobs(events).await?;
+        let Reached { blobs, latency } = self.connection().await?.blobs(events).await?;
         let Some(tree) = blobs.get(&descriptor.tree).await? else {
             return Ok(materialize::Outcome::Lost(vec![descriptor.tree]));
         };
@@ -203,7 +213,7 @@ impl Client {
         tracing::debug!(bytes = tree.len(), "read the listing");
         let listing = Listing::parse(root, &tree).map_err(|source| ClientError::Tree { root, source })?;
         listing.check_symlinks().map_err(|source| ClientError::Tree { root, source })?;
-        materialize::materialize(self.root(), self.store().await?, blobs, root, listing, events).await
+        materialize::materialize(self.root(), self.store().await?, (blobs, *latency), root, listing, events).await
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -46,7 +47,7 @@ pub(super) fn present(root: &Path, digest: &Digest) -> Option<PathBuf> {
 pub(super) async fn materialize(
     root: &Path,
     store: &FileBlobStore,
-    blobs: &RemoteBlobStore,
+    blobs: (&RemoteBlobStore, Duration),
     digest: Digest,
     listing: Listing,
     events: &dyn Events,

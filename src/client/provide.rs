@@ -68,7 +68,7 @@ impl Client {
         const RPC: &str = "SourceTrees.GetRemoteTree";
         let connection = self.connection().await?;
         let exported =
-            export_tree(self.git().await?, tree, connection.blobs(events).await?, connection.function).await?;
+            export_tree(self.git().await?, tree, &connection.blobs(events).await?.blobs, connection.function).await?;
         let directory = exported.ok_or(SourceError::Unknown { tree })?;
         let question = v1::GetRemoteTreeRequest { directory: Some(directory.into()) };
         let answer = connection.sources().get_remote_tree(question).await.map_err(connection.failed(RPC))?;

@@ -95,10 +95,14 @@ async fn put_action(
     let platform = Some(reapi::Platform { properties: build.properties.iter().map(property).collect() });
     let mut output_paths: Vec<String> = fields.outs.iter().map(ToString::to_string).collect();
     output_paths.sort();
-    #[expect(deprecated, reason = "servers of API 2.0 and 2.1 read the platform from the command")]
+    // Each server takes what it knows: a newer one disregards these two when there are paths.
+    let apart = if build.execution.is_old() { output_paths.clone() } else { Vec::new() };
+    #[expect(deprecated, reason = "servers of API 2.0 and 2.1 read platform and outputs from there")]
     let command = reapi::Command {
         arguments: command.to_vec(),
         environment_variables: fields.env.iter().map(variable).collect(),
+        output_files: apart.clone(),
+        output_directories: apart,
         output_paths,
         output_directory_format: reapi::command::OutputDirectoryFormat::TreeAndDirectory.into(),
         platform: platform.clone(),
@@ -136,7 +140,9 @@ async fn outputs(build: &Build<'_>, result: &reapi::ActionResult) -> Result<BTre
             Err(reason) => return Err(failed(build, unusable(reason), result).await?),
         }
     }
-    for link in &result.output_symlinks {
+    #[expect(deprecated, reason = "servers of API 2.0 name symlinks there")]
+    let links = [&result.output_symlinks, &result.output_file_symlinks, &result.output_directory_symlinks];
+    for link in links.into_iter().flatten() {
         nodes.push((&link.path, Node::Symlink { target: link.target.clone() }));
     }
     let mut outputs = BTreeMap::new();

@@ -59,6 +59,11 @@ pub trait Execution: Send + Sync {
     /// # Cancel safety
     /// Dropping the future kills the action; nothing of it is cached.
     async fn execute(&self, request: ExecuteRequest, events: &dyn ExecutionEvents) -> Result<Executed, ExecuteError>;
+
+    /// Says whether commands have to name their outputs as servers before API 2.1 understand it.
+    fn is_old(&self) -> bool {
+        false
+    }
 }
 
 /// What to run.

@@ -130,7 +130,7 @@ impl RemoteBackend {
         let (major, minor) = executor.newest;
         tracing::info!(endpoint = %self.options.cache, api = format!("{major}.{minor}"), %function,
             batch_bytes = found.batch_bytes, action_cache_updates = found.action_cache_updates, "reached the endpoint");
-        Ok(self.resolve_with(&found, function))
+        Ok(self.resolve_with(&found, function, executor.newest))
     }
 
     fn function(&self, found: &Capabilities) -> Result<DigestFunction, RemoteError> {
@@ -143,12 +143,12 @@ impl RemoteBackend {
         Err(RemoteError::Function { endpoint, wanted, offered })
     }
 
-    fn resolve_with(&self, found: &Capabilities, function: DigestFunction) -> Resolver {
+    fn resolve_with(&self, found: &Capabilities, function: DigestFunction, newest: (i32, i32)) -> Resolver {
         let instance = &self.options.instance;
         let blobs = RemoteBlobStore::new(self.cache.clone(), instance.clone(), function);
         let blobs = blobs.with_batch_bytes(found.batch_bytes);
         let execution = |link: &Link| -> Arc<dyn Execution> {
-            Arc::new(RemoteExecution::new(link.clone(), instance.clone(), blobs.clone()))
+            Arc::new(RemoteExecution::new(link.clone(), instance.clone(), blobs.clone(), newest))
         };
         let mut dispatch = Dispatch::to(execution(&self.executor));
         for (rule, link) in self.options.dispatch.iter().zip(&self.dispatched) {

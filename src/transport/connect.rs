@@ -22,6 +22,8 @@ use super::{Breaker, Endpoint, EndpointError, short_socket_path};
 const SILENCE: Duration = Duration::from_secs(1);
 /// Large messages cross in few frames: at 16 KiB, the default, the framing shows in a profile.
 pub(crate) const FRAME_BYTES: u32 = 1 << 20;
+/// Bytes of one stream that may be on their way. At 50 ms, a smaller window would slow a gigabit link down.
+const STREAM_WINDOW: u32 = 16 << 20;
 /// When the kernel asks whether the other side still lives, and how often before it gives up. gRPC servers punish
 /// HTTP/2 pings that come more often than every five minutes; these they do not see.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(15), Duration::from_secs(5), 3);
@@ -44,8 +46,8 @@ pub(super) fn builder(endpoint: &Endpoint) -> Result<tonic::transport::Endpoint,
     let builder = tonic::transport::Endpoint::from_shared(uri).map_err(bad)?;
     Ok(builder
         .max_frame_size(FRAME_BYTES)
-        .initial_stream_window_size(Some(4 << 20))
-        .initial_connection_window_size(Some(8 << 20)))
+        .initial_stream_window_size(Some(STREAM_WINDOW))
+        .initial_connection_window_size(Some(2 * STREAM_WINDOW)))
 }
 
 /// Opens connections, and tells the breaker what comes of it.

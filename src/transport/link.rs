@@ -130,7 +130,7 @@ impl Link {
             };
             let again = if attempt < ATTEMPTS { pause(&status, &mut backoff) } else { None };
             let Some(pause) = again else {
-                return Err(CallError::Failed { rpc, endpoint: self.endpoint().clone(), status: Box::new(status) });
+                return Err(self.failed(rpc, status));
             };
             tracing::debug!(rpc, endpoint = %self.endpoint(), %status, attempt, ?pause, "a call failed and is made again");
             attempt += 1;
@@ -138,11 +138,28 @@ impl Link {
         }
     }
 
-    /// Makes a call once, within `deadline`, and waits for nobody.
+    /// Makes a call, and takes the first answer that the server gives, whatever it is.
     ///
     /// # Errors
     /// As `call`.
     pub async fn call_once<T, F>(
+        &self,
+        rpc: &'static str,
+        deadline: Duration,
+        call: impl Fn(Channel) -> F,
+    ) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        let answer = self.once(deadline, &call).await?;
+        answer.map_err(|status| self.failed(rpc, status))
+    }
+
+    /// Makes a call and waits for nobody who is not there.
+    ///
+    /// # Errors
+    /// As `call`.
+    pub async fn call_now<T, F>(
         &self,
         rpc: &'static str,
         deadline: Duration,
@@ -158,7 +175,7 @@ impl Link {
         };
         match self.inner.breaker.reason() {
             Some(reason) if is_of_transport(&status) => Err(self.unreachable(reason).into()),
-            _ => Err(CallError::Failed { rpc, endpoint: self.endpoint().clone(), status: Box::new(status) }),
+            _ => Err(self.failed(rpc, status)),
         }
     }
 
@@ -200,6 +217,10 @@ impl Link {
                 Err(silent) => tokio::time::sleep(silent.wait).await,
             }
         }
+    }
+
+    fn failed(&self, rpc: &'static str, status: Status) -> CallError {
+        CallError::Failed { rpc, endpoint: self.endpoint().clone(), status: Box::new(status) }
     }
 
     fn unreachable(&self, reason: String) -> EndpointError {

@@ -34,12 +34,14 @@ pub struct RemoteExecution {
     link: Link,
     instance: String,
     store: RemoteBlobStore,
+    newest: (i32, i32),
 }
 
 impl RemoteExecution {
-    /// Returns the executor behind a connection. `store` is the CAS that it works with.
-    pub fn new(link: Link, instance: String, store: RemoteBlobStore) -> Self {
-        Self { link, instance, store }
+    /// Returns the executor behind a connection. `store` is the CAS that it works with, `newest` the newest version of
+    /// the API that it speaks.
+    pub fn new(link: Link, instance: String, store: RemoteBlobStore, newest: (i32, i32)) -> Self {
+        Self { link, instance, store, newest }
     }
 
     fn refused(&self, status: tonic::Status) -> StoreError {
@@ -57,6 +59,10 @@ impl RemoteExecution {
 
 #[async_trait]
 impl Execution for RemoteExecution {
+    fn is_old(&self) -> bool {
+        self.newest < (2, 1)
+    }
+
     async fn execute(&self, request: ExecuteRequest, events: &dyn ExecutionEvents) -> Result<Executed, ExecuteError> {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut attempt = 1;

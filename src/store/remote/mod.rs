@@ -6,6 +6,8 @@
 mod actions;
 mod capabilities;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::{HashMap, HashSet};
