@@ -2,8 +2,10 @@
 
 use std::fs;
 
+use std::time::Duration;
+
 use super::{Case, object};
-use crate::support::{Daemon, Endpoint, Kind, text, tree, until};
+use crate::support::{Endpoint, Kind, Proxy, tree, until};
 
 /// What is said once when entries cannot be shared.
 const NOT_SHARED: &str = "takes no action results";
@@ -59,28 +61,23 @@ fn where_the_endpoint_takes_no_entries_it_is_said_once_and_each_daemon_keeps_its
 }
 
 #[test]
-fn daemons_that_build_the_same_at_once_answer_the_same() {
+fn what_another_daemon_has_built_meanwhile_is_taken_over() {
     let endpoint = Endpoint::start(Kind::Own);
+    let far = Proxy::new(&endpoint.address);
     let seconds = format!("600.{}", fastrand::u64(..));
     let case = Case::that_sleeps(&seconds);
-    let daemons = ["one", "two"].map(|root| case.serve(root, &endpoint.address));
-    let begin = |serve: &Daemon| {
-        let mut command = case.fetch(serve, &format!("client of {}", serve.address));
-        command.arg("--json").stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-        command.spawn().expect("the binary is there")
-    };
-    let mut clients = daemons.each_ref().map(begin);
-    until("both have their answer", || {
-        if endpoint.has_action(&seconds) {
-            endpoint.wake_action(&seconds);
-        }
-        clients.iter_mut().all(|client| client.try_wait().expect("waitable").is_some()).then_some(())
-    });
-    let descriptors = clients.map(|client| {
-        let output = client.wait_with_output().expect("it ran");
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        object["descriptor"].clone()
-    });
+    let (one, two) = (case.serve("one", &endpoint.address), case.serve("two", &far.address));
+    let second = case.begin(&two, "second");
+    until("the action runs", || endpoint.has_action(&seconds).then_some(()));
+    // From now on the first is the faster one.
+    far.delay(Duration::from_millis(300));
+    let first = case.begin(&one, "first");
+    until("both have asked", || (one.log().matches("outcome=\"miss\"").count() > 1).then_some(()));
+    endpoint.wake_action(&seconds);
+    let outputs = [first, second].map(|client| client.wait_with_output().expect("it ran"));
+    assert!(outputs.iter().all(|output| output.status.success()), "{}\n{}", one.log(), two.log());
+    assert!(two.log().contains("took over an entry"), "{}", two.log());
+    let descriptors =
+        [&one, &two].map(|serve| object(case.fetch(serve, "third").arg("--absent"))["descriptor"].clone());
     assert_eq!(descriptors[0], descriptors[1]);
 }

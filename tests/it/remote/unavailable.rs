@@ -31,9 +31,9 @@ impl Chain {
         command
     }
 
-    /// Returns the two places at which the chain can break.
+    /// Returns the two places at which the chain can break, each with the name of a client.
     fn links(&self) -> [(&str, &Proxy); 2] {
-        [("serve", &self.to_serve), ("endpoint", &self.to_endpoint)]
+        [("without a daemon", &self.to_serve), ("without an endpoint", &self.to_endpoint)]
     }
 }
 

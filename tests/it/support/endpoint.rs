@@ -163,6 +163,7 @@ impl Endpoint {
         let status = fs::read_to_string(format!("/proc/{action}/status")).unwrap_or_default();
         let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap_or_default();
         [parent.trim(), &action].iter().for_each(|process| signal(process, Signal::KILL));
+        until("the action is gone", || (!sleeping(seconds).contains(&action)).then_some(()));
     }
 
     /// Lets the action go on that runs `sleep` for this time.
