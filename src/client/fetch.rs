@@ -62,8 +62,8 @@ impl Client {
         let mut lost = Vec::new();
         for _ in 0..ATTEMPTS {
             // While the server looks the environment up, the CAS is reached.
-            let (descriptor, _) = futures::join!(self.serve(request, &lost, events), self.reach_blobs(events));
-            let descriptor = descriptor?;
+            let reach = async { Ok(self.reach_blobs(events).await) };
+            let (descriptor, ()) = futures::try_join!(self.serve(request, &lost, events), reach)?;
             tracing::debug!(root = ?descriptor.root, "the server answered");
             match self.materialize(&descriptor, events).await? {
                 materialize::Outcome::Done { directory, downloaded } => {

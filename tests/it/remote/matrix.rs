@@ -67,17 +67,19 @@ fn hit(endpoint: &mut Endpoint) {
 
 fn failing_build(endpoint: &mut Endpoint) {
     let world = World::new();
-    let broken = format!("echo {}; echo to stderr >&2; exit 3", fastrand::u64(..));
-    let spec = world.spec("broken", &json!({"broken": script(&broken, &["out"])}));
+    let broken = "echo first line; date +%N; echo to stderr >&2; exit 3";
+    let spec = world.spec("broken", &json!({"broken": script(broken, &["out"])}));
     let serve = Daemon::start(&world.path("serve"), &["--remote", &endpoint.address]);
-    for _ in 0..2 {
+    let log = || {
         let output = run(world.client_of(&serve, "client").arg("fetch").arg(&spec));
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(16), "{stderr}\n{}", serve.log());
-        for part in ["exit code 3", &broken[5..10], "to stderr", "hint:"] {
+        for part in ["exit code 3", "first line", "to stderr", "hint:"] {
             assert!(stderr.contains(part), "{part}: {stderr}");
         }
-    }
+        stderr.lines().filter(|line| line.starts_with("  | ")).collect::<String>()
+    };
+    assert_ne!(log(), log(), "the second one is that of another run");
 }
 
 fn killed_worker(endpoint: &mut Endpoint) {

@@ -62,14 +62,15 @@ fn a_client_that_waits_comes_through_when_daemon_and_endpoint_are_there() {
         let mut command = chain.fetch(name, "wait");
         command.stdout(Stdio::null()).stderr(fs::File::create(&log).expect("temporary"));
         let mut client = command.spawn().expect("the binary is there");
-        until("it says that it waits, and for whom", || {
-            assert_eq!(client.try_wait().expect("waitable"), None, "{}", fs::read_to_string(&log).expect("there"));
-            let said = fs::read_to_string(&log).expect("there");
-            said.lines().any(|line| line.contains("waiting: ") && line.contains(&proxy.address)).then_some(())
+        let said = || fs::read_to_string(&log).expect("there");
+        until("it says that it waits", || {
+            assert_eq!(client.try_wait().expect("waitable"), None, "{}", said());
+            said().contains("waiting: ").then_some(())
         });
+        assert!(said().contains(&proxy.address), "for `{}`: {}", proxy.address, said());
         proxy.set(Fault::None);
         let back = Instant::now();
-        assert!(client.wait().expect("waitable").success(), "{}", fs::read_to_string(&log).expect("there"));
+        assert!(client.wait().expect("waitable").success(), "{}", said());
         assert!(back.elapsed() < Duration::from_secs(6), "{:?}", back.elapsed());
     }
 }
