@@ -7,10 +7,11 @@ use clap::Args;
 
 use super::error::CliError;
 use super::output::Display;
+use super::security::{RemoteSecurityArguments, ServeSecurityArguments};
 use crate::client::{Client, ClientError, ClientOptions, Events, Fetched, OnUnavailable, Request};
 use crate::spec::{Config, Spec, Target};
 use crate::store::blocking;
-use crate::transport::{Endpoint, Security};
+use crate::transport::Endpoint;
 
 /// Seconds that a private daemon stays without anyone connected.
 const IDLE_SECONDS: u64 = 60;
@@ -36,9 +37,15 @@ pub(super) struct SpecArguments {
 /// Where the client keeps everything, and whom it asks.
 #[derive(Debug, Args)]
 struct ClientArguments {
-    /// The server to ask: HOST:PORT or unix:PATH. Without one, a private daemon is started.
+    /// The server to ask: HOST:PORT, grpcs://HOST:PORT or unix:PATH. Without one, a private daemon is started.
     #[arg(long, env = "ENVSERVE_SERVE", value_name = "ADDRESS")]
     serve: Option<String>,
+
+    #[command(flatten)]
+    security: ServeSecurityArguments,
+
+    #[command(flatten)]
+    remote_security: RemoteSecurityArguments,
 
     /// Where everything is kept [default: $XDG_CACHE_HOME/envserve]
     #[arg(long, env = "ENVSERVE_ROOT", value_name = "DIR")]
@@ -65,8 +72,8 @@ impl ClientArguments {
         Ok(Client::new(ClientOptions {
             root: root(self.root)?,
             serve: serve.map(|text| text.parse::<Endpoint>()).transpose()?,
-            security: Security::default(),
-            remote_security: Security::default(),
+            security: self.security.security()?,
+            remote_security: self.remote_security.security()?,
             program,
             idle_seconds: self.idle_seconds,
             environment: std::env::vars().collect(),

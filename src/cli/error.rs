@@ -11,7 +11,7 @@ use crate::serve::{DispatchError, ServeError};
 use crate::source::SourceError;
 use crate::spec::SpecError;
 use crate::store::StoreError;
-use crate::transport::EndpointError;
+use crate::transport::{EndpointError, SecurityError};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,8 @@ pub(super) enum CliError {
     Spec(#[from] SpecError),
     #[error(transparent)]
     Address(#[from] EndpointError),
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     #[error("cannot read the spec `{path}`")]
     ReadSpec { path: PathBuf, source: io::Error },
     #[error("cannot read `{path}`")]
@@ -64,6 +66,7 @@ impl CliError {
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Run { .. } => Exit::Command(127),
             Self::Serve(_)
+            | Self::Security(_)
             | Self::Store { .. }
             | Self::Spec(_)
             | Self::ReadSpec { .. }
@@ -92,6 +95,7 @@ impl CliError {
             | Self::ReadFile { .. }
             | Self::Dispatch { .. }
             | Self::HalfAnEndpoint { .. }
+            | Self::Security(_)
             | Self::Address(_)
             | Self::Path { .. }
             | Self::Runtime(_)

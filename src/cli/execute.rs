@@ -8,6 +8,7 @@ use clap::Args;
 use super::Exit;
 use super::error::CliError;
 use super::execution::ExecutionArguments;
+use super::security::ServerSecurityArguments;
 use super::serve;
 use super::store::{SizeArguments, directory};
 use crate::digest::DigestFunction;
@@ -33,6 +34,9 @@ pub(super) struct Arguments {
     #[command(flatten)]
     execution: ExecutionArguments,
 
+    #[command(flatten)]
+    security: ServerSecurityArguments,
+
     /// Seconds that running requests are given to finish when the endpoint stops.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     grace_seconds: u64,
@@ -51,6 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         }),
         repositories: Vec::new(),
         lease: Duration::ZERO,
+        security: arguments.security.security(),
         native: false,
         idle: None,
         grace: Duration::from_secs(arguments.grace_seconds),

@@ -16,6 +16,7 @@ mod key;
 mod output;
 mod remote;
 mod resolve;
+mod security;
 mod serve;
 mod shell;
 mod store;

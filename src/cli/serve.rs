@@ -9,11 +9,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::error::CliError;
 use super::execution::ExecutionArguments;
 use super::remote::RemoteArguments;
+use super::security::{RemoteSecurityArguments, ServerSecurityArguments};
 use super::store::{RootArguments, SizeArguments};
 use super::{Exit, output};
 use crate::digest::DigestFunction;
 use crate::serve::{self, EmbeddedOptions, EndpointOptions, Listener, ServeError, ServeOptions};
-use crate::transport::{Endpoint, Security};
+use crate::transport::Endpoint;
 
 /// Length of leases in this daemon's own store.
 const LEASE_SECONDS: u64 = 86_400;
@@ -50,6 +51,12 @@ pub(super) struct Arguments {
     #[command(flatten)]
     execution: ExecutionArguments,
 
+    #[command(flatten)]
+    security: ServerSecurityArguments,
+
+    #[command(flatten)]
+    remote_security: RemoteSecurityArguments,
+
     /// Seconds for which everything that was answered stays [default: a day; an hour with --remote]
     #[arg(long, value_name = "SECONDS")]
     lease_seconds: Option<u64>,
@@ -84,7 +91,7 @@ pub(super) fn listen(endpoint: Endpoint, options: ServeOptions) -> Result<Exit, 
 
 fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
     let (instance, function) = (&arguments.instance, arguments.digest_function);
-    let remote = arguments.remote.options(instance, function, Security::default())?;
+    let remote = arguments.remote.options(instance, function, arguments.remote_security.security()?)?;
     let lease = if remote.is_some() { REMOTE_LEASE_SECONDS } else { LEASE_SECONDS };
     Ok(ServeOptions {
         root: arguments.root.path()?,
@@ -100,6 +107,7 @@ fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
         },
         repositories: arguments.repositories.clone(),
         lease: Duration::from_secs(arguments.lease_seconds.unwrap_or(lease)),
+        security: arguments.security.security(),
         native: true,
         idle: arguments.idle_seconds.map(Duration::from_secs),
         grace: Duration::from_secs(arguments.grace_seconds),
@@ -107,13 +115,13 @@ fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
 }
 
 async fn serve(endpoint: Endpoint, options: ServeOptions) -> Result<(), CliError> {
-    let root = options.root.clone();
+    let (root, security) = (options.root.clone(), options.security.clone());
     let listen = |source| ServeError::Listen { endpoint: endpoint.clone(), source };
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
     let opened = serve::open(options).await?;
     let listener = Listener::bind(&endpoint).await.map_err(listen)?;
-    let address = listener.local_address().map_or_else(|| endpoint.to_string(), |address| address.to_string());
+    let address = listener.local_address().map_or(endpoint, |bound| security.address(bound)).to_string();
     let shutdown = async move {
         tokio::select! {
             _ = terminate.recv() => {}

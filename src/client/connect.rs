@@ -27,11 +27,31 @@ const START_TICK: Duration = Duration::from_millis(5);
 const ATTEMPTS: usize = 5;
 /// Bytes of the daemon's log that an error shows.
 const LOG_SHOWN: u64 = 2000;
+/// How often a server that says nothing is asked whether it is still there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 const CONFIGURATION: &str = "Configuration.Get";
 /// Longest wait for a short answer of the server.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// Largest message taken from the server.
 const MAX_MESSAGE: usize = 64 << 20;
+
+/// Variables about servers and other daemons, which are none of the private daemon's business.
+const NOT_INHERITED: [&str; 14] = [
+    "ENVSERVE_REMOTE",
+    "ENVSERVE_REMOTE_CA",
+    "ENVSERVE_REMOTE_CERT",
+    "ENVSERVE_REMOTE_HEADERS",
+    "ENVSERVE_REMOTE_KEY",
+    "ENVSERVE_SERVE",
+    "ENVSERVE_SERVE_CA",
+    "ENVSERVE_SERVE_CERT",
+    "ENVSERVE_SERVE_HEADERS",
+    "ENVSERVE_SERVE_KEY",
+    "ENVSERVE_TLS_CERT",
+    "ENVSERVE_TLS_CLIENT_CA",
+    "ENVSERVE_TLS_KEY",
+    "ENVSERVE_TOKEN_FILE",
+];
 
 /// A server that answered.
 #[derive(Debug)]
@@ -93,6 +113,16 @@ impl Connection {
                 Ok(at(&self.link, found.batch_bytes, asked.elapsed()))
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns when the server does not answer any more. A build may be silent for long.
+    pub(super) async fn silence(&self) -> ClientError {
+        loop {
+            tokio::time::sleep(HEARTBEAT).await;
+            if let Err(error) = self.link.call_once(CONFIGURATION, DEADLINE, configuration).await {
+                return error.into();
+            }
         }
     }
 
@@ -205,7 +235,8 @@ async fn start(options: &ClientOptions, paths: &PrivatePaths, endpoint: &Endpoin
 fn spawn(options: &ClientOptions, paths: &PrivatePaths) -> io::Result<Child> {
     let log = File::create(paths.log())?;
     fs::create_dir_all(&options.root)?;
-    Command::new(&options.program)
+    let mut command = Command::new(&options.program);
+    command
         .arg("serve")
         .arg("--listen")
         .arg(format!("unix:{}", paths.socket().display()))
@@ -214,12 +245,13 @@ fn spawn(options: &ClientOptions, paths: &PrivatePaths) -> io::Result<Child> {
         .arg("--idle-seconds")
         .arg(options.idle_seconds.to_string())
         .current_dir("/")
-        .env_remove("ENVSERVE_SERVE")
-        .env_remove("ENVSERVE_REMOTE")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
+        .stderr(log);
+    for name in NOT_INHERITED {
+        command.env_remove(name);
+    }
+    command.spawn()
 }
 
 fn log_end(path: &Path) -> io::Result<String> {

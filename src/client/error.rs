@@ -10,7 +10,7 @@ use crate::environment::BuildError;
 use crate::source::SourceError;
 use crate::spec::{GitId, SpecError};
 use crate::store::{DirectoryError, StoreError, wire};
-use crate::transport::{CallError, EndpointError, is_of_transport};
+use crate::transport::{CallError, Endpoint, EndpointError, is_of_transport};
 
 /// Why a client did not get its environment.
 #[derive(Debug, thiserror::Error)]
@@ -162,7 +162,12 @@ pub struct FailedBuild {
 /// Returns what a server's error comes to: its message alone when it is about what was asked for.
 fn refusal(rpc: &str, endpoint: &str, status: &tonic::Status) -> String {
     match status.code() {
-        Code::InvalidArgument | Code::FailedPrecondition | Code::NotFound | Code::Unimplemented => {
+        Code::InvalidArgument
+        | Code::FailedPrecondition
+        | Code::NotFound
+        | Code::Unimplemented
+        | Code::Unauthenticated
+        | Code::PermissionDenied => {
             format!("`{endpoint}` refuses: {}", status.message())
         }
         Code::Unavailable => format!("`{endpoint}` cannot serve now: {}", status.message()),
@@ -233,6 +238,8 @@ impl ClientError {
                 failed.log_digest.map(|digest| format!("the whole log is blob `{digest:?}` in the CAS"))
             }
             Self::Disconnected { .. } => Some("try again; what has arrived is kept".to_owned()),
+            Self::Rpc { status, .. } if is_denied(status) => Some(DENIED_HINT.to_owned()),
+            Self::Store(StoreError::Rpc { source, .. }) if is_denied(source) => Some(DENIED_HINT.to_owned()),
             Self::Build(_)
             | Self::Store(_)
             | Self::Private { .. }
@@ -246,9 +253,21 @@ impl ClientError {
     }
 }
 
+/// Says whether the answer depends on who asks.
+fn is_denied(status: &tonic::Status) -> bool {
+    matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
+}
+
+const DENIED_HINT: &str = "a file with a line `authorization: Bearer TOKEN` is named by `--serve-headers` or \
+    ENVSERVE_SERVE_HEADERS, for an endpoint that the server names by `--remote-headers` or ENVSERVE_REMOTE_HEADERS";
+
 fn unreachable_hint(error: &EndpointError) -> String {
     match error {
         EndpointError::Address { .. } => "the address is --serve or ENVSERVE_SERVE".to_owned(),
+        EndpointError::Unreachable { endpoint: Endpoint::Tls(_), .. } => {
+            "`--serve-ca` names the authorities to trust, `--serve-cert` and `--serve-key` what it wants to see"
+                .to_owned()
+        }
         EndpointError::Unreachable { endpoint, .. } => {
             format!("start one with `envserve serve --listen {endpoint}`, or leave --serve and ENVSERVE_SERVE out")
         }

@@ -62,8 +62,8 @@ impl Client {
         let mut lost = Vec::new();
         for _ in 0..ATTEMPTS {
             // While the server looks the environment up, the CAS is reached.
-            let reach = async { Ok(self.reach_blobs(events).await) };
-            let (descriptor, ()) = futures::try_join!(self.serve(request, &lost, events), reach)?;
+            let (descriptor, _) = futures::join!(self.serve(request, &lost, events), self.reach_blobs(events));
+            let descriptor = descriptor?;
             tracing::debug!(root = ?descriptor.root, "the server answered");
             match self.materialize(&descriptor, events).await? {
                 materialize::Outcome::Done { directory, downloaded } => {
@@ -176,7 +176,11 @@ impl Client {
             }
         };
         loop {
-            let event = match stream.message().await {
+            let message = tokio::select! {
+                message = stream.message() => message,
+                error = connection.silence() => return Err(error),
+            };
+            let event = match message {
                 Ok(Some(message)) => message.event,
                 Ok(None) => return Err(connection.broken(RPC, "the stream ended without an outcome")),
                 Err(status) => {

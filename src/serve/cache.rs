@@ -14,8 +14,8 @@ use crate::environment::Published;
 use crate::spec::{Descriptor, EnvKey, Shard};
 use crate::store::{BlobStore, Database, Entries, Listing, SharedEntries, StoreError};
 
-/// Most entries that are remembered as whole.
-const MAX_WHOLE: usize = 100_000;
+/// Most answers that are held in memory.
+const MAX_WHOLE: usize = 20_000;
 
 /// The cache over one CAS.
 pub(super) struct KeyedCache {
@@ -28,10 +28,12 @@ pub(super) struct KeyedCache {
     whole: Mutex<HashMap<(Shard, EnvKey), Whole>>,
 }
 
-/// A descriptor all of whose blobs were there.
+/// An entry all of whose blobs were there.
 struct Whole {
     digest: Digest,
     until: Instant,
+    /// What was answered last.
+    answer: Option<Answer>,
 }
 
 /// An environment and how long it stays.
@@ -74,6 +76,9 @@ impl KeyedCache {
     /// # Errors
     /// When a store cannot tell.
     pub(super) async fn lookup(&self, shard: Shard, key: &EnvKey) -> Result<Option<Answer>, StoreError> {
+        if let Some(answer) = self.answered(shard, key) {
+            return Ok(Some(answer));
+        }
         let own = self.entries(shard).get(key).await?.and_then(|canonical| self.read(key, canonical.into()));
         let Some(entry) = own else { return self.adopt(shard, key, None).await };
         if self.is_whole(shard, key, entry.digest) || self.check_own(shard, key, &entry).await? {
@@ -141,7 +146,24 @@ impl KeyedCache {
     async fn answer(&self, shard: Shard, key: &EnvKey, entry: Entry) -> Result<Answer, StoreError> {
         let lease_expires = self.prolong(&self.entries(shard), key).await?;
         let Entry { descriptor, canonical, digest } = entry;
-        Ok(Answer { descriptor: Arc::new(descriptor), canonical, digest, lease_expires })
+        let answer = Answer { descriptor: Arc::new(descriptor), canonical, digest, lease_expires };
+        if let Some(whole) = self.whole().get_mut(&(shard, *key)).filter(|whole| whole.digest == digest) {
+            whole.answer = Some(answer.clone());
+        }
+        Ok(answer)
+    }
+
+    /// Returns what was answered before, when that can be answered again: it is whole, and more than half of its lease
+    /// is left.
+    fn answered(&self, shard: Shard, key: &EnvKey) -> Option<Answer> {
+        let whole = self.whole();
+        let found = whole.get(&(shard, *key)).filter(|found| Instant::now() < found.until)?;
+        let answer = found.answer.as_ref()?;
+        (answer.lease_expires >= now().saturating_add(self.lease_seconds() / 2)).then(|| answer.clone())
+    }
+
+    fn lease_seconds(&self) -> i64 {
+        i64::try_from(self.lease.as_secs()).unwrap_or(i64::MAX)
     }
 
     /// Checks an entry of the local tier, and sees to it that other daemons have it as well.
@@ -201,7 +223,7 @@ impl KeyedCache {
         if whole.len() >= MAX_WHOLE {
             whole.clear();
         }
-        whole.insert((shard, *key), Whole { digest, until });
+        whole.insert((shard, *key), Whole { digest, until, answer: None });
     }
 
     /// Checks every entry anew from now on: blobs are gone that should not be, so others may be.
@@ -209,12 +231,12 @@ impl KeyedCache {
         self.whole().clear();
     }
 
-    /// Makes sure that the lease of a key lasts, and returns its end. Written only when half of it is over.
+    /// Makes sure that the lease of a key lasts, and returns its end. Written only when a quarter of it is over.
     async fn prolong(&self, entries: &Entries, key: &EnvKey) -> Result<i64, StoreError> {
-        let length = i64::try_from(self.lease.as_secs()).unwrap_or(i64::MAX);
+        let length = self.lease_seconds();
         let now = now();
         if let Some(expires) = entries.lease(key).await?
-            && expires >= now.saturating_add(length / 2)
+            && expires >= now.saturating_add(length / 4 * 3)
         {
             return Ok(expires);
         }

@@ -1,4 +1,4 @@
-//! Sockets: where the server listens, and how many are connected.
+//! Sockets: where the server listens, how connections are made secure, and how many there are.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,11 +8,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::handshake::Handshakes;
 use crate::transport::{Endpoint, short_socket_path};
+
+/// Most TLS handshakes at a time. Whoever comes when there are more waits to be accepted.
+const MAX_HANDSHAKES: usize = 256;
 
 /// A bound socket.
 pub enum Listener {
@@ -30,6 +37,10 @@ impl Listener {
     pub async fn bind(endpoint: &Endpoint) -> io::Result<Self> {
         match endpoint {
             Endpoint::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
+            Endpoint::Tls(_) => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "an address to listen on is HOST:PORT; TLS is spoken there when a certificate is given",
+            )),
             Endpoint::Unix(path) => bind_unix(path).map(Self::Unix),
         }
     }
@@ -53,10 +64,30 @@ impl Listener {
         }
     }
 
-    /// Returns the connections as they come. Those open at a time are counted in `open`.
-    pub fn connections(self, open: Arc<AtomicUsize>) -> impl futures::Stream<Item = io::Result<Connection>> {
+    /// Returns the connections as they come, TCP ones made secure where that is asked for. Those open at a time are
+    /// counted in `open`.
+    pub(super) fn connections(
+        self,
+        open: Arc<AtomicUsize>,
+        handshakes: Option<Handshakes>,
+    ) -> BoxStream<'static, io::Result<Connection>> {
+        let secure = move |accepted: io::Result<Connection>| {
+            let handshakes = handshakes.clone();
+            async move {
+                match accepted {
+                    Ok(connection) => connection.secured(handshakes.as_ref()).await.map(Ok),
+                    Err(error) => Some(Err(error)),
+                }
+            }
+        };
+        let secured = self.accepted(open).map(secure).buffer_unordered(MAX_HANDSHAKES);
+        secured.filter_map(std::future::ready).boxed()
+    }
+
+    fn accepted(self, open: Arc<AtomicUsize>) -> impl futures::Stream<Item = io::Result<Connection>> {
         futures::stream::unfold((self, open), |(listener, open)| async move {
-            let accepted = listener.accept().await.map(|stream| Connection::new(stream, Arc::clone(&open)));
+            let accepted = listener.accept().await;
+            let accepted = accepted.map(|stream| Connection { stream, counted: Counted::new(Arc::clone(&open)) });
             if accepted.is_err() {
                 // Out of file descriptors, most likely: let some be closed first.
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -77,25 +108,41 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 
 enum Stream {
     Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
 }
 
 /// An open connection, which counts as such until it is dropped.
-pub struct Connection {
+pub(super) struct Connection {
     stream: Stream,
-    open: Arc<AtomicUsize>,
+    counted: Counted,
 }
 
 impl Connection {
-    fn new(stream: Stream, open: Arc<AtomicUsize>) -> Self {
-        open.fetch_add(1, Ordering::SeqCst);
-        Self { stream, open }
+    /// Returns its secure form if it is to have one, or `None` when the client does not agree.
+    async fn secured(self, handshakes: Option<&Handshakes>) -> Option<Self> {
+        let Self { stream, counted } = self;
+        let stream = match (stream, handshakes) {
+            (Stream::Tcp(stream), Some(handshakes)) => Stream::Tls(Box::new(handshakes.secure(stream).await?)),
+            (stream, _) => stream,
+        };
+        Some(Self { stream, counted })
     }
 }
 
-impl Drop for Connection {
+/// One more in a number, for as long as it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(number: Arc<AtomicUsize>) -> Self {
+        number.fetch_add(1, Ordering::SeqCst);
+        Self(number)
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::SeqCst);
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -107,8 +154,10 @@ impl Connected for Connection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Self::ConnectInfo {
+        let tcp = |stream: &TcpStream| stream.peer_addr().map(|address| address.to_string()).unwrap_or_default();
         let address = match &self.stream {
-            Stream::Tcp(stream) => stream.peer_addr().map(|address| address.to_string()).unwrap_or_default(),
+            Stream::Tcp(stream) => tcp(stream),
+            Stream::Tls(stream) => tcp(stream.get_ref().0),
             Stream::Unix(stream) => {
                 let process = stream.peer_cred().ok().and_then(|cred| cred.pid());
                 process.map(|process| format!("process {process}")).unwrap_or_default()
@@ -122,6 +171,7 @@ macro_rules! on_stream {
     ($connection:expr, $stream:ident => $call:expr) => {
         match &mut $connection.get_mut().stream {
             Stream::Tcp($stream) => $call,
+            Stream::Tls($stream) => $call,
             Stream::Unix($stream) => $call,
         }
     };

@@ -1,10 +1,12 @@
 //! The daemon: answers "give me the environment for this key", and is the remote-execution endpoint as well.
 
+mod admission;
 mod backend;
 mod cache;
 mod dispatch;
 mod flight;
 pub mod grpc;
+mod handshake;
 mod listen;
 mod open;
 mod options;
@@ -12,6 +14,7 @@ mod private;
 mod remote;
 mod requests;
 pub mod resolve;
+mod security;
 pub mod status;
 
 use std::convert::Infallible;
@@ -26,15 +29,15 @@ use tonic::service::RoutesBuilder;
 use tonic::transport::Server;
 
 use crate::store::{LocalBlobStore, StoreError, blocking};
-use crate::transport::{Endpoint, EndpointError, FRAME_BYTES};
+use crate::transport::{Endpoint, EndpointError, FRAME_BYTES, SecurityError};
 
 pub use dispatch::{DispatchError, DispatchRule};
 pub use listen::{Listener, Peer};
 pub use open::{Opened, open, open_store};
 pub use options::{EmbeddedOptions, EndpointOptions, ServeOptions};
 pub use private::{PrivatePaths, lock_start};
-
 pub use remote::RemoteOptions;
+pub use security::{ServerSecurity, ServerTls};
 
 use grpc::native::Native;
 use open::OpenedEndpoint;
@@ -59,6 +62,9 @@ pub enum ServeError {
         #[source]
         source: StoreError,
     },
+    /// A file of certificates or tokens cannot be used.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     /// It cannot listen.
     #[error("cannot listen on `{endpoint}`")]
     Listen {
@@ -85,7 +91,7 @@ pub async fn run(
     daemon: Opened,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let Opened { options, backend, endpoint } = daemon;
+    let Opened { options, backend, endpoint, handshakes, admission } = daemon;
     let open_connections = Arc::new(AtomicUsize::new(0));
     let mut routes = RoutesBuilder::default();
     if options.native {
@@ -115,8 +121,9 @@ pub async fn run(
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .concurrency_limit_per_connection(MAX_REQUESTS)
         .layer(RequestLog)
+        .layer(admission)
         .add_routes(routes.routes())
-        .serve_with_incoming_shutdown(listener.connections(open_connections), signal);
+        .serve_with_incoming_shutdown(listener.connections(open_connections, handshakes), signal);
     let served = tokio::select! {
         served = within_grace(server, stopped, options.grace) => served,
         never = care(endpoint, options.lease) => match never {},

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::ServeError;
+use super::admission::Admission;
 use super::backend::Backend;
 use super::dispatch::Dispatch;
 use super::grpc::reapi::Reapi;
+use super::handshake::Handshakes;
 use super::options::{EmbeddedOptions, EndpointOptions, ServeOptions};
 use super::remote::{Local, RemoteBackend, RemoteOptions};
 use super::resolve::{Identity, Parts, Resolver};
@@ -18,6 +20,8 @@ use crate::store::{Database, GitStore, LocalActionCache, LocalBlobStore, StoreEr
 pub struct Opened {
     pub(super) options: ServeOptions,
     pub(super) backend: Backend,
+    pub(super) handshakes: Option<Handshakes>,
+    pub(super) admission: Admission,
     /// What is served of the endpoint itself.
     pub(super) endpoint: OpenedEndpoint,
 }
@@ -28,18 +32,23 @@ pub(super) enum OpenedEndpoint {
     Remote(Arc<RemoteBackend>),
 }
 
+type OpenedBackend = (Backend, OpenedEndpoint);
+
 /// Opens the stores of a daemon.
 ///
 /// # Errors
 /// When one cannot be opened: another daemon uses it, say.
 pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
-    match options.endpoint.clone() {
-        EndpointOptions::Embedded(embedded) => open_embedded(options, embedded).await,
-        EndpointOptions::Remote(remote) => open_remote(options, *remote).await,
-    }
+    let security = options.security.clone();
+    let (handshakes, admission) = blocking(move || security.open()).await?;
+    let (backend, endpoint) = match options.endpoint.clone() {
+        EndpointOptions::Embedded(embedded) => open_embedded(&options, embedded).await?,
+        EndpointOptions::Remote(remote) => open_remote(&options, *remote).await?,
+    };
+    Ok(Opened { options, backend, endpoint, handshakes, admission })
 }
 
-async fn open_embedded(options: ServeOptions, embedded: EmbeddedOptions) -> Result<Opened, ServeError> {
+async fn open_embedded(options: &ServeOptions, embedded: EmbeddedOptions) -> Result<OpenedBackend, ServeError> {
     let failed = |source| ServeError::Open { root: options.root.clone(), source };
     let (root, repositories) = (options.root.clone(), options.repositories.clone());
     let EmbeddedOptions { function, instance, max_size, min_age, execution } = embedded;
@@ -61,10 +70,10 @@ async fn open_embedded(options: ServeOptions, embedded: EmbeddedOptions) -> Resu
         lease: options.lease,
     });
     let endpoint = OpenedEndpoint::Embedded { store, reapi: Box::new(reapi) };
-    Ok(Opened { options, backend: Backend::Embedded(resolver), endpoint })
+    Ok((Backend::Embedded(resolver), endpoint))
 }
 
-async fn open_remote(options: ServeOptions, remote: RemoteOptions) -> Result<Opened, ServeError> {
+async fn open_remote(options: &ServeOptions, remote: RemoteOptions) -> Result<OpenedBackend, ServeError> {
     let failed = |source| ServeError::Open { root: options.root.clone(), source };
     let (root, repositories) = (options.root.clone(), options.repositories.clone());
     let opened = blocking(move || {
@@ -78,7 +87,7 @@ async fn open_remote(options: ServeOptions, remote: RemoteOptions) -> Result<Ope
         let error = &error as &dyn std::error::Error;
         tracing::warn!(error, "cannot work with the endpoint yet: it is tried again with each request");
     }
-    Ok(Opened { options, backend: Backend::Remote(remote.clone()), endpoint: OpenedEndpoint::Remote(remote) })
+    Ok((Backend::Remote(remote.clone()), OpenedEndpoint::Remote(remote)))
 }
 
 /// Opens the blob store of a daemon that does not run. Blocks.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::remote::RemoteOptions;
+use super::security::ServerSecurity;
 use crate::digest::DigestFunction;
 use crate::execute::ExecutionOptions;
 
@@ -18,6 +19,8 @@ pub struct ServeOptions {
     pub repositories: Vec<PathBuf>,
     /// How long what was answered stays.
     pub lease: Duration,
+    /// How connections are secured, and who is admitted.
+    pub security: ServerSecurity,
     /// Whether the native protocol is spoken beside the REAPI.
     pub native: bool,
     /// For a private daemon: it leaves when it had no connection for so long.

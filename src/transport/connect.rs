@@ -16,7 +16,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Sleep, timeout};
 use tonic::transport::Uri;
 
-use super::{Breaker, Endpoint, EndpointError, short_socket_path};
+use super::{Breaker, Endpoint, EndpointError, Security, short_socket_path, tls};
 
 /// Longest wait for a sign of life.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -29,6 +29,9 @@ const STREAM_WINDOW: u32 = 16 << 20;
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(15), Duration::from_secs(5), 3);
 /// Longest time that sent bytes may stay unacknowledged, in milliseconds.
 const UNACKNOWLEDGED: u32 = 20_000;
+/// How the answer of a server begins that speaks TLS and was not spoken to in it: an alert. No HTTP/2 server begins
+/// so; it would be a frame of more than a megabyte.
+const TLS_ALERT: &[u8] = &[21, 3];
 
 type BoxedStream = Pin<Box<dyn Stream>>;
 
@@ -40,6 +43,7 @@ impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 pub(super) fn builder(endpoint: &Endpoint) -> Result<tonic::transport::Endpoint, EndpointError> {
     let uri = match endpoint {
         Endpoint::Tcp(address) => format!("http://{address}"),
+        Endpoint::Tls(address) => format!("https://{address}"),
         Endpoint::Unix(_) => "http://localhost".to_owned(),
     };
     let bad = |_| EndpointError::Address { text: endpoint.to_string() };
@@ -54,6 +58,7 @@ pub(super) fn builder(endpoint: &Endpoint) -> Result<tonic::transport::Endpoint,
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
     pub(super) endpoint: Endpoint,
+    pub(super) security: Security,
     pub(super) breaker: Breaker,
 }
 
@@ -69,7 +74,7 @@ impl tower::Service<Uri> for Connector {
     fn call(&mut self, _: Uri) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
-            let connected = timeout(SILENCE, open(&this.endpoint)).await;
+            let connected = timeout(SILENCE, open(&this.endpoint, &this.security)).await;
             let connected = connected.unwrap_or_else(|_| Err(silence("does not answer")));
             match connected {
                 Ok(stream) => Ok(TokioIo::new(Watched::new(stream, this.breaker))),
@@ -86,9 +91,10 @@ fn silence(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("it {what} within {} s", SILENCE.as_secs()))
 }
 
-async fn open(endpoint: &Endpoint) -> io::Result<BoxedStream> {
+async fn open(endpoint: &Endpoint, security: &Security) -> io::Result<BoxedStream> {
     match endpoint {
         Endpoint::Tcp(address) => Ok(Box::pin(tcp(address).await?)),
+        Endpoint::Tls(address) => Ok(Box::pin(tls::secured(tcp(address).await?, address, security).await?)),
         Endpoint::Unix(path) => {
             let (short, _directory) = short_socket_path(path)?;
             Ok(Box::pin(UnixStream::connect(short).await?))
@@ -120,6 +126,21 @@ impl Watched {
     fn new(stream: BoxedStream, breaker: Breaker) -> Self {
         Self { stream, breaker, silence: Some(Box::pin(tokio::time::sleep(SILENCE))) }
     }
+
+    /// Takes note of a write that fails at the beginning of a connection. What the other side said before it closed
+    /// it tells more than that it did (that it wants a certificate, say), so the error is what a read comes to.
+    fn written<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let Poll::Ready(Err(error)) = written else { return written };
+        if self.silence.is_none() {
+            return Poll::Ready(Err(error));
+        }
+        let mut last = [0; 64];
+        match Pin::new(&mut *self).poll_read(cx, &mut ReadBuf::new(&mut last)) {
+            Poll::Ready(Ok(())) => Poll::Ready(Err(error)),
+            Poll::Ready(Err(reason)) => Poll::Ready(Err(reason)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
 }
 
 impl AsyncRead for Watched {
@@ -127,14 +148,17 @@ impl AsyncRead for Watched {
         let before = buffer.filled().len();
         let read = self.stream.as_mut().poll_read(cx, buffer);
         let Some(deadline) = self.silence.as_mut() else { return read };
-        let failed = match &read {
+        let failed = match read {
+            Poll::Ready(Ok(())) if buffer.filled()[before..].starts_with(TLS_ALERT) => {
+                io::Error::new(io::ErrorKind::InvalidData, "it speaks TLS: its address begins with `grpcs://`")
+            }
             Poll::Ready(Ok(())) if buffer.filled().len() > before => {
                 self.silence = None;
                 self.breaker.heard();
                 return read;
             }
             Poll::Ready(Ok(())) => io::Error::new(io::ErrorKind::UnexpectedEof, "it closes the connection at once"),
-            Poll::Ready(Err(error)) => io::Error::new(error.kind(), error.to_string()),
+            Poll::Ready(Err(error)) => tls::explained(error),
             Poll::Pending if deadline.as_mut().poll(cx).is_ready() => silence("says nothing"),
             Poll::Pending => return Poll::Pending,
         };
@@ -146,7 +170,8 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write(cx, bytes)
+        let written = self.stream.as_mut().poll_write(cx, bytes);
+        self.written(cx, written)
     }
 
     fn poll_write_vectored(
@@ -154,7 +179,8 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write_vectored(cx, slices)
+        let written = self.stream.as_mut().poll_write_vectored(cx, slices);
+        self.written(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -162,7 +188,8 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_flush(cx)
+        let flushed = self.stream.as_mut().poll_flush(cx);
+        self.written(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

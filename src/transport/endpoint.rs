@@ -7,11 +7,13 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Where a server listens: `HOST:PORT`, or `unix:PATH`.
+/// Where a server listens: `HOST:PORT` (or `grpc://HOST:PORT`), `grpcs://HOST:PORT`, or `unix:PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
     /// A TCP address; the host may be a name.
     Tcp(String),
+    /// The same, secured by TLS.
+    Tls(String),
     /// A Unix socket.
     Unix(PathBuf),
 }
@@ -20,7 +22,7 @@ pub enum Endpoint {
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
     /// The text is no address.
-    #[error("`{text}` is no address: HOST:PORT or unix:PATH is expected")]
+    #[error("`{text}` is no address: HOST:PORT, grpcs://HOST:PORT or unix:PATH is expected")]
     Address {
         /// The text.
         text: String,
@@ -43,13 +45,18 @@ impl FromStr for Endpoint {
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() { Err(bad()) } else { Ok(Self::Unix(path.into())) };
         }
-        let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
+        let (address, secured) = match text.strip_prefix("grpcs://") {
+            Some(address) => (address, true),
+            None => (text.strip_prefix("grpc://").unwrap_or(text), false),
+        };
+        let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
         let plain = !host.is_empty() && !host.contains(['/', '@', '?', '#', ' ']);
         let bracketed = host.starts_with('[') && host.ends_with(']');
-        if plain && (bracketed || !host.contains(':')) && port.parse::<u16>().is_ok() {
-            Ok(Self::Tcp(text.to_owned()))
-        } else {
-            Err(bad())
+        let good = plain && (bracketed || !host.contains(':')) && port.parse::<u16>().is_ok();
+        match (good, secured) {
+            (true, true) => Ok(Self::Tls(address.to_owned())),
+            (true, false) => Ok(Self::Tcp(address.to_owned())),
+            (false, _) => Err(bad()),
         }
     }
 }
@@ -58,6 +65,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => f.write_str(address),
+            Self::Tls(address) => write!(f, "grpcs://{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -88,14 +96,35 @@ mod tests {
 
     #[test]
     fn addresses_round_trip() {
-        for text in ["localhost:8981", "127.0.0.1:1", "[::1]:8980", "unix:/run/x"] {
+        for text in ["localhost:8981", "127.0.0.1:1", "[::1]:8980", "unix:/run/x", "grpcs://a:1", "grpcs://[::1]:8980"]
+        {
             assert_eq!(text.parse::<Endpoint>().expect(text).to_string(), text);
         }
     }
 
     #[test]
+    fn schemes_say_whether_tls_is_spoken() {
+        let parse = |text: &str| text.parse::<Endpoint>().expect(text);
+        assert_eq!(parse("grpc://a:1"), Endpoint::Tcp("a:1".to_owned()));
+        assert_eq!(parse("grpcs://a:1"), Endpoint::Tls("a:1".to_owned()));
+    }
+
+    #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["", "localhost", ":80", "a:b", "http://a:1", "::1:80", "a:99999", "unix:", "u@h:1"] {
+        for text in [
+            "",
+            "localhost",
+            ":80",
+            "a:b",
+            "http://a:1",
+            "::1:80",
+            "a:99999",
+            "unix:",
+            "u@h:1",
+            "grpcs://a",
+            "grpcs://:1",
+            "grpc://grpcs://a:1",
+        ] {
             assert!(text.parse::<Endpoint>().is_err(), "{text}");
         }
     }

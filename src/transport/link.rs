@@ -90,7 +90,7 @@ impl Link {
     }
 
     fn sharing(endpoint: &Endpoint, security: &Security, breaker: Breaker) -> Result<Self, EndpointError> {
-        let connector = Connector { endpoint: endpoint.clone(), breaker: breaker.clone() };
+        let connector = Connector { endpoint: endpoint.clone(), security: security.clone(), breaker: breaker.clone() };
         let channel = builder(endpoint)?.connect_with_connector_lazy(connector);
         let channel = InterceptedService::new(channel, security.headers.clone());
         let inner = Inner { endpoint: endpoint.clone(), security: security.clone(), breaker, channel };

@@ -10,14 +10,20 @@ mod connect;
 mod endpoint;
 mod headers;
 mod link;
+mod pem;
+mod reload;
 mod security;
+mod tls;
 
 pub(crate) use connect::FRAME_BYTES;
 pub(crate) use endpoint::short_socket_path;
 pub use endpoint::{Endpoint, EndpointError};
 pub use headers::Headers;
 pub use link::{CallError, Channel, Link, is_of_transport};
-pub use security::Security;
+pub(crate) use pem::{authorities, identity};
+pub(crate) use reload::{Reloaded, lines};
+pub use security::{Identity, Security, SecurityError};
+pub(crate) use tls::{HTTP2, provider};
 
 pub(crate) use backoff::Backoff;
 use breaker::Breaker;

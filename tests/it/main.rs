@@ -11,6 +11,7 @@ mod hostile;
 mod private;
 mod readme;
 mod remote;
+mod security;
 mod storage;
 mod support;
 mod toolchain;

@@ -68,6 +68,17 @@ fn latency_costs_a_round_trip_and_no_throughput() {
 }
 
 #[test]
+fn no_more_passes_than_the_rate_that_is_set() {
+    let proxy = proxy();
+    proxy.rate(LARGE as u64);
+    let mut stream = connect(&proxy).expect("up");
+    let started = Instant::now();
+    assert_eq!(ask(&mut stream, LARGE / 4).0, LARGE / 4);
+    let took = started.elapsed();
+    assert!(took >= SECOND / 4 && took < SECOND, "{took:?}");
+}
+
+#[test]
 fn every_fault_is_what_it_is_called_and_passes() {
     let proxy = proxy();
     let kind = |result: io::Result<()>| result.map_err(|error| error.kind());

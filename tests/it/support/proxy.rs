@@ -1,8 +1,8 @@
 //! A TCP proxy between a server and its users, which does to their connections what networks do.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -40,6 +40,8 @@ pub(crate) enum Fault {
 struct Weather {
     fault: Fault,
     delay: Duration,
+    /// Bytes in a second, each way, of all connections together; `None` stands for as many as can be carried.
+    rate: Option<u64>,
     /// Grows with each change of the fault.
     number: u64,
 }
@@ -53,6 +55,8 @@ struct Shared {
     connections: AtomicU64,
     up: AtomicU64,
     down: AtomicU64,
+    /// When what was sent each way will have passed, at the rate that is set.
+    free: [Mutex<Instant>; 2],
 }
 
 /// A running proxy, gone when dropped.
@@ -67,7 +71,7 @@ impl Proxy {
     pub(crate) fn new(target: &str) -> Self {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build().expect("threads can be started");
-        let weather = Weather { fault: Fault::None, delay: Duration::ZERO, number: 0 };
+        let weather = Weather { fault: Fault::None, delay: Duration::ZERO, rate: None, number: 0 };
         let shared = Arc::new(Shared {
             target: target.to_owned(),
             weather: watch::Sender::new(weather),
@@ -75,6 +79,7 @@ impl Proxy {
             connections: AtomicU64::default(),
             up: AtomicU64::default(),
             down: AtomicU64::default(),
+            free: [Mutex::new(Instant::now()), Mutex::new(Instant::now())],
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -99,6 +104,11 @@ impl Proxy {
         self.shared.weather.send_modify(|weather| weather.delay = delay);
     }
 
+    /// Sets how many bytes pass in a second, each way.
+    pub(crate) fn rate(&self, bytes: u64) {
+        self.shared.weather.send_modify(|weather| weather.rate = Some(bytes));
+    }
+
     /// Returns how many connections were made.
     pub(crate) fn connections(&self) -> u64 {
         self.shared.connections.load(Relaxed)
@@ -119,6 +129,15 @@ impl Drop for Proxy {
 }
 
 impl Shared {
+    /// Returns when so many bytes that are sent now will have arrived.
+    fn arrival(&self, weather: &Weather, down: bool, count: usize) -> Instant {
+        let now = Instant::now();
+        let Some(rate) = weather.rate else { return now + weather.delay };
+        let mut free = self.free[usize::from(down)].lock().expect("no panic");
+        *free = (*free).max(now) + Duration::from_nanos(1_000_000_000 * count as u64 / rate);
+        *free + weather.delay
+    }
+
     /// Changes the weather and returns its number.
     fn set(&self, fault: Fault) -> u64 {
         let mut number = 0;
@@ -309,7 +328,8 @@ async fn read(
             }
             _ => {}
         }
-        if to.send((Instant::now() + weather.delay, bytes)).await.is_err() {
+        let due = shared.arrival(&weather, counted.is_some(), bytes.len());
+        if to.send((due, bytes)).await.is_err() {
             return End::Broken;
         }
         if let Some(end) = cut {

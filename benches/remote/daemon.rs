@@ -1,0 +1,80 @@
+//! Daemons, a place for them, and the command.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A directory in memory where there is such a thing, gone when it is dropped.
+pub(crate) struct Place(tempfile::TempDir);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let memory = Path::new("/dev/shm");
+        let directory = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        Self(directory.expect("a temporary directory can be made"))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Environments are read-only.
+        drop(Command::new("chmod").arg("-R").arg("u+w").arg(self.0.path()).status());
+    }
+}
+
+/// A daemon, killed when it is dropped.
+pub(crate) struct Daemon {
+    child: Child,
+    pub(crate) address: String,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Daemon {
+    /// Starts `serve` or `execute`, and waits until it listens.
+    pub(crate) fn start(verb: &str, root: &Path, options: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_envserve"))
+            .args([verb, "--listen", "127.0.0.1:0", "--root"])
+            .arg(root)
+            .args(options)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary is there");
+        let mut address = String::new();
+        let stdout = child.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut address).expect("the daemon prints its address");
+        Self { child, address: address.trim().to_owned() }
+    }
+}
+
+/// Runs a client and returns how long it took, and what it printed.
+pub(crate) fn fetch(spec: &Path, serve: &str, root: &Path, options: &[&str]) -> (Duration, String) {
+    let started = Instant::now();
+    let output = Command::new(env!("CARGO_BIN_EXE_envserve"))
+        .arg("fetch")
+        .arg(spec)
+        .args(["--quiet", "--serve", serve, "--root"])
+        .arg(root)
+        .args(options)
+        .output()
+        .expect("the binary is there");
+    let took = started.elapsed();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    (took, String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Returns the spec of the toolchain.
+pub(crate) fn toolchain() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/c-toolchain/spec.json")
+}

@@ -1,0 +1,41 @@
+//! How a daemon secures its connections, and whom it admits.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::admission::Admission;
+use super::handshake::Handshakes;
+use crate::transport::{Endpoint, Identity, SecurityError};
+
+/// What a daemon shows to its clients and wants to see of them. By default nothing.
+#[derive(Debug, Clone, Default)]
+pub struct ServerSecurity {
+    /// TLS, which TCP listeners then speak alone. Unix sockets stay plain.
+    pub tls: Option<ServerTls>,
+    /// The tokens of which a call has to show one.
+    pub token_file: Option<PathBuf>,
+}
+
+/// What is needed to speak TLS.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    /// What is shown to clients.
+    pub identity: Identity,
+    /// The authorities (PEM) of which one has to vouch for every client.
+    pub client_ca: Option<PathBuf>,
+}
+
+impl ServerSecurity {
+    /// Returns by which address clients reach a daemon that is bound to this one.
+    pub fn address(&self, bound: SocketAddr) -> Endpoint {
+        match self.tls {
+            Some(_) => Endpoint::Tls(bound.to_string()),
+            None => Endpoint::Tcp(bound.to_string()),
+        }
+    }
+
+    /// Reads the files. Blocks.
+    pub(super) fn open(self) -> Result<(Option<Handshakes>, Admission), SecurityError> {
+        Ok((self.tls.map(Handshakes::open).transpose()?, Admission::open(self.token_file)?))
+    }
+}
