@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Case, timed};
-use crate::support::{Daemon, Endpoint, Fault, Kind, Proxy, run, text, tree, until};
+use crate::support::{Daemon, Endpoint, Fault, Kind, Proxy, fail, run, text, tree, until};
 
 /// Longest time that may pass until a user is told that nobody is there.
 const SOON: Duration = Duration::from_secs(2);
@@ -14,7 +14,7 @@ const SILENCES: [Fault; 3] = [Fault::Refused, Fault::Unanswered, Fault::Swallowe
 /// A daemon that reaches its endpoint by one way, and its clients by another.
 struct Ways {
     case: Case,
-    _endpoint: Endpoint,
+    endpoint: Endpoint,
     near: Proxy,
     far: Proxy,
     serve: Daemon,
@@ -30,7 +30,7 @@ impl Ways {
         let (near, far) = (Proxy::new(&endpoint.address), Proxy::new(&endpoint.address));
         let options = ["--remote", &near.address, "--client-address", &far.address];
         let serve = Daemon::start(&case.world.path("serve"), &options);
-        Self { case, _endpoint: endpoint, near, far, serve }
+        Self { case, endpoint, near, far, serve }
     }
 
     /// Cuts the connections that a proxy carries, so that what comes now meets a fault.
@@ -126,11 +126,11 @@ fn a_connection_that_is_cut_while_an_action_runs_loses_nothing() {
     let seconds = format!("600.{}", fastrand::u64(..));
     let ways = Ways::of(Case::that_sleeps(&seconds));
     let client = ways.case.begin(&ways.serve, "client");
-    until("the action runs", || ways._endpoint.has_action(&seconds).then_some(()));
+    until("the action runs", || ways.endpoint.has_action(&seconds).then_some(()));
     ways.near.set(Fault::Refused);
     ways.near.set(Fault::None);
     until("the daemon is back", || (ways.near.connections() > 1).then_some(()));
-    ways._endpoint.wake_action(&seconds);
+    ways.endpoint.wake_action(&seconds);
     let output = client.wait_with_output().expect("it ran");
     assert!(output.status.success(), "{}\n{}", text(&output.stderr), ways.serve.log());
     assert_eq!(ways.serve.builds(), 2);
@@ -145,10 +145,21 @@ fn an_endpoint_far_away_is_slower_and_nothing_else() {
     }
     assert_eq!(tree(&ways.case.fetched(&ways.serve, "first")), ways.case.expected());
     let before = ways.near.bytes();
-    let (code, stderr, took) = timed(ways.case.fetch(&ways.serve, "second").arg("--probe"));
-    assert_eq!(code, Some(0), "{stderr}");
-    assert!(took < 2 * LATENCY, "what is under lease is answered at once: {took:?}");
-    assert_eq!(ways.near.bytes(), before);
+    assert_eq!(ways.case.probe(&ways.serve, "second").0, Some(0));
+    assert_eq!(ways.near.bytes(), before, "what is under lease is answered without asking");
     let output = run(&mut ways.case.fetch(&ways.serve, "second"));
     assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_cas_that_has_nothing_of_what_was_answered_is_an_error_of_its_own_and_no_reason_to_build() {
+    let (endpoint, empty) = (Endpoint::start(Kind::Own), Endpoint::start(Kind::Own));
+    let case = Case::new();
+    let options = ["--remote", &endpoint.address, "--client-address", &empty.address];
+    let serve = Daemon::start(&case.world.path("serve"), &options);
+    for client in ["first", "second"] {
+        let stderr = fail(&mut case.fetch(&serve, client), 12);
+        assert!(stderr.contains("asked 3 times") && stderr.contains("hint: "), "{stderr}");
+    }
+    assert_eq!(serve.builds(), 2, "{}", serve.log());
 }
