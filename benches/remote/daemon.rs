@@ -74,6 +74,13 @@ pub(crate) fn fetch(spec: &Path, serve: &str, root: &Path, options: &[&str]) -> 
     (took, String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// Runs a command and returns what it printed.
+pub(crate) fn run(command: &mut Command) -> String {
+    let output = command.output().expect("it can be started");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
 /// Returns the spec of the toolchain.
 pub(crate) fn toolchain() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/c-toolchain/spec.json")

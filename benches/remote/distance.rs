@@ -35,7 +35,7 @@ pub(crate) fn run() {
     println!("a link of {ROUND_TRIP:?} and {} MB/s to and fro; toolchain, medians of {ROUNDS}\n", RATE / 1_000_000);
     let spec = toolchain();
     let (built, directory) = fetch(&spec, &near.address, &place.path("first"), &[]);
-    println!("built and fetched without the link             {:>8.2} s", built.as_secs_f64());
+    println!("built and fetched without the link                   {:>8.2} s", built.as_secs_f64());
 
     resolve(&place, &spec, &execute, &near);
     let bytes = files(Path::new(&directory));
@@ -51,19 +51,23 @@ fn resolve(place: &Place, spec: &Path, execute: &Daemon, near: &Daemon) {
         let serve = Daemon::start("serve", &place.path(&format!("far-{round}")), &options);
         let root = place.path(&format!("resolve-{round}"));
         // The spec is resolved without the sources once; what is left is the server's.
-        let own = fetch(spec, &near.address, &root, &["--absent"]).0;
-        first.push(fetch(spec, &serve.address, &root, &["--absent"]).0.saturating_sub(own));
-        second.push(fetch(spec, &serve.address, &root, &["--absent"]).0.saturating_sub(own));
+        fetch(spec, &near.address, &root, &["--absent"]);
+        let beside = Daemon::start("serve", &place.path(&format!("beside-{round}")), &["--remote", &execute.address]);
+        // The same work without the distance.
+        let new = fetch(spec, &beside.address, &root, &["--absent"]).0;
+        let known = fetch(spec, &beside.address, &root, &["--absent"]).0;
+        first.push(fetch(spec, &serve.address, &root, &["--absent"]).0.saturating_sub(new));
+        second.push(fetch(spec, &serve.address, &root, &["--absent"]).0.saturating_sub(known));
         let to_serve = far(&near.address);
         client.push(fetch(spec, &to_serve.address, &root, &["--absent"]).0);
     }
     for (what, times) in [
-        ("hit, endpoint far, first answer of a new daemon", &mut first),
-        ("hit, endpoint far, second answer", &mut second),
+        ("added by a far endpoint, first answer of a new daemon", &mut first),
+        ("added by a far endpoint, second answer", &mut second),
         ("hit, daemon far, connection included", &mut client),
     ] {
         let took = median(times);
-        println!("{what:<47} {:>8.0} ms = {:.1} round trips", took.as_secs_f64() * 1e3, round_trips(took));
+        println!("{what:<53} {:>8.0} ms = {:.1} round trips", took.as_secs_f64() * 1e3, round_trips(took));
     }
 }
 
@@ -79,10 +83,10 @@ fn transfer(place: &Place, spec: &Path, execute: &Daemon, bytes: u64) {
         fetched.push(fetch(spec, &to_serve.address, &place.path(&format!("all-{round}")), &[]).0);
     }
     let (link, fetched) = (median(&mut link), median(&mut fetched));
-    println!("{} MB over plain connections                  {:>8.2} s", bytes / 1_000_000, link.as_secs_f64());
+    println!("{} MB over plain connections                        {:>8.2} s", bytes / 1_000_000, link.as_secs_f64());
     let share = link.as_secs_f64() / fetched.as_secs_f64();
     println!(
-        "fetch, daemon and endpoint far                 {:>8.2} s = {:.0} % of the link",
+        "fetch, daemon and endpoint far                       {:>8.2} s = {:.0} % of the link",
         fetched.as_secs_f64(),
         share * 100.0
     );

@@ -10,6 +10,7 @@ use envserve::transport::{Link, Security};
 
 use crate::daemon::{Daemon, Place, fetch};
 use crate::just::Just;
+use crate::repository::Repository;
 
 const CLIENTS: usize = 100;
 
@@ -26,9 +27,10 @@ pub(crate) fn run(seconds: u64) {
     println!(
         "\na warm key, {CLIENTS} clients with a connection each, for {seconds} s each, on the same cores as the server\n"
     );
-    let just = Just::start(&place);
+    let repository = Repository::new(&place);
+    let just = Just::start(&place, &repository);
     let serve = Daemon::start("serve", &place.path("serve"), &["--remote", &just.endpoint]);
-    let request = warm(&place, &serve);
+    let request = warm(&place, &serve, &repository);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
     let ours = runtime.block_on(load(&serve.address, duration, move |channel| {
         let request = request.clone();
@@ -39,7 +41,7 @@ pub(crate) fn run(seconds: u64) {
         }
     }));
     print("envserve serve", &ours);
-    let key = just.warm_key(&place);
+    let key = just.warm_key(&place, &repository);
     let theirs = runtime.block_on(load(&just.serve, duration, move |channel| {
         let key = key.clone();
         async move { crate::just::serve_target(channel, key).await }
@@ -55,18 +57,15 @@ fn print(name: &str, load: &Load) {
 }
 
 /// Has an environment built, and returns the request that is a hit from then on.
-fn warm(place: &Place, serve: &Daemon) -> v1::ServeRequest {
-    let source = place.path("source");
-    std::fs::create_dir_all(&source).expect("a directory");
-    let environments = r#"{"x": {"type": "tree", "inputs": {"f": {"path": "ENVS"}}}}"#;
-    std::fs::write(source.join("ENVS"), environments).expect("a file");
+fn warm(place: &Place, serve: &Daemon, repository: &Repository) -> v1::ServeRequest {
     let spec = place.path("spec.json");
-    let text = r#"{"environment": ["m", "", "x"], "repositories": {"m":
-        {"repository": {"type": "file", "path": "source", "pragma": {"to_git": true}}}}}"#;
-    std::fs::write(&spec, text).expect("a file");
-    fetch(&spec, &serve.address, &place.path("client"), &[]);
+    let text = serde_json::json!({"environment": ["m", "", "x"], "repositories": {"m": {"repository":
+        {"type": "git", "repository": repository.path, "branch": "main", "commit": repository.commit}}}});
+    std::fs::write(&spec, text.to_string()).expect("a file");
+    fetch(&spec, &serve.address, &place.path("client"), &["--absent"]);
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_envserve"))
-        .args(["key", "--json"])
+        .args(["key", "--json", "--root"])
+        .arg(place.path("client"))
         .arg(&spec)
         .output()
         .expect("the binary is there");

@@ -13,7 +13,8 @@ use envserve::transport::Channel;
 use tonic::Request;
 use tonic::codegen::http::uri::PathAndQuery;
 
-use crate::daemon::Place;
+use crate::daemon::{Place, run};
+use crate::repository::Repository;
 
 /// How long a server may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -58,21 +59,9 @@ fn wait_for(port: u16) {
     }
 }
 
-fn run(command: &mut Command) {
-    let output = command.output().expect("it can be started");
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
 impl Just {
-    pub(crate) fn start(place: &Place) -> Self {
+    pub(crate) fn start(place: &Place, repository: &Repository) -> Self {
         let (endpoint, serve) = (free_port(), free_port());
-        let repository = place.path("just-repository");
-        fs::create_dir_all(&repository).expect("a directory");
-        fs::write(repository.join("TARGETS"), TARGETS).expect("a file");
-        let git = |arguments: &[&str]| run(Command::new("git").arg("-C").arg(&repository).args(arguments));
-        git(&["init", "--quiet"]);
-        git(&["add", "TARGETS"]);
-        git(&["-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "--quiet", "-m", "targets"]);
         let spawn = |arguments: &[&str]| {
             let mut command = Command::new(program());
             command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -85,7 +74,7 @@ impl Just {
         wait_for(endpoint);
         let at = |path: PathBuf| serde_json::json!({"root": "system", "path": path});
         let configuration = serde_json::json!({
-            "repositories": [at(repository.join(".git"))],
+            "repositories": [at(repository.path.join(".git"))],
             "local build root": at(place.path("just-serve")),
             "remote service": {"interface": "127.0.0.1", "port": serve},
             "execution endpoint": {"address": format!("127.0.0.1:{endpoint}"), "compatible": true},
@@ -100,12 +89,9 @@ impl Just {
 
     /// Has the target built for a client of its own, and returns the key that this client asked for: what it has put
     /// into the CAS.
-    pub(crate) fn warm_key(&self, place: &Place) -> reapi::Digest {
-        let mut tree = Command::new("git");
-        tree.arg("-C").arg(place.path("just-repository")).args(["rev-parse", "HEAD^{tree}"]);
-        let tree = String::from_utf8(tree.output().expect("git is there").stdout).expect("a tree id");
+    pub(crate) fn warm_key(&self, place: &Place, repository: &Repository) -> reapi::Digest {
         let repositories = serde_json::json!({"main": "m", "repositories": {"m": {
-            "workspace_root": ["git tree", tree.trim()], "bindings": {}}}});
+            "workspace_root": ["git tree", repository.tree], "bindings": {}}}});
         let file = place.path("just-repositories.json");
         fs::write(&file, repositories.to_string()).expect("a file");
         let mut install = Command::new(program());
@@ -119,9 +105,6 @@ impl Just {
         DigestFunction::Sha256.digest(&key).into()
     }
 }
-
-const TARGETS: &str = r#"{"": {"type": "export", "target": "x"},
-    "x": {"type": "generic", "cmds": ["echo hello > out"], "outs": ["out"]}}"#;
 
 /// Returns the file below a directory in which a text stands.
 fn find(directory: &Path, text: &str) -> Option<Vec<u8>> {

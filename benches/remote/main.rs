@@ -12,6 +12,7 @@ mod just;
 #[path = "../../tests/it/support/proxy.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod proxy;
+mod repository;
 
 use clap::Parser;
 
