@@ -72,7 +72,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) async fn connect(address: &str, instance: &str) -> Result<Self, Unable> {
+    pub(crate) fn connect(address: &str, instance: &str) -> Result<Self, Unable> {
         let failed = |reason: String| Unable::Failed { what: "connect", reason };
         let endpoint = address.parse::<Endpoint>().map_err(|error| failed(error.to_string()))?;
         let channel = Link::new(&endpoint, &Security::default()).map_err(|error| failed(error.to_string()))?.channel();

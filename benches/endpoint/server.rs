@@ -93,7 +93,7 @@ impl Drop for Starting {
 }
 
 async fn connect(address: &str, instance: &str) -> Result<(Client, reapi::ServerCapabilities), Unable> {
-    let client = Client::connect(address, instance).await?;
+    let client = Client::connect(address, instance)?;
     let capabilities = client.capabilities().await?;
     Ok((client, capabilities))
 }
@@ -141,8 +141,8 @@ fn free_port() -> u16 {
 
 impl Server {
     /// Opens another connection.
-    pub(crate) async fn connect(&self) -> Result<Client, Unable> {
-        Client::connect(&self.address, &self.instance).await
+    pub(crate) fn connect(&self) -> Result<Client, Unable> {
+        Client::connect(&self.address, &self.instance)
     }
 
     /// Returns what it says of its cache.

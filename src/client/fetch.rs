@@ -1,6 +1,7 @@
 //! Getting an environment: from the memo, or from the server and its CAS.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
 use tonic::Code;
@@ -20,6 +21,8 @@ use crate::store::{BlobStore, Listing, wire};
 const ROOTS_AT_ONCE: usize = 4;
 /// How often the server is asked again when blobs of its answer are gone.
 const ATTEMPTS: u32 = 3;
+/// After how long it is worth trying again to reach a CAS that could not be reached.
+const STALE: Duration = Duration::from_secs(5);
 
 /// An environment that lies on this host.
 #[derive(Debug, Clone)]
@@ -62,10 +65,14 @@ impl Client {
         let mut lost = Vec::new();
         for _ in 0..ATTEMPTS {
             // While the server looks the environment up, the CAS is reached.
-            let (descriptor, _) = futures::join!(self.serve(request, &lost, events), self.reach_blobs(events));
-            let descriptor = descriptor?;
+            let asked = Instant::now();
+            let reach = async { Ok(self.reach_blobs(events).await) };
+            let (descriptor, mut reached) = futures::try_join!(self.serve(request, &lost, events), reach)?;
             tracing::debug!(root = ?descriptor.root, "the server answered");
-            match self.materialize(&descriptor, events).await? {
+            if reached.is_err() && asked.elapsed() > STALE {
+                reached = self.reach_blobs(events).await;
+            }
+            match self.materialize(&descriptor, reached?, events).await? {
                 materialize::Outcome::Done { directory, downloaded } => {
                     self.memo.put(&self.subject(request).each_ref().map(String::as_str), &descriptor);
                     return Ok(Fetched { descriptor, directory, present: false, downloaded });
@@ -81,11 +88,8 @@ impl Client {
         Err(ClientError::Lost { count: lost.len(), first, endpoint, attempts: ATTEMPTS })
     }
 
-    /// Reaches the CAS. Whether that is possible shows when it is used.
-    async fn reach_blobs(&self, events: &dyn Events) {
-        if let Ok(connection) = self.connection().await {
-            drop(connection.blobs(events).await);
-        }
+    async fn reach_blobs(&self, events: &dyn Events) -> Result<&Reached, ClientError> {
+        self.connection().await?.blobs(events).await
     }
 
     /// Returns what the server answers, and fetches nothing of the environment.
@@ -207,9 +211,9 @@ impl Client {
     async fn materialize(
         &self,
         descriptor: &Descriptor,
+        Reached { blobs, latency }: &Reached,
         events: &dyn Events,
     ) -> Result<materialize::Outcome, ClientError> {
-        let Reached { blobs, latency } = self.connection().await?.blobs(events).await?;
         let Some(tree) = blobs.get(&descriptor.tree).await? else {
             return Ok(materialize::Outcome::Lost(vec![descriptor.tree]));
         };

@@ -83,7 +83,7 @@ impl Manifest {
     }
 }
 
-async fn connect(daemon: &Daemon) -> (Channel, RemoteBlobStore) {
+fn connect(daemon: &Daemon) -> (Channel, RemoteBlobStore) {
     let link = daemon.link();
     (link.channel(), RemoteBlobStore::new(link, String::new(), FUNCTION))
 }
@@ -195,7 +195,7 @@ fn fsck(root: &Path) {
 /// One life of the daemon.
 async fn round(root: &Path, manifest: &Arc<Manifest>, kept: &[Digest], kept_used: &mut Instant) {
     let daemon = start(root);
-    let (channel, store) = connect(&daemon).await;
+    let (channel, store) = connect(&daemon);
     manifest.forget_old();
     let lost = store.find_missing(kept).await.expect("an answer");
     assert!(lost.is_empty() || kept_used.elapsed() > MIN_AGE, "{} blobs are lost that are always used", lost.len());
@@ -230,7 +230,7 @@ async fn a_thousand_kills_under_load_lose_nothing_and_nothing_answers_wrongly() 
     let kept: Vec<(Digest, Bytes)> = kept.into_iter().map(Blob::bytes).collect();
     let mut kept_used = Instant::now();
     let daemon = start(&root);
-    connect(&daemon).await.1.put_batch(kept.clone()).await.expect("stored");
+    connect(&daemon).1.put_batch(kept.clone()).await.expect("stored");
     drop(daemon);
     let kept: Vec<Digest> = kept.into_iter().map(|(digest, _)| digest).collect();
     for number in 0..rounds {
@@ -241,8 +241,8 @@ async fn a_thousand_kills_under_load_lose_nothing_and_nothing_answers_wrongly() 
     }
     fsck(&root);
     let daemon = start(&root);
-    assert!(connect(&daemon).await.1.find_missing(&kept).await.expect("an answer").is_empty());
+    assert!(connect(&daemon).1.find_missing(&kept).await.expect("an answer").is_empty());
     let first: Vec<Digest> = manifest.first.lock().expect("no panic").clone();
-    let gone = connect(&daemon).await.1.find_missing(&first).await.expect("an answer").len();
+    let gone = connect(&daemon).1.find_missing(&first).await.expect("an answer").len();
     assert!(rounds < 100 || gone * 2 > first.len(), "evictions were to be part of it: {gone} of {}", first.len());
 }

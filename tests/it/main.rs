@@ -10,6 +10,7 @@ mod flight;
 mod hostile;
 mod private;
 mod readme;
+mod remote;
 mod security;
 mod storage;
 mod support;

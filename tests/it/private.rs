@@ -6,21 +6,12 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use crate::support::{World, script, succeed, text};
+use crate::support::{World, processes, script, succeed, text};
 
-/// Returns the processes whose command line names this root.
+/// Returns the daemons whose command line names this root.
 fn daemons(root: &Path) -> Vec<String> {
     let root = root.display().to_string();
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").expect("Linux").flatten() {
-        let pid = entry.file_name().to_string_lossy().into_owned();
-        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        if pid.bytes().all(|byte| byte.is_ascii_digit()) && line.contains(" serve ") && line.contains(&root) {
-            found.push(pid);
-        }
-    }
-    found
+    processes(|line| line.contains(" serve ") && line.contains(&root))
 }
 
 #[test]

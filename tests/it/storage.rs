@@ -18,7 +18,7 @@ use crate::support::{Daemon, World, fail, files, succeed};
 
 const FUNCTION: DigestFunction = DigestFunction::Sha256;
 
-async fn connect(daemon: &Daemon) -> RemoteBlobStore {
+fn connect(daemon: &Daemon) -> RemoteBlobStore {
     RemoteBlobStore::new(daemon.link(), String::new(), FUNCTION)
 }
 
@@ -65,7 +65,7 @@ async fn a_full_disk_refuses_answers_rightly_and_has_room_again_after_eviction()
     const MIN_AGE: Duration = Duration::from_secs(4);
     let world = World::new();
     let daemon = on_a_ram_disk(&world, 64, &["--min-age-seconds", "4"]);
-    let store = connect(&daemon).await;
+    let store = connect(&daemon);
     let started = Instant::now();
     let (mut stored, mut refused) = (Vec::new(), 0);
     for number in 0..10_000 {
@@ -133,7 +133,7 @@ async fn a_refusal_for_want_of_room_says_when_to_come_again() {
 async fn a_disk_that_fails_is_an_error_and_never_an_absent_blob() {
     let world = World::new();
     let daemon = world.daemon();
-    let store = connect(&daemon).await;
+    let store = connect(&daemon);
     let large = blob(1, 100_000);
     store.put_batch(vec![large.clone()]).await.expect("stored");
     let file =
@@ -165,7 +165,7 @@ async fn the_store_is_checked_repaired_and_emptied_by_hand() {
     let world = World::new();
     let daemon = world.daemon();
     let (small, large) = (blob(1, 1000), blob(2, 100_000));
-    connect(&daemon).await.put_batch(vec![small, large.clone()]).await.expect("stored");
+    connect(&daemon).put_batch(vec![small, large.clone()]).await.expect("stored");
     let root = daemon.root.clone();
     let taken = fail(&mut care("fsck", &root), 1);
     assert!(taken.contains("hint: one process can have the store at a time"), "{taken}");

@@ -171,7 +171,7 @@ fn batch_size(server: &Server, size: usize) -> usize {
 async fn connections(server: &Server, count: usize) -> Result<Vec<Client>, Unable> {
     let mut clients = Vec::with_capacity(count);
     for _ in 0..count {
-        clients.push(server.connect().await?);
+        clients.push(server.connect()?);
     }
     Ok(clients)
 }

@@ -43,7 +43,7 @@ fn read(channel: Channel, resource_name: String) -> impl futures::Stream<Item = 
     let opened = async move {
         let request = bytestream::ReadRequest { resource_name, ..Default::default() };
         let answer = ByteStreamClient::new(channel).read(request).await;
-        let pieces = answer.ok().map(|answer| answer.into_inner());
+        let pieces = answer.ok().map(tonic::Response::into_inner);
         futures::stream::iter(pieces).flatten().filter_map(|piece| async { piece.ok().map(|piece| piece.data.into()) })
     };
     futures::stream::once(opened).flatten()

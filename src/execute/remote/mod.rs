@@ -44,6 +44,15 @@ impl RemoteExecution {
         Self { link, instance, store, newest }
     }
 
+    /// Returns the same action as one whose result is neither looked up nor kept.
+    async fn uncached(&self, action: &Digest) -> Result<Digest, ExecuteError> {
+        let missing = || ExecuteError::MissingBlobs { digests: vec![*action] };
+        let bytes = self.store.get(action).await?.ok_or_else(missing)?;
+        let changed = reapi::Action { do_not_cache: true, ..reapi::Action::decode(bytes).unwrap_or_default() };
+        let store: &dyn BlobStore = &self.store;
+        Ok(store.put(action.function(), changed.encode_to_vec().into()).await?)
+    }
+
     fn refused(&self, status: tonic::Status) -> StoreError {
         let endpoint = self.link.endpoint().to_string();
         StoreError::Rpc { rpc: "Execute", endpoint, source: Box::new(status) }
@@ -63,12 +72,29 @@ impl Execution for RemoteExecution {
         self.newest < (2, 1)
     }
 
-    async fn execute(&self, request: ExecuteRequest, events: &dyn ExecutionEvents) -> Result<Executed, ExecuteError> {
+    async fn execute(
+        &self,
+        mut request: ExecuteRequest,
+        events: &dyn ExecutionEvents,
+    ) -> Result<Executed, ExecuteError> {
+        let mut uncached = false;
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut attempt = 1;
         loop {
             let response = self.follow(&request, events).await?;
             let status = match outcome::outcome(response, request.action.function())? {
+                Outcome::Executed(executed) if !executed.cached || uncached => return Ok(*executed),
+                // Some endpoints look results up even when they are not to.
+                Outcome::Executed(_) if request.skip_cache_lookup => {
+                    request.action = self.uncached(&request.action).await?;
+                    uncached = true;
+                    continue;
+                }
+                // Some keep the results of actions that failed. What stood in the way may be gone.
+                Outcome::Executed(executed) if executed.result.exit_code != 0 => {
+                    request.skip_cache_lookup = true;
+                    continue;
+                }
                 Outcome::Executed(executed) => return Ok(*executed),
                 Outcome::TimedOut(result) => {
                     let seconds = self.timeout(&request.action).await?;

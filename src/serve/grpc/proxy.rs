@@ -18,7 +18,7 @@ use tower::{Service, ServiceExt};
 use crate::proto::bytestream::byte_stream_server::ByteStreamServer;
 use crate::proto::reapi::capabilities_server::CapabilitiesServer;
 use crate::proto::reapi::content_addressable_storage_server::ContentAddressableStorageServer;
-use crate::transport::{Channel, Link};
+use crate::transport::Link;
 
 /// Adds the services that are passed on to a router.
 pub(crate) fn add_to(routes: &mut RoutesBuilder, link: &Link) {
@@ -30,19 +30,19 @@ pub(crate) fn add_to(routes: &mut RoutesBuilder, link: &Link) {
 
 /// One service, which another server gives; `S` names it.
 struct Proxied<S> {
-    channel: Channel,
+    link: Link,
     service: PhantomData<fn() -> S>,
 }
 
 impl<S> Proxied<S> {
     fn new(link: &Link) -> Self {
-        Self { channel: link.channel(), service: PhantomData }
+        Self { link: link.clone(), service: PhantomData }
     }
 }
 
 impl<S> Clone for Proxied<S> {
     fn clone(&self) -> Self {
-        Self { channel: self.channel.clone(), service: PhantomData }
+        Self { link: self.link.clone(), service: PhantomData }
     }
 }
 
@@ -62,11 +62,15 @@ impl<S> Service<Request<Body>> for Proxied<S> {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         // What the client shows to this daemon is not for the endpoint.
         request.headers_mut().remove(header::AUTHORIZATION);
-        let channel = self.channel.clone();
+        let link = self.link.clone();
         Box::pin(async move {
-            match channel.oneshot(request).await {
+            match link.channel().oneshot(request).await {
                 Ok(response) => Ok(response.map(Body::new)),
-                Err(error) => Ok(tonic::Status::from_error(error.into()).into_http()),
+                Err(error) => {
+                    let status = tonic::Status::from_error(error.into());
+                    let message = format!("cannot reach `{}`: {}", link.endpoint(), status.message());
+                    Ok(tonic::Status::new(status.code(), message).into_http())
+                }
             }
         })
     }

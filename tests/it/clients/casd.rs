@@ -3,8 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
+use super::Project;
 use super::trees::write_tree;
-use super::{Project, tree};
+use crate::support::tree;
 
 const REMOTE: &str = "--remote=unix:casd.sock";
 

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Node, Project, tree};
+use super::Project;
+use crate::support::{Node, tree};
 
 const TARGETS: &str = r#"
 { "words":

@@ -7,14 +7,12 @@ mod recc;
 mod trees;
 mod trexe;
 
-use std::collections::BTreeMap;
 use std::env;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{Daemon, World, block, run, text};
+use crate::support::{Daemon, World, block, path, run, text};
 
 /// Most seconds that a client may take.
 const SECONDS: &str = "50";
@@ -88,44 +86,4 @@ impl Project {
         assert_eq!(output.status.code(), Some(code), "{script}\n{printed}\n{}", self.daemon.log());
         printed
     }
-}
-
-/// Returns where programs are looked for.
-fn path() -> Vec<PathBuf> {
-    let set = |name| env::var_os(name).map(PathBuf::from);
-    let cache = || set("XDG_CACHE_HOME").unwrap_or_else(|| set("HOME").expect("set").join(".cache"));
-    let build = set("ENVSERVE_BUILD_DIR").unwrap_or_else(|| cache().join("envserve-build"));
-    vec![build.join("peers/clients/bin"), "/usr/bin".into(), "/bin".into()]
-}
-
-/// What stands at a path of a tree.
-#[derive(Debug, PartialEq)]
-enum Node {
-    Directory,
-    File { executable: bool, size: usize, content: blake3::Hash },
-    Symlink { target: PathBuf },
-}
-
-/// Returns everything below a directory.
-fn tree(directory: &Path) -> BTreeMap<PathBuf, Node> {
-    let mut found = BTreeMap::new();
-    let mut pending = vec![directory.to_owned()];
-    while let Some(at) = pending.pop() {
-        for entry in fs::read_dir(&at).expect("readable") {
-            let path = entry.expect("readable").path();
-            let metadata = fs::symlink_metadata(&path).expect("there");
-            let node = if metadata.is_dir() {
-                pending.push(path.clone());
-                Node::Directory
-            } else if metadata.is_symlink() {
-                Node::Symlink { target: fs::read_link(&path).expect("a link") }
-            } else {
-                let bytes = fs::read(&path).expect("readable");
-                let executable = metadata.permissions().mode() & 0o111 != 0;
-                Node::File { executable, size: bytes.len(), content: blake3::hash(&bytes) }
-            };
-            found.insert(path.strip_prefix(directory).expect("below").to_owned(), node);
-        }
-    }
-    found
 }

@@ -1,6 +1,7 @@
 //! casupload and casdownload: directories to the CAS and back.
 
-use super::{Project, tree};
+use super::Project;
+use crate::support::tree;
 
 /// Larger than any batch: it goes through ByteStream, in many messages.
 const LARGE: usize = 9_000_001;
