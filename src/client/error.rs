@@ -227,7 +227,7 @@ impl ClientError {
         match self {
             Self::Spec(error) => error.hint(),
             Self::Source(error) => error.hint(),
-            Self::Unreachable(error) => Some(format!("is a daemon running there? ({})", unreachable_hint(error))),
+            Self::Unreachable(error) => Some(unreachable_hint(error)),
             Self::AbsentRoot { .. } => Some(
                 "fetch the environment once from where its sources are with the same server, or drop `absent`"
                     .to_owned(),
@@ -264,12 +264,17 @@ const DENIED_HINT: &str = "a file with a line `authorization: Bearer TOKEN` is n
 fn unreachable_hint(error: &EndpointError) -> String {
     match error {
         EndpointError::Address { .. } => "the address is --serve or ENVSERVE_SERVE".to_owned(),
+        EndpointError::Plain { .. } => {
+            "certificates are those of `--serve-ca`, `--serve-cert`, `--remote-ca` and so on".to_owned()
+        }
         EndpointError::Unreachable { endpoint: Endpoint::Tls(_), .. } => {
-            "`--serve-ca` names the authorities to trust, `--serve-cert` and `--serve-key` what it wants to see"
+            "is a daemon running there? (`--serve-ca` names the authorities to trust, `--serve-cert` and `--serve-key` \
+             what it wants to see)"
                 .to_owned()
         }
-        EndpointError::Unreachable { endpoint, .. } => {
-            format!("start one with `envserve serve --listen {endpoint}`, or leave --serve and ENVSERVE_SERVE out")
-        }
+        EndpointError::Unreachable { endpoint, .. } => format!(
+            "is a daemon running there? (start one with `envserve serve --listen {endpoint}`, or leave --serve and \
+             ENVSERVE_SERVE out)"
+        ),
     }
 }

@@ -42,7 +42,9 @@ pub fn store_status(error: &StoreError) -> Status {
         | StoreError::GitRepository { .. }
         | StoreError::Protocol { .. } => logged(Code::Internal, error),
         StoreError::Endpoint(EndpointError::Unreachable { .. }) => told(Code::Unavailable, error),
-        StoreError::Endpoint(EndpointError::Address { .. }) => logged(Code::Internal, error),
+        StoreError::Endpoint(EndpointError::Address { .. } | EndpointError::Plain { .. }) => {
+            logged(Code::Internal, error)
+        }
         StoreError::Rpc { source, .. } => rpc_status(error, source.code()),
     }
 }

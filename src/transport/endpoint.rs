@@ -27,6 +27,14 @@ pub enum EndpointError {
         /// The text.
         text: String,
     },
+    /// Certificates are given for a connection that would not use them.
+    #[error(
+        "certificates are given for `{endpoint}`, which would be spoken to without TLS; `grpcs://{endpoint}` is meant, or none are"
+    )]
+    Plain {
+        /// The address.
+        endpoint: Endpoint,
+    },
     /// Nobody answered there.
     #[error("cannot reach `{endpoint}`: {reason}")]
     Unreachable {

@@ -90,6 +90,10 @@ impl Link {
     }
 
     fn sharing(endpoint: &Endpoint, security: &Security, breaker: Breaker) -> Result<Self, EndpointError> {
+        // A server that names a plain address would else see what was meant for one that shows who it is.
+        if matches!(endpoint, Endpoint::Tcp(_)) && security.wants_tls() {
+            return Err(EndpointError::Plain { endpoint: endpoint.clone() });
+        }
         let connector = Connector { endpoint: endpoint.clone(), security: security.clone(), breaker: breaker.clone() };
         let channel = builder(endpoint)?.connect_with_connector_lazy(connector);
         let channel = InterceptedService::new(channel, security.headers.clone());

@@ -2,7 +2,7 @@
 //!
 //! The lowest floor that touches the network. A [`Link`] is a connection to one server that comes
 //! back by itself; it bounds every call in time, tries again what may succeed a moment later, and
-//! knows by its [`Breaker`] when not to try at all.
+//! knows by its breaker when not to try at all.
 
 mod backoff;
 mod breaker;

@@ -21,6 +21,13 @@ pub struct Security {
     pub headers: Headers,
 }
 
+impl Security {
+    /// Says whether certificates are given, which only TLS makes use of.
+    pub(super) fn wants_tls(&self) -> bool {
+        self.ca.is_some() || self.identity.is_some()
+    }
+}
+
 /// A certificate and its key, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {

@@ -178,6 +178,39 @@ fn a_tls_client_of_a_plain_server_is_told_so() {
 }
 
 #[test]
+fn certificates_are_never_given_for_nothing() {
+    let secured = Secured::new();
+    let daemon = secured.plain_daemon(&[]);
+    refused(&mut secured.trusting(&daemon.address), 1, "would be spoken to without TLS");
+}
+
+#[test]
+fn an_endpoint_may_be_as_secured_as_the_daemon_before_it() {
+    let secured = Secured::new();
+    let tokens = secured.world.write("tokens", "for-endpoint\n");
+    let headers = secured.world.write("headers", "authorization: Bearer for-endpoint\n");
+    let (certificate, key) = secured.authority.server();
+    let mut options = vec!["--tls-cert", &certificate, "--tls-key", &key, "--token-file"];
+    let tokens = tokens.display().to_string();
+    options.push(&tokens);
+    let endpoint = Daemon::start_as("execute", &secured.world.path("endpoint"), &options);
+    let (authority, headers) = (secured.authority.text("ca.pem"), headers.display().to_string());
+    let credentials = ["--remote-ca", &authority, "--remote-headers", &headers];
+    let remote = ["--remote", &endpoint.address];
+    let daemon = secured.daemon(&[&remote[..], &credentials].concat());
+
+    let direct = secured.trusting(&daemon.address).args(credentials).output().expect("it runs");
+    assert!(direct.status.success(), "{}", String::from_utf8_lossy(&direct.stderr));
+    assert!(!String::from_utf8_lossy(&direct.stderr).contains("come through"));
+    // Who has nothing to show to the endpoint gets everything through the daemon.
+    let mut stranger = secured.world.client("stranger");
+    stranger.args(["fetch", "--serve", &daemon.address, "--serve-ca", &authority]).arg(&secured.spec);
+    let output = stranger.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("blobs come through"), "{said}");
+}
+
+#[test]
 fn a_server_may_want_to_see_a_certificate() {
     let secured = Secured::new();
     let clients = Authority::new(&secured.world, "clients");
