@@ -155,6 +155,9 @@ fn an_endpoint_far_away_is_slower_and_nothing_else() {
 fn a_cas_that_has_nothing_of_what_was_answered_is_an_error_of_its_own_and_no_reason_to_build() {
     let (endpoint, empty) = (Endpoint::start(Kind::Own), Endpoint::start(Kind::Own));
     let case = Case::new();
+    let serve = case.serve("serve", &endpoint.address);
+    case.fetched(&serve, "built");
+    drop(serve);
     let options = ["--remote", &endpoint.address, "--client-address", &empty.address];
     let serve = Daemon::start(&case.world.path("serve"), &options);
     for client in ["first", "second"] {
