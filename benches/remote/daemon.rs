@@ -41,6 +41,11 @@ impl Drop for Daemon {
 }
 
 impl Daemon {
+    /// Returns its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Starts `serve` or `execute`, and waits until it listens.
     pub(crate) fn start(verb: &str, root: &Path, options: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_envserve"))
@@ -56,6 +61,15 @@ impl Daemon {
         BufReader::new(stdout).read_line(&mut address).expect("the daemon prints its address");
         Self { child, address: address.trim().to_owned() }
     }
+}
+
+/// Returns the processor time that a process has used.
+pub(crate) fn processor_time(process: u32) -> Duration {
+    // The name of the program may hold anything, so the fields are counted from the parenthesis after it.
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 /// Runs a client and returns how long it took, and what it printed.

@@ -8,7 +8,7 @@ use envserve::proto::v1;
 use envserve::proto::v1::environments_client::EnvironmentsClient;
 use envserve::transport::{Link, Security};
 
-use crate::daemon::{Daemon, Place, fetch};
+use crate::daemon::{Daemon, Place, fetch, processor_time};
 use crate::just::Just;
 use crate::repository::Repository;
 
@@ -17,6 +17,8 @@ const CLIENTS: usize = 100;
 /// What a load came to.
 struct Load {
     per_second: f64,
+    /// Processor time of the server for one.
+    cost: Duration,
     p50: Duration,
     p99: Duration,
 }
@@ -32,7 +34,7 @@ pub(crate) fn run(seconds: u64) {
     let serve = Daemon::start("serve", &place.path("serve"), &["--remote", &just.endpoint]);
     let request = warm(&place, &serve, &repository);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
-    let ours = runtime.block_on(load(&serve.address, duration, move |channel| {
+    let ours = runtime.block_on(load(&serve.address, serve.process(), duration, move |channel| {
         let request = request.clone();
         async move {
             let mut stream = EnvironmentsClient::new(channel).serve(request).await.expect("an answer").into_inner();
@@ -42,18 +44,26 @@ pub(crate) fn run(seconds: u64) {
     }));
     print("envserve serve", &ours);
     let key = just.warm_key(&place, &repository);
-    let theirs = runtime.block_on(load(&just.serve, duration, move |channel| {
+    let theirs = runtime.block_on(load(&just.serve, just.process(), duration, move |channel| {
         let key = key.clone();
         async move { crate::just::serve_target(channel, key).await }
     }));
     print("justbuild serve", &theirs);
-    println!("\n{:.1} times as many hits", ours.per_second / theirs.per_second);
+    let cost = theirs.cost.as_secs_f64() / ours.cost.as_secs_f64();
+    println!(
+        "\n{:.1} times as many hits; {cost:.1} times as many for the same processor time of the server",
+        ours.per_second / theirs.per_second
+    );
 }
 
 fn print(name: &str, load: &Load) {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     let (p50, p99) = (milliseconds(load.p50), milliseconds(load.p99));
-    println!("{name:<16} {:>9.0} hits/s   p50 {p50:>7.2} ms   p99 {p99:>7.2} ms", load.per_second);
+    let cost = load.cost.as_secs_f64() * 1e6;
+    println!(
+        "{name:<16} {:>9.0} hits/s   p50 {p50:>7.2} ms   p99 {p99:>7.2} ms   {cost:>5.0} µs of the server each",
+        load.per_second
+    );
 }
 
 /// Has an environment built, and returns the request that is a hit from then on.
@@ -83,6 +93,7 @@ fn warm(place: &Place, serve: &Daemon, repository: &Repository) -> v1::ServeRequ
 /// Has all clients call as often as they can, each over a connection of its own.
 async fn load<F: Future<Output = ()> + Send>(
     address: &str,
+    server: u32,
     duration: Duration,
     call: impl Fn(envserve::transport::Channel) -> F + Clone + Send + Sync + 'static,
 ) -> Load {
@@ -102,12 +113,14 @@ async fn load<F: Future<Output = ()> + Send>(
             times
         });
     }
-    let started = Instant::now();
+    let (started, before) = (Instant::now(), processor_time(server));
     tokio::time::sleep(duration).await;
     over.store(true, Ordering::Relaxed);
+    let used = processor_time(server) - before;
     let mut times: Vec<Duration> = clients.join_all().await.into_iter().flatten().collect();
     let per_second = f64::from(u32::try_from(times.len()).unwrap_or(u32::MAX)) / started.elapsed().as_secs_f64();
     times.sort();
     let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or_default();
-    Load { per_second, p50: at(50), p99: at(99) }
+    let cost = used / u32::try_from(times.len().max(1)).unwrap_or(u32::MAX);
+    Load { per_second, cost, p50: at(50), p99: at(99) }
 }

@@ -87,6 +87,11 @@ impl Just {
         Self { children, endpoint: address(endpoint), serve: address(serve) }
     }
 
+    /// Returns the process of the server that is asked.
+    pub(crate) fn process(&self) -> u32 {
+        self.children[1].id()
+    }
+
     /// Has the target built for a client of its own, and returns the key that this client asked for: what it has put
     /// into the CAS.
     pub(crate) fn warm_key(&self, place: &Place, repository: &Repository) -> reapi::Digest {

@@ -16,6 +16,7 @@ mod requests;
 pub mod resolve;
 mod security;
 pub mod status;
+mod wanted;
 
 use std::convert::Infallible;
 use std::io;

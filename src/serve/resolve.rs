@@ -10,10 +10,11 @@ use async_trait::async_trait;
 use super::cache::{Answer, KeyedCache};
 use super::dispatch::Dispatch;
 use super::flight::{Flights, Seat};
+use super::wanted::{self, Wanted};
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{Build, BuildError, Dependencies, Known, Plan, ProgressSink, build, plan};
 use crate::source::Sources;
-use crate::spec::{Descriptor, EnvKey, KeyParts, Shard, ShardParts};
+use crate::spec::{Descriptor, EnvKey, KeyParts, Shard, ShardParts, SpecError};
 use crate::store::{BlobStore, Database, SharedEntries, StoreError};
 
 /// Properties of a request, by name.
@@ -64,6 +65,7 @@ struct Inner {
     function: DigestFunction,
     endpoint: Identity,
     flights: Flights<(Shard, EnvKey), Result<Answer, Arc<BuildError>>>,
+    known: wanted::Known,
 }
 
 /// What a request comes to at once.
@@ -106,7 +108,18 @@ impl Resolver {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, dispatch, sources, database, shared, function, endpoint, lease } = parts;
         let cache = KeyedCache::new(Arc::clone(&store), database, shared, function, lease);
-        Self { inner: Arc::new(Inner { sources, store, dispatch, cache, function, endpoint, flights: Flights::new() }) }
+        Self {
+            inner: Arc::new(Inner {
+                sources,
+                store,
+                dispatch,
+                cache,
+                function,
+                endpoint,
+                flights: Flights::new(),
+                known: wanted::Known::default(),
+            }),
+        }
     }
 
     /// Returns the function of all digests.
@@ -150,6 +163,20 @@ impl Resolver {
         .shard()
     }
 
+    fn wanted(&self, parts: KeyParts, properties: Properties) -> Arc<Wanted> {
+        let shard = self.shard(&properties);
+        Wanted::new(parts, properties, shard)
+    }
+
+    /// Returns what a request asks for.
+    ///
+    /// # Errors
+    /// When key or description are not in canonical form, or do not fit together.
+    pub fn understand(&self, key: &[u8], description: &[u8], properties: Properties) -> Result<Arc<Wanted>, SpecError> {
+        let read = |properties| Ok(self.wanted(KeyParts::parse(key, description)?, properties));
+        self.inner.known.understand(key, description, properties, read)
+    }
+
     async fn lookup(&self, shard: Shard, key: &EnvKey) -> Result<Option<Answer>, StoreError> {
         self.inner.cache.lookup(shard, key).await
     }
@@ -159,20 +186,15 @@ impl Resolver {
     ///
     /// # Errors
     /// When a store cannot tell whether the environment is there.
-    pub async fn resolve(
-        &self,
-        parts: KeyParts,
-        properties: Properties,
-        lost: &[Digest],
-    ) -> Result<Resolution, BuildError> {
+    pub async fn resolve(&self, wanted: Arc<Wanted>, lost: &[Digest]) -> Result<Resolution, BuildError> {
         if !lost.is_empty() {
-            tracing::warn!(key = %parts.key(), count = lost.len(), "a client did not find blobs that were answered");
+            tracing::warn!(key = %wanted.key, count = lost.len(), "a client did not find blobs that were answered");
             self.inner.cache.doubt_all();
         }
-        if let Some(answer) = self.lookup(self.shard(&properties), &parts.key()).await? {
+        if let Some(answer) = self.lookup(wanted.shard, &wanted.key).await? {
             return Ok(Resolution::Hit(answer));
         }
-        let (flight, joined) = self.fly(parts, properties);
+        let (flight, joined) = self.fly(wanted);
         Ok(Resolution::Building { flight, joined })
     }
 
@@ -180,59 +202,54 @@ impl Resolver {
     ///
     /// # Errors
     /// When a store cannot tell.
-    pub async fn probe(&self, parts: &KeyParts, properties: &Properties) -> Result<Option<Answer>, BuildError> {
-        Ok(self.lookup(self.shard(properties), &parts.key()).await?)
+    pub async fn probe(&self, wanted: &Wanted) -> Result<Option<Answer>, BuildError> {
+        Ok(self.lookup(wanted.shard, &wanted.key).await?)
     }
 
     /// Prolongs the lease of an entry and returns its new end; `None` when there is no whole entry.
     ///
     /// # Errors
     /// When a store cannot tell.
-    pub async fn renew(&self, parts: &KeyParts, properties: &Properties) -> Result<Option<i64>, BuildError> {
-        Ok(self.probe(parts, properties).await?.map(|answer| answer.lease_expires))
+    pub async fn renew(&self, wanted: &Wanted) -> Result<Option<i64>, BuildError> {
+        Ok(self.probe(wanted).await?.map(|answer| answer.lease_expires))
     }
 
-    fn fly(&self, parts: KeyParts, properties: Properties) -> (Flight, bool) {
-        let key = (self.shard(&properties), parts.key());
-        let environment = parts.target();
+    fn fly(&self, wanted: Arc<Wanted>) -> (Flight, bool) {
+        let (key, environment) = ((wanted.shard, wanted.key), wanted.environment.clone());
         let this = self.clone();
-        let work = |progress| async move { this.build(&parts, properties, progress).await.map_err(Arc::new) };
+        let work = |progress| async move { this.build(&wanted, progress).await.map_err(Arc::new) };
         let (seat, joined) = self.inner.flights.board(key, work);
         (Flight { seat, environment }, joined)
     }
 
     /// Builds a missing environment and writes its entry. Runs in a flight.
-    async fn build(
-        &self,
-        parts: &KeyParts,
-        properties: Properties,
-        progress: ProgressSink,
-    ) -> Result<Answer, BuildError> {
-        let (shard, key) = (self.shard(&properties), parts.key());
+    async fn build(&self, wanted: &Wanted, progress: ProgressSink) -> Result<Answer, BuildError> {
+        let Wanted { parts, properties, shard, key, environment } = wanted;
+        let shard = *shard;
         // A flight that landed between the miss and this one may have built it.
-        if let Some(answer) = self.lookup(shard, &key).await? {
+        if let Some(answer) = self.lookup(shard, key).await? {
             return Ok(answer);
         }
         let started = Instant::now();
-        progress.environment(&parts.target());
+        progress.environment(environment);
         let plan = plan(&self.inner.sources, &InCache { resolver: self, shard }, parts).await?;
-        let dependencies = InFlight::new(self, &properties, &progress, plan);
+        let dependencies = InFlight::new(self, properties, &progress, plan);
         let own = &self.inner;
         let built = build(&Build {
             parts,
-            properties: &properties,
+            properties,
             function: own.function,
             sources: &own.sources,
             store: &*own.store,
-            execution: own.dispatch.executor(&properties),
+            execution: own.dispatch.executor(properties),
             dependencies: &dependencies,
             fresh: false,
             started,
             progress: &progress,
         })
         .await?;
-        tracing::info!(%key, environment = parts.target(), ms = started.elapsed().as_millis(), "built");
-        Ok(own.cache.write(shard, &key, built).await?)
+        tracing::info!(%key, environment, ms = started.elapsed().as_millis(), "built");
+        Ok(own.cache.write(shard, key, built).await?)
     }
 }
 
@@ -275,8 +292,9 @@ impl<'a> InFlight<'a> {
 #[async_trait]
 impl Dependencies for InFlight<'_> {
     async fn environment(&self, parts: KeyParts) -> Result<Arc<Descriptor>, BuildError> {
-        let key = parts.key();
-        let resolution = self.resolver.resolve(parts, self.properties.clone(), &[]).await?;
+        let wanted = self.resolver.wanted(parts, self.properties.clone());
+        let key = wanted.key;
+        let resolution = self.resolver.resolve(wanted, &[]).await?;
         let answer = match resolution {
             Resolution::Hit(answer) => answer,
             Resolution::Building { mut flight, .. } => {

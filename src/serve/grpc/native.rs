@@ -1,6 +1,7 @@
 //! The native protocol: `Environments`, `SourceTrees`, `Configuration`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures::Stream;
@@ -14,9 +15,10 @@ use crate::proto::v1::environments_server::{Environments, EnvironmentsServer};
 use crate::proto::v1::source_trees_server::{SourceTrees, SourceTreesServer};
 use crate::serve::backend::Backend;
 use crate::serve::cache::Answer;
-use crate::serve::resolve::{Flight, Properties, Resolution, Resolver};
+use crate::serve::resolve::{Flight, Resolution, Resolver};
 use crate::serve::status;
-use crate::spec::{Definition, GitId, KeyParts, RelativePath};
+use crate::serve::wanted::Wanted;
+use crate::spec::{Definition, GitId, RelativePath};
 use crate::store::{blocking, wire};
 
 /// Largest request taken: a key and a description of many repositories fit easily.
@@ -47,6 +49,16 @@ impl Native {
         self.backend.resolver().await.map_err(|error| status::remote_status(&error))
     }
 
+    async fn wanted(
+        &self,
+        key: &[u8],
+        description: &[u8],
+        properties: std::collections::HashMap<String, String>,
+    ) -> Result<Arc<Wanted>, Status> {
+        let wanted = self.resolver().await?.understand(key, description, properties.into_iter().collect());
+        wanted.map_err(|error| Status::invalid_argument(error.to_string()))
+    }
+
     async fn definition(&self, name: v1::EnvironmentName) -> Result<Definition, Status> {
         let root = git_id("root_tree", &name.root_tree)?;
         let path = path("module", &name.module)?
@@ -55,21 +67,6 @@ impl Native {
         let found = definition_at(self.resolver().await?.sources(), root, &path, &name.name).await;
         found.map_err(|error| status::build_status(&error))
     }
-}
-
-/// A request for an environment, decoded.
-struct Asked {
-    parts: KeyParts,
-    properties: Properties,
-}
-
-fn asked(
-    key: &[u8],
-    description: &[u8],
-    properties: std::collections::HashMap<String, String>,
-) -> Result<Asked, Status> {
-    let parts = KeyParts::parse(key, description).map_err(|error| Status::invalid_argument(error.to_string()))?;
-    Ok(Asked { parts, properties: properties.into_iter().collect() })
 }
 
 fn git_id(field: &str, text: &str) -> Result<GitId, Status> {
@@ -152,9 +149,8 @@ impl Environments for Native {
         let function = resolver.function();
         let lost = request.lost_blobs.iter().map(|digest| wire::native_digest(function, "lost_blobs", Some(digest)));
         let lost: Vec<_> = lost.collect::<Result<_, _>>().map_err(|error| status::wire_status(&error))?;
-        let Asked { parts, properties } = asked(&request.key, &request.description, request.properties)?;
-        let (key, environment) = (parts.key(), parts.target());
-        let resolution = resolver.resolve(parts, properties, &lost).await;
+        let wanted = self.wanted(&request.key, &request.description, request.properties).await?;
+        let resolution = resolver.resolve(Arc::clone(&wanted), &lost).await;
         let (came, stream): (_, ServeStream) = match resolution {
             Ok(Resolution::Hit(answer)) => ("hit", Box::pin(tokio_stream::once(outcome(function, Ok(&answer), true)))),
             Ok(Resolution::Building { flight, joined }) => {
@@ -162,15 +158,15 @@ impl Environments for Native {
             }
             Err(error) => return Err(status::build_status(&error)),
         };
-        tracing::info!(rpc = "Serve", %key, environment, outcome = came, ms = started.elapsed().as_millis());
+        tracing::info!(rpc = "Serve", key = %wanted.key, environment = wanted.environment, outcome = came, ms = started.elapsed().as_millis());
         Ok(Response::new(stream))
     }
 
     async fn probe(&self, request: Request<v1::ServeRequest>) -> Result<Response<v1::ProbeResponse>, Status> {
         let request = request.into_inner();
-        let Asked { parts, properties } = asked(&request.key, &request.description, request.properties)?;
+        let wanted = self.wanted(&request.key, &request.description, request.properties).await?;
         let resolver = self.resolver().await?;
-        let answer = resolver.probe(&parts, &properties).await;
+        let answer = resolver.probe(&wanted).await;
         let answer = answer.map_err(|error| status::build_status(&error))?;
         let served = answer.map(|answer| served(resolver.function(), &answer, true));
         Ok(Response::new(v1::ProbeResponse { served }))
@@ -191,9 +187,9 @@ impl Environments for Native {
 
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
         let request = request.into_inner();
-        let Asked { parts, properties } = asked(&request.key, &request.description, request.properties)?;
-        let renewed = self.resolver().await?.renew(&parts, &properties).await;
-        let gone = || Status::not_found(format!("there is no whole entry for key `{}`", parts.key()));
+        let wanted = self.wanted(&request.key, &request.description, request.properties).await?;
+        let renewed = self.resolver().await?.renew(&wanted).await;
+        let gone = || Status::not_found(format!("there is no whole entry for key `{}`", wanted.key));
         let lease_expires = renewed.map_err(|error| status::build_status(&error))?.ok_or_else(gone)?;
         Ok(Response::new(v1::RenewResponse { lease_expires }))
     }
