@@ -151,8 +151,9 @@ impl Events for Display {
                 self.say("local", &line);
                 self.spin(line);
             }
-            Event::Lost { count } => {
-                let line = format!("{count} blobs of the answer are not in the CAS: asking again");
+            Event::Lost { first, count } => {
+                let others = if count > 1 { format!(" and {} other blobs", count - 1) } else { String::new() };
+                let line = format!("blob `{first}`{others} of the answer not found in the CAS: asking again");
                 self.say(&line, &line);
                 self.spin(line);
             }

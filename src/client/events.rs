@@ -1,5 +1,6 @@
 //! What a client tells while it works.
 
+use crate::digest::Digest;
 use crate::proto::v1;
 
 /// A step of the work. Each replaces the one before it on a display.
@@ -61,6 +62,8 @@ pub enum Event {
     },
     /// Blobs of the answer were gone; the server is asked again.
     Lost {
+        /// One of them.
+        first: Digest,
         /// How many.
         count: usize,
     },

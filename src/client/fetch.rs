@@ -78,7 +78,7 @@ impl Client {
                     return Ok(Fetched { descriptor, directory, present: false, downloaded });
                 }
                 materialize::Outcome::Lost(digests) => {
-                    events.event(Event::Lost { count: digests.len() });
+                    events.event(Event::Lost { first: digests[0], count: digests.len() });
                     lost = digests;
                 }
             }

@@ -81,6 +81,12 @@ pub fn wire_status(error: &WireError) -> Status {
 /// Returns the status of an endpoint elsewhere that cannot be worked with.
 pub fn remote_status(error: &RemoteError) -> Status {
     match error {
+        // What the endpoint has against us, a wrong instance name say, is for whoever has started the daemon.
+        RemoteError::Store(StoreError::Rpc { source, .. })
+            if matches!(source.code(), Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition) =>
+        {
+            told(Code::FailedPrecondition, error)
+        }
         RemoteError::Store(error) => store_status(error),
         RemoteError::Function { .. } | RemoteError::NoExecution { .. } => told(Code::FailedPrecondition, error),
     }

@@ -71,6 +71,9 @@ pub use writer::BlobWriter;
 /// Blobs up to this size travel in batches, larger ones in a stream of their own.
 pub const BATCH_BYTES: u64 = 1 << 20;
 
+/// Blobs of so many bytes together are stored without asking whether they are there.
+const UNASKED_BYTES: u64 = 64 << 10;
+
 /// A content-addressed store.
 ///
 /// Every method is idempotent and may be cancelled by dropping its future:
@@ -104,11 +107,15 @@ impl dyn BlobStore + '_ {
         Ok(digest)
     }
 
-    /// Stores those of the blobs that are not there yet.
+    /// Stores those of the blobs that are not there yet, few ones in any case.
     ///
     /// # Errors
     /// As `find_missing` and `put_batch`.
     pub async fn put_missing(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), StoreError> {
+        // To ask takes as long as to send so little.
+        if blobs.iter().map(|(digest, _)| digest.size()).sum::<u64>() <= UNASKED_BYTES {
+            return self.put_batch(blobs).await;
+        }
         let digests: Vec<Digest> = blobs.iter().map(|(digest, _)| *digest).collect();
         let missing: std::collections::HashSet<Digest> = self.find_missing(&digests).await?.into_iter().collect();
         self.put_batch(blobs.into_iter().filter(|(digest, _)| missing.contains(digest)).collect()).await

@@ -33,9 +33,9 @@ const UNACKNOWLEDGED: u32 = 20_000;
 /// so; it would be a frame of more than a megabyte.
 const TLS_ALERT: &[u8] = &[21, 3];
 
-type BoxedStream = Pin<Box<dyn Stream>>;
+pub(super) type BoxedStream = Pin<Box<dyn Stream>>;
 
-trait Stream: AsyncRead + AsyncWrite + Send {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 
@@ -91,7 +91,7 @@ fn silence(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("it {what} within {} s", SILENCE.as_secs()))
 }
 
-async fn open(endpoint: &Endpoint, security: &Security) -> io::Result<BoxedStream> {
+pub(super) async fn open(endpoint: &Endpoint, security: &Security) -> io::Result<BoxedStream> {
     match endpoint {
         Endpoint::Tcp(address) => Ok(Box::pin(tcp(address).await?)),
         Endpoint::Tls(address) => Ok(Box::pin(tls::secured(tcp(address).await?, address, security).await?)),

@@ -35,6 +35,8 @@ struct Inner {
     endpoint: Endpoint,
     security: Security,
     breaker: Breaker,
+    /// By which the server is looked for when it says nothing; `None` when the connection is not made here.
+    connector: Option<Connector>,
     channel: Channel,
 }
 
@@ -78,7 +80,7 @@ impl Link {
         let endpoint = Endpoint::Unix("in-process".into());
         let security = Security::default();
         let channel = InterceptedService::new(channel, security.headers.clone());
-        Self { inner: Arc::new(Inner { endpoint, security, breaker: Breaker::default(), channel }) }
+        Self { inner: Arc::new(Inner { endpoint, security, breaker: Breaker::default(), connector: None, channel }) }
     }
 
     /// Returns another connection to the same server; what one of them learns of its state, all know.
@@ -95,9 +97,10 @@ impl Link {
             return Err(EndpointError::Plain { endpoint: endpoint.clone() });
         }
         let connector = Connector { endpoint: endpoint.clone(), security: security.clone(), breaker: breaker.clone() };
-        let channel = builder(endpoint)?.connect_with_connector_lazy(connector);
+        let channel = builder(endpoint)?.connect_with_connector_lazy(connector.clone());
         let channel = InterceptedService::new(channel, security.headers.clone());
-        let inner = Inner { endpoint: endpoint.clone(), security: security.clone(), breaker, channel };
+        let (endpoint, security, connector) = (endpoint.clone(), security.clone(), Some(connector));
+        let inner = Inner { endpoint, security, breaker, connector, channel };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -196,8 +199,10 @@ impl Link {
         let started = Instant::now();
         loop {
             self.admitted(started).await?;
-            let answer = timeout(deadline, call(self.channel())).await;
-            let answer = answer.unwrap_or_else(|_| Err(late(deadline)));
+            let answer = tokio::select! {
+                answer = timeout(deadline, call(self.channel())) => answer.unwrap_or_else(|_| Err(late(deadline))),
+                () = self.gone() => continue,
+            };
             if !answer.as_ref().is_err_and(is_of_transport) {
                 self.inner.breaker.heard();
                 return Ok(answer);
@@ -205,6 +210,14 @@ impl Link {
             if self.inner.breaker.reason().is_none() {
                 return Ok(answer);
             }
+        }
+    }
+
+    /// Returns when the server does not speak any more: for those who wait for something that may take long.
+    pub async fn gone(&self) {
+        match &self.inner.connector {
+            Some(connector) => connector.gone().await,
+            None => std::future::pending().await,
         }
     }
 

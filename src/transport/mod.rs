@@ -11,6 +11,7 @@ mod endpoint;
 mod headers;
 mod link;
 mod pem;
+mod pulse;
 mod reload;
 mod security;
 mod tls;

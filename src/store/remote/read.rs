@@ -218,7 +218,11 @@ impl RemoteBlobStore {
             Err(unreachable) => return Err(unreachable.into()),
         };
         loop {
-            let piece = match timeout(DEADLINE, stream.next()).await {
+            let piece = tokio::select! {
+                piece = timeout(DEADLINE, stream.next()) => piece,
+                () = self.link.gone() => return Ok(Ended::Broken(self.broken(READ, "the endpoint has fallen silent"))),
+            };
+            let piece = match piece {
                 Ok(None) => return Ok(self.closed(digest, hasher)),
                 Ok(Some(Ok(piece))) => piece.data,
                 Ok(Some(Err(status))) => return self.ended(status, hasher),

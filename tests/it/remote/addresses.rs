@@ -54,9 +54,8 @@ fn an_instance_is_named_to_the_endpoint_and_a_wrong_one_is_an_error() {
     assert_eq!(tree(&case.fetched(&right, "client")), case.expected());
     let wrong = ["--remote", &endpoint.address, "--instance", "other"];
     let wrong = Daemon::start(&case.world.path("wrong"), &wrong);
-    fail(&mut case.fetch(&wrong, "other"), 1);
-    let expected = "instance `other` is not served here";
-    assert!(wrong.log().contains(expected), "{}", wrong.log());
+    let said = fail(&mut case.fetch(&wrong, "other"), 1);
+    assert!(said.contains("instance `other` is not served here"), "{said}");
 }
 
 #[test]

@@ -70,6 +70,18 @@ fn an_endpoint_that_the_daemon_cannot_reach_is_named_soon_and_its_return_is_noti
 }
 
 #[test]
+fn an_endpoint_that_hangs_with_its_connections_open_is_noticed() {
+    let ways = Ways::new();
+    // The daemon has reached it when it started; now nothing comes over that connection, and nothing over a new one.
+    ways.near.set(Fault::Swallowed);
+    let (code, stderr, took) = timed(ways.case.fetch(&ways.serve, "first").arg("--probe"));
+    assert_eq!(code, Some(11), "{stderr}\n{}", ways.serve.log());
+    assert!(stderr.contains(&ways.near.address) && took < Duration::from_secs(10), "{took:?}: {stderr}");
+    Ways::cut(&ways.near, Fault::None);
+    until("its return is noticed", || (ways.case.probe(&ways.serve, "first").0 == Some(10)).then_some(()));
+}
+
+#[test]
 fn a_cas_that_clients_cannot_reach_is_named_and_blobs_come_through_the_daemon() {
     let ways = Ways::new();
     let first = tree(&ways.case.fetched(&ways.serve, "first"));

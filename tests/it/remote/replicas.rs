@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::{Case, object};
-use crate::support::{Endpoint, Kind, Proxy, tree, until};
+use crate::support::{Daemon, Endpoint, Kind, Proxy, tree, until};
 
 /// What is said once when entries cannot be shared.
 const NOT_SHARED: &str = "takes no action results";
@@ -80,4 +80,22 @@ fn what_another_daemon_has_built_meanwhile_is_taken_over() {
     let descriptors =
         [&one, &two].map(|serve| object(case.fetch(serve, "third").arg("--absent"))["descriptor"].clone());
     assert_eq!(descriptors[0], descriptors[1]);
+}
+
+#[test]
+fn with_a_secret_daemons_answer_only_what_those_with_the_same_have_built() {
+    let endpoint = Endpoint::start(Kind::Own);
+    let case = Case::new();
+    let serve = |name: &str, secret: &str| {
+        let secret = case.world.write(&format!("{name}.secret"), secret).display().to_string();
+        Daemon::start(&case.world.path(name), &["--remote", &endpoint.address, "--entry-secret", &secret])
+    };
+    let (one, two, other) = (serve("one", "secret"), serve("two", "secret"), serve("other", "another"));
+    let built = object(&mut case.fetch(&one, "first"));
+    let hit = object(&mut case.fetch(&two, "second"));
+    let rebuilt = object(&mut case.fetch(&other, "third"));
+    assert_eq!(hit["descriptor"], built["descriptor"]);
+    assert_eq!(rebuilt["descriptor"]["root"], built["descriptor"]["root"]);
+    assert_eq!((one.builds(), two.builds(), other.builds()), (2, 0, 2), "{}", other.log());
+    assert!(other.log().contains("is not signed with the secret"), "{}", other.log());
 }
