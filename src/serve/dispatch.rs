@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::execute::Execution;
 use crate::transport::{Endpoint, EndpointError};
 
-use super::resolve::Properties;
+/// Remote-execution properties of a request, by name.
+pub(super) type Properties = BTreeMap<String, String>;
 
 /// An executor for actions that ask for certain properties.
 #[derive(Debug, Clone, PartialEq, Eq)]

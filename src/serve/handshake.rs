@@ -1,5 +1,6 @@
 //! TLS towards clients, with certificates that are read again when they change.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +11,20 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::server::TlsStream;
 
-use super::security::ServerTls;
 use crate::store::blocking;
-use crate::transport::{HTTP2, Reloaded, SecurityError, authorities, identity, provider};
+use crate::transport::{HTTP2, Identity, Reloaded, SecurityError, authorities, identity, provider};
 
 /// Longest handshake. Who takes longer wants to keep a place.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// What is needed to speak TLS.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    /// What is shown to clients.
+    pub identity: Identity,
+    /// The authorities (PEM) of which one has to vouch for every client.
+    pub client_ca: Option<PathBuf>,
+}
 
 /// Turns TCP connections into secure ones. Clones share the certificates.
 #[derive(Debug, Clone)]

@@ -33,12 +33,13 @@ use crate::store::{LocalBlobStore, StoreError, blocking};
 use crate::transport::{Endpoint, EndpointError, FRAME_BYTES, SecurityError};
 
 pub use dispatch::{DispatchError, DispatchRule};
+pub use handshake::ServerTls;
 pub use listen::{Listener, Peer};
 pub use open::{Opened, open, open_store};
 pub use options::{EmbeddedOptions, EndpointOptions, ServeOptions};
 pub use private::{PrivatePaths, lock_start};
 pub use remote::RemoteOptions;
-pub use security::{ServerSecurity, ServerTls};
+pub use security::ServerSecurity;
 
 use grpc::native::Native;
 use open::OpenedEndpoint;

@@ -1,14 +1,13 @@
 //! The path of a request: key → entry in the cache, or single flight → build → entry; descriptor and lease.
 //! No tonic types here.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
 use super::cache::{Answer, KeyedCache};
-use super::dispatch::Dispatch;
+use super::dispatch::{Dispatch, Properties};
 use super::flight::{Flights, Seat};
 use super::wanted::{self, Wanted};
 use crate::digest::{Digest, DigestFunction};
@@ -16,9 +15,6 @@ use crate::environment::{Build, BuildError, Dependencies, Known, Plan, ProgressS
 use crate::source::Sources;
 use crate::spec::{Descriptor, EnvKey, KeyParts, Shard, ShardParts, SpecError};
 use crate::store::{BlobStore, Database, SharedEntries, StoreError};
-
-/// Properties of a request, by name.
-pub type Properties = BTreeMap<String, String>;
 
 /// What the resolver works with.
 pub struct Parts {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::admission::Admission;
-use super::handshake::Handshakes;
-use crate::transport::{Endpoint, Identity, SecurityError};
+use super::handshake::{Handshakes, ServerTls};
+use crate::transport::{Endpoint, SecurityError};
 
 /// What a daemon shows to its clients and wants to see of them. By default nothing.
 #[derive(Debug, Clone, Default)]
@@ -14,15 +14,6 @@ pub struct ServerSecurity {
     pub tls: Option<ServerTls>,
     /// The tokens of which a call has to show one.
     pub token_file: Option<PathBuf>,
-}
-
-/// What is needed to speak TLS.
-#[derive(Debug, Clone)]
-pub struct ServerTls {
-    /// What is shown to clients.
-    pub identity: Identity,
-    /// The authorities (PEM) of which one has to vouch for every client.
-    pub client_ca: Option<PathBuf>,
 }
 
 impl ServerSecurity {

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::resolve::Properties;
+use super::dispatch::Properties;
 use crate::spec::{EnvKey, KeyParts, Shard, SpecError};
 
 /// Most requests that are remembered.
