@@ -13,9 +13,9 @@ use crate::store::{BlobStore, Directory, GitEntry, GitEntryKind, GitStore, Node,
 const WINDOW_BYTES: usize = 16 << 20;
 
 /// Every tree below a root, children first, and every blob in them, each once.
-struct Walk {
-    trees: Vec<(GitId, Vec<GitEntry>)>,
-    blobs: Vec<GitId>,
+pub(super) struct Walk {
+    pub(super) trees: Vec<(GitId, Vec<GitEntry>)>,
+    pub(super) blobs: Vec<GitId>,
 }
 
 /// Puts the tree, with all its blobs and Directories, into the CAS and returns its root Directory.
@@ -40,7 +40,7 @@ pub async fn export_tree(
     Ok(Some(root))
 }
 
-fn walk(git: &GitStore, root: GitId) -> Result<Option<Walk>, SourceError> {
+pub(super) fn walk(git: &GitStore, root: GitId) -> Result<Option<Walk>, SourceError> {
     let Some(entries) = git.tree(root)? else { return Ok(None) };
     let mut found = Walk { trees: Vec::new(), blobs: Vec::new() };
     let mut seen = std::collections::HashSet::from([root]);

@@ -3,19 +3,28 @@
 //! A root is named by its Git tree id everywhere; this floor is where that id
 //! is computed, and where the tree's content is fetched, taken over or handed on.
 
+mod archive;
 mod command;
 mod commit;
+mod distdir;
 mod error;
 mod export;
 mod import;
 mod scan;
 mod sources;
+mod special;
+mod structure;
 
+pub use archive::properties as archive_properties;
+pub use archive::{ArchiveError, ArchiveKind, CaseCollisions, Limits, Place, unpack, unpack_from};
 pub use command::git_tree;
 pub use commit::fetch_commit;
+pub use distdir::{DistdirError, distdir_tree, foreign_file};
 pub use error::SourceError;
 pub use export::export_tree;
 pub use import::import_directory;
 pub use scan::{import_path, tree_id_of_path};
 pub use sources::Sources;
 pub(crate) use sources::{file_in_git, lookup};
+pub use special::{SpecialError, resolve};
+pub use structure::tree_structure;

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use git2::{ErrorCode, ObjectType, Oid, Repository, RepositoryInitOptions};
+use git2::{ErrorCode, ObjectType, OdbLookupFlags, Oid, Repository, RepositoryInitOptions};
 
 use super::StoreError;
 use crate::spec::{GitId, RelativePath};
@@ -127,6 +127,24 @@ impl GitStore {
     pub fn contains(&self, id: GitId) -> Result<bool, StoreError> {
         let look = |repository: &Repository, oid| repository.odb()?.read_header(oid);
         Ok(self.find("look for", id, look)?.is_some())
+    }
+
+    /// Says whether an object is in the cache itself, among what was there when the cache was last looked through.
+    pub(super) fn is_cached(&self, id: GitId) -> Result<bool, StoreError> {
+        let failed = |source| StoreError::Git { action: "look for", id, source };
+        let oid = Oid::from_bytes(id.as_bytes()).map_err(failed)?;
+        let repository = self.inner.repositories[0].lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(repository.odb().map_err(failed)?.exists_ext(oid, OdbLookupFlags::NO_REFRESH))
+    }
+
+    /// Returns the size of a blob; `None` when there is no such object, or it is no blob.
+    ///
+    /// # Errors
+    /// When a repository cannot tell.
+    pub fn blob_size(&self, id: GitId) -> Result<Option<usize>, StoreError> {
+        let look = |repository: &Repository, oid| repository.odb()?.read_header(oid);
+        let header = self.find("look for", id, look)?;
+        Ok(header.and_then(|(size, kind)| (kind == ObjectType::Blob).then_some(size)))
     }
 
     /// Returns the content of a blob.

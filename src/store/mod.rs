@@ -22,6 +22,7 @@ mod local;
 #[cfg(test)]
 mod memory;
 mod merkle;
+mod pack;
 mod pins;
 mod remote;
 mod remove;
@@ -62,6 +63,7 @@ pub use local::{LocalBlobStore, StoreOptions};
 #[cfg(test)]
 pub use memory::MemoryBlobStore;
 pub use merkle::{MerkleError, MerkleTree};
+pub use pack::{PackError, PackWriter};
 pub use pins::Pin;
 pub use remote::{BlobSink, Capabilities, RemoteActionCache, RemoteBlobStore};
 pub(crate) use remove::remove_tree;
