@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Case, object};
-use crate::support::{Daemon, Endpoint, Kind, Proxy, fail, run, succeed, text, tree};
+use crate::support::{Daemon, Endpoint, Kind, Proxy, fail, run, succeed, text, tree, until};
 
 #[test]
 fn the_cas_and_the_executor_may_be_at_two_addresses() {
@@ -92,4 +92,29 @@ fn entries_belong_to_the_id_of_the_endpoint_and_not_to_its_address() {
     assert_eq!(builds("one", &endpoint.address, "a"), 2);
     assert_eq!(builds("two", &elsewhere.address, "a"), 0);
     assert_eq!(builds("three", &endpoint.address, "b"), 2);
+}
+
+#[test]
+fn properties_that_the_cluster_does_not_have_are_refused_by_it_and_told() {
+    Endpoint::with(Kind::BuildGrid, |endpoint| {
+        let case = Case::new();
+        let serve = case.serve("serve", &endpoint.address);
+        let mut spec: Value = serde_json::from_slice(&std::fs::read(&case.spec).expect("there")).expect("JSON");
+        spec["properties"] = json!({"no-such": "thing"});
+        std::fs::write(&case.spec, spec.to_string()).expect("temporary");
+        let said = fail(&mut case.fetch(&serve, "client"), 1);
+        assert!(said.contains(&endpoint.address) && said.contains("no-such"), "{said}");
+    });
+}
+
+#[test]
+fn what_is_under_lease_is_touched_before_the_cluster_may_take_it_for_unused() {
+    let endpoint = Endpoint::start(Kind::Own);
+    let (near, case) = (Proxy::new(&endpoint.address), Case::new());
+    let options = ["--remote", &near.address, "--client-address", &endpoint.address, "--lease-seconds", "60"];
+    let serve = Daemon::start(&case.world.path("serve"), &options);
+    case.fetched(&serve, "client");
+    let (before, _) = near.bytes();
+    // Nobody asks for anything; digests go out all the same, a quarter of a lease later.
+    until("the daemon touches what it has answered", || (near.bytes().0 > before + 500).then_some(()));
 }
