@@ -27,11 +27,9 @@ const START_TICK: Duration = Duration::from_millis(5);
 const ATTEMPTS: usize = 5;
 /// Bytes of the daemon's log that an error shows.
 const LOG_SHOWN: u64 = 2000;
-/// How often a server that says nothing is asked whether it is still there.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 const CONFIGURATION: &str = "Configuration.Get";
 /// Longest wait for a short answer of the server.
-pub(super) const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(30);
 /// Largest message taken from the server.
 const MAX_MESSAGE: usize = 64 << 20;
 
@@ -116,13 +114,11 @@ impl Connection {
         }
     }
 
-    /// Returns when the server does not answer any more. A build may be silent for long.
-    pub(super) async fn silence(&self) -> ClientError {
-        loop {
-            tokio::time::sleep(HEARTBEAT).await;
-            if let Err(error) = self.link.call_once(CONFIGURATION, DEADLINE, configuration).await {
-                return error.into();
-            }
+    /// Waits for what the server says to a call, for as long as the server lives: a build may be silent for long.
+    pub(super) async fn wait<T>(&self, answer: impl Future<Output = T>) -> Result<T, ClientError> {
+        tokio::select! {
+            answer = answer => Ok(answer),
+            error = self.link.gone() => Err(error.into()),
         }
     }
 

@@ -17,6 +17,7 @@ use tempfile::NamedTempFile;
 use tokio::sync::mpsc;
 
 use super::ClientError;
+use super::connect::Reached;
 use super::cores::on_all_cores;
 use super::events::{Event, Events};
 use super::missing::{Missing, Place};
@@ -55,7 +56,7 @@ struct Work {
 /// # Errors
 /// The first error of a worker. What had arrived by then is kept.
 pub(super) async fn download(
-    (blobs, latency): (&RemoteBlobStore, Duration),
+    cas: &Reached,
     store: &FileBlobStore,
     linker: Linker,
     missing: Missing,
@@ -67,9 +68,9 @@ pub(super) async fn download(
     let total = missing.keys().map(Digest::size).sum();
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let pieces = Mutex::new(cut(&missing));
-    let in_flight = in_flight(latency);
+    let in_flight = in_flight(cas.latency);
     let work = Work { pieces, in_flight, missing, store: store.clone(), linker, lost: Mutex::default(), arrived };
-    let blobs = blobs.clone();
+    let blobs = cas.blobs.clone();
     let workers = blocking(move || run(&blobs, work));
     tokio::pin!(workers);
     let mut done = 0;

@@ -111,7 +111,7 @@ impl Client {
             return Ok(Probed::Here);
         }
         let connection = self.connection().await?;
-        let answer = connection.environments().probe(question(request, &[])).await;
+        let answer = connection.wait(connection.environments().probe(question(request, &[]))).await?;
         let answer = answer.map_err(connection.failed("Environments.Probe"))?.into_inner();
         Ok(if answer.served.is_some() { Probed::Hit } else { Probed::Miss })
     }
@@ -130,13 +130,13 @@ impl Client {
             module: request.parts.module.to_string(),
             name: request.parts.name.clone(),
         };
-        match connection.environments().describe(question.clone()).await {
+        match connection.wait(connection.environments().describe(question.clone())).await? {
             Ok(answer) => return Ok(answer.into_inner().description),
             Err(status) if status.code() == Code::NotFound => {}
             Err(status) => return Err(connection.failed(RPC)(status)),
         }
         self.provide(request, main.root, events).await?;
-        let answer = connection.environments().describe(question).await;
+        let answer = connection.wait(connection.environments().describe(question)).await?;
         Ok(answer.map_err(connection.failed(RPC))?.into_inner().description)
     }
 
@@ -173,18 +173,14 @@ impl Client {
         const RPC: &str = "Environments.Serve";
         let connection = self.connection().await?;
         let mut environments = connection.environments();
-        let mut stream = match environments.serve(question(request, lost)).await {
+        let mut stream = match connection.wait(environments.serve(question(request, lost))).await? {
             Ok(answer) => answer.into_inner(),
             Err(status) => {
                 return unknown_roots(&status).map(Asked::Roots).ok_or_else(|| connection.failed(RPC)(status));
             }
         };
         loop {
-            let message = tokio::select! {
-                message = stream.message() => message,
-                error = connection.silence() => return Err(error),
-            };
-            let event = match message {
+            let event = match connection.wait(stream.message()).await? {
                 Ok(Some(message)) => message.event,
                 Ok(None) => return Err(connection.broken(RPC, "the stream ended without an outcome")),
                 Err(status) => {
@@ -211,17 +207,17 @@ impl Client {
     async fn materialize(
         &self,
         descriptor: &Descriptor,
-        Reached { blobs, latency }: &Reached,
+        cas: &Reached,
         events: &dyn Events,
     ) -> Result<materialize::Outcome, ClientError> {
-        let Some(tree) = blobs.get(&descriptor.tree).await? else {
+        let Some(tree) = cas.blobs.get(&descriptor.tree).await? else {
             return Ok(materialize::Outcome::Lost(vec![descriptor.tree]));
         };
         let root = descriptor.root;
         tracing::debug!(bytes = tree.len(), "read the listing");
         let listing = Listing::parse(root, &tree).map_err(|source| ClientError::Tree { root, source })?;
         listing.check_symlinks().map_err(|source| ClientError::Tree { root, source })?;
-        materialize::materialize(self.root(), self.store().await?, (blobs, *latency), root, listing, events).await
+        materialize::materialize(self.root(), self.store().await?, cas, root, listing, events).await
     }
 }
 

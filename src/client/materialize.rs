@@ -11,17 +11,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::ClientError;
+use super::connect::Reached;
 use super::cores::on_all_cores;
 use super::download::download;
 use super::events::Events;
 use super::missing::{Missing, Place};
 use crate::digest::Digest;
-use crate::store::{FileBlobStore, Linker, ListedFile, Listing, RemoteBlobStore, blocking, remove_tree};
+use crate::store::{FileBlobStore, Linker, ListedFile, Listing, blocking, remove_tree};
 
 /// Files that a thread takes from the list at a time.
 const STRIDE: usize = 256;
@@ -47,7 +47,7 @@ pub(super) fn present(root: &Path, digest: &Digest) -> Option<PathBuf> {
 pub(super) async fn materialize(
     root: &Path,
     store: &FileBlobStore,
-    blobs: (&RemoteBlobStore, Duration),
+    cas: &Reached,
     digest: Digest,
     listing: Listing,
     events: &dyn Events,
@@ -72,7 +72,7 @@ pub(super) async fn materialize(
     };
     tracing::debug!(files = listing.files.len(), missing = missing.len(), "linked what is here");
     let downloaded = missing.keys().map(Digest::size).sum();
-    let lost = download(blobs, store, linker, missing, events).await?;
+    let lost = download(cas, store, linker, missing, events).await?;
     if !lost.is_empty() {
         return Ok(Outcome::Lost(lost));
     }

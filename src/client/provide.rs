@@ -71,7 +71,8 @@ impl Client {
             export_tree(self.git().await?, tree, &connection.blobs(events).await?.blobs, connection.function).await?;
         let directory = exported.ok_or(SourceError::Unknown { tree })?;
         let question = v1::GetRemoteTreeRequest { directory: Some(directory.into()) };
-        let answer = connection.sources().get_remote_tree(question).await.map_err(connection.failed(RPC))?;
+        let answer = connection.wait(connection.sources().get_remote_tree(question)).await?;
+        let answer = answer.map_err(connection.failed(RPC))?;
         let taken = answer.into_inner().tree;
         if taken == tree.to_string() {
             return Ok(());

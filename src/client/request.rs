@@ -121,13 +121,13 @@ impl Client {
             module: request.parts.module.to_string(),
             name: request.parts.name.clone(),
         };
-        match connection.environments().variables(question.clone()).await {
+        match connection.wait(connection.environments().variables(question.clone())).await? {
             Ok(answer) => return Ok(answer.into_inner().flexible_config),
             Err(status) if status.code() == tonic::Code::NotFound => {}
             Err(status) => return Err(connection.failed(RPC)(status)),
         }
         self.provide(request, named.tree, events).await?;
-        let answer = connection.environments().variables(question).await;
+        let answer = connection.wait(connection.environments().variables(question)).await?;
         Ok(answer.map_err(connection.failed(RPC))?.into_inner().flexible_config)
     }
 }

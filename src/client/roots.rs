@@ -109,7 +109,7 @@ impl Client {
         const RPC: &str = "SourceTrees.CommitTree";
         let connection = self.connection().await?;
         let request = v1::CommitTreeRequest { commit: commit.id.to_string(), subdir: commit.subdir.to_string() };
-        match connection.sources().commit_tree(request).await {
+        match connection.wait(connection.sources().commit_tree(request)).await? {
             Ok(answer) => {
                 let tree = answer.into_inner().tree;
                 let malformed = |_| connection.broken(RPC, format!("`{tree}` is no tree id"));

@@ -249,15 +249,19 @@ impl KeyedCache {
     /// entries that were.
     ///
     /// # Errors
-    /// When a store cannot tell; what was not reached is tried the next time.
+    /// When the database cannot tell, or the CAS is out of reach; what was not reached is tried the next time.
     pub(super) async fn touch_leased(&self) -> Result<usize, StoreError> {
         let leased = Entries::leased(&self.database, now()).await?;
         let mut touched = 0;
         for (shard, key) in leased {
             let Some(canonical) = self.entries(shard).get(&key).await? else { continue };
             let Some(entry) = self.read(&key, canonical.into()) else { continue };
-            self.check_own(shard, &key, &entry).await?;
-            touched += 1;
+            match self.check_own(shard, &key, &entry).await {
+                Ok(_) => touched += 1,
+                Err(error) if error.is_unavailable() => return Err(error),
+                // One that cannot be looked at must not keep the others from it.
+                Err(error) => tracing::warn!(%key, %error, "cannot touch what is under lease"),
+            }
         }
         Ok(touched)
     }

@@ -3,7 +3,7 @@
 //! Closed while it answers. A connection that fails opens it: then nobody waits for the same silence again until a
 //! pause is over, after which one caller may try. The pause grows to two seconds, so a recovery is noticed within that.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
@@ -14,7 +14,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The state of one endpoint.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Breaker {
-    open: Arc<Mutex<Option<Open>>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: Option<Open>,
+    heard: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -36,8 +42,8 @@ pub(super) struct Silent {
 impl Breaker {
     /// Lets a caller try, unless the endpoint was silent a moment ago. Of many who wait, one is let through.
     pub(super) fn admit(&self) -> Result<(), Silent> {
-        let mut state = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(open) = state.as_mut() else { return Ok(()) };
+        let mut state = self.lock();
+        let Some(open) = state.open.as_mut() else { return Ok(()) };
         let now = Instant::now();
         if now < open.try_at {
             return Err(Silent { reason: open.reason.clone(), wait: open.try_at - now });
@@ -48,23 +54,32 @@ impl Breaker {
 
     /// Returns why the endpoint counts as silent, if it does.
     pub(super) fn reason(&self) -> Option<String> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|open| open.reason.clone())
+        self.lock().open.as_ref().map(|open| open.reason.clone())
     }
 
     /// Bytes came from the endpoint.
     pub(super) fn heard(&self) {
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.lock() = State { open: None, heard: Some(Instant::now()) };
+    }
+
+    /// Says whether anything came from the endpoint within this time.
+    pub(super) fn heard_within(&self, time: Duration) -> bool {
+        self.lock().heard.is_some_and(|heard| heard.elapsed() < time)
     }
 
     /// There is no connection.
     pub(super) fn failed(&self, reason: String) {
-        let mut state = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut backoff = match state.take() {
+        let mut state = self.lock();
+        let mut backoff = match state.open.take() {
             Some(open) => open.backoff,
             None => Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
         };
         let try_at = Instant::now() + backoff.pause();
-        *state = Some(Open { reason, try_at, backoff });
+        state.open = Some(Open { reason, try_at, backoff });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -201,7 +201,7 @@ impl Link {
             self.admitted(started).await?;
             let answer = tokio::select! {
                 answer = timeout(deadline, call(self.channel())) => answer.unwrap_or_else(|_| Err(late(deadline))),
-                () = self.gone() => continue,
+                error = self.gone() => return Err(error),
             };
             if !answer.as_ref().is_err_and(is_of_transport) {
                 self.inner.breaker.heard();
@@ -214,11 +214,12 @@ impl Link {
     }
 
     /// Returns when the server does not speak any more: for those who wait for something that may take long.
-    pub async fn gone(&self) {
+    pub async fn gone(&self) -> EndpointError {
         match &self.inner.connector {
             Some(connector) => connector.gone().await,
             None => std::future::pending().await,
         }
+        self.unreachable(self.inner.breaker.reason().unwrap_or_default())
     }
 
     /// Waits until the breaker lets this caller try, for as long as its patience lasts.

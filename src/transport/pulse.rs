@@ -18,22 +18,25 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// What a connection begins with: the preface, and settings that change nothing (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
+fn silence() -> String {
+    format!("it has fallen silent, and says nothing within {} s", PATIENCE.as_secs())
+}
+
 impl Connector {
     /// Returns when the server does not speak any more; the breaker knows why.
     pub(super) async fn gone(&self) {
-        tokio::time::sleep(SUSPICION).await;
+        let mut pause = SUSPICION;
         loop {
-            let spoken = timeout(PATIENCE, self.listen()).await;
-            let reason = match spoken {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(_) => Some(format!("it has fallen silent, and says nothing within {} s", PATIENCE.as_secs())),
-            };
-            if let Some(reason) = reason {
-                self.breaker.failed(reason);
-                return;
+            tokio::time::sleep(pause).await;
+            // What others heard meanwhile is as good: however many wait, one looks.
+            if !self.breaker.heard_within(pause) {
+                match timeout(PATIENCE, self.listen()).await {
+                    Ok(Ok(())) => self.breaker.heard(),
+                    Ok(Err(error)) => return self.breaker.failed(error.to_string()),
+                    Err(_) => return self.breaker.failed(silence()),
+                }
             }
-            tokio::time::sleep(AGAIN).await;
+            pause = AGAIN;
         }
     }
 

@@ -14,11 +14,9 @@ use crate::proto::longrunning::operation::Result as Ended;
 use crate::proto::reapi;
 use crate::proto::reapi::execution_client::ExecutionClient;
 use crate::proto::reapi::execution_stage::Value;
-use crate::store::{Capabilities, StoreError, wire};
+use crate::store::{StoreError, wire};
 use crate::transport::{Backoff, CallError};
 
-/// How often the endpoint is asked whether it is still there while it says nothing.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// An action may take as long as it does; whether the endpoint lives is seen otherwise.
 const NO_DEADLINE: Duration = Duration::from_secs(365 * 86_400);
 /// How often the thread is taken up again when a connection brought nothing new.
@@ -49,12 +47,11 @@ impl RemoteExecution {
             let known = name.clone();
             let followed = tokio::select! {
                 followed = self.follow_once(request, &mut name, events) => followed?,
-                error = self.heartbeat() => Followed::Broken(error),
+                error = self.link.gone() => return Err(StoreError::from(error).into()),
             };
             match followed {
                 Followed::Done(response) => return Ok(*response),
                 Followed::Forgotten => name = None,
-                Followed::Broken(error @ StoreError::Endpoint(_)) => return Err(error.into()),
                 Followed::Broken(error) => {
                     fruitless = if known == name { fruitless + 1 } else { 1 };
                     if fruitless >= ATTEMPTS {
@@ -63,16 +60,6 @@ impl RemoteExecution {
                     tracing::debug!(%error, operation = name, "lost sight of an operation");
                     tokio::time::sleep(backoff.pause()).await;
                 }
-            }
-        }
-    }
-
-    /// Returns when the endpoint does not answer any more.
-    async fn heartbeat(&self) -> StoreError {
-        loop {
-            tokio::time::sleep(HEARTBEAT).await;
-            if let Err(error) = Capabilities::ask(&self.link, &self.instance).await {
-                return error;
             }
         }
     }

@@ -220,7 +220,7 @@ impl RemoteBlobStore {
         loop {
             let piece = tokio::select! {
                 piece = timeout(DEADLINE, stream.next()) => piece,
-                () = self.link.gone() => return Ok(Ended::Broken(self.broken(READ, "the endpoint has fallen silent"))),
+                error = self.link.gone() => return Err(error.into()),
             };
             let piece = match piece {
                 Ok(None) => return Ok(self.closed(digest, hasher)),
