@@ -5,55 +5,18 @@
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
+#[path = "shared/daemon.rs"]
+#[expect(dead_code, reason = "other benchmarks use more of it")]
+mod daemon;
+
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// A place for the measurement, removed when it is over.
-struct Place {
-    directory: tempfile::TempDir,
-}
-
-/// The daemon, killed when it is over.
-struct Daemon {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
+use daemon::{Daemon, Place};
 
 impl Place {
-    fn new() -> Self {
-        let memory = Path::new("/dev/shm");
-        let directory = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        Self { directory: directory.expect("a temporary directory can be made") }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn daemon(&self) -> Daemon {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_envserve"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--root"])
-            .arg(self.path("daemon"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary is there");
-        let mut address = String::new();
-        let stdout = child.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut address).expect("the daemon prints its address");
-        Daemon { child, address: address.trim().to_owned() }
-    }
-
     /// Writes the example once more, with one file more in the toolchain: another environment of the same files.
     fn other_spec(&self, number: usize) -> PathBuf {
         let directory = self.path(&format!("example-{number}"));
@@ -121,7 +84,7 @@ impl Rounds {
 fn main() {
     let rounds = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(7);
     let place = Place::new();
-    let daemon = place.daemon();
+    let daemon = Daemon::start("serve", &place.path("daemon"), &[]);
     let spec = example().join("spec.json");
     println!("preparing: the toolchain is built once …");
     let (environment, _) = timed(&mut place.fetch(&daemon, "builder", &spec));
@@ -142,7 +105,7 @@ fn main() {
         present.push(timed(&mut place.fetch(&daemon, "client", &other)).1);
         remove(&place.path("client"));
     }
-    println!("{rounds} rounds in {}", place.directory.path().display());
+    println!("{rounds} rounds in {}", place.path("").display());
     first.print("first fetch, empty client, every blob verified", "cp -a");
     warm.print("known files into a new environment", "cp -al");
     present.sort_by(f64::total_cmp);

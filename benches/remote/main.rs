@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
+#[path = "../shared/daemon.rs"]
 mod daemon;
 mod distance;
 mod hits;

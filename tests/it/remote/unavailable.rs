@@ -13,16 +13,20 @@ struct Chain {
     to_serve: Proxy,
     to_endpoint: Proxy,
     serve: Daemon,
-    _endpoint: Endpoint,
+    endpoint: Endpoint,
 }
 
 impl Chain {
     fn new() -> Self {
-        let (case, endpoint) = (Case::new(), Endpoint::start(Kind::Own));
+        Self::of(Case::new())
+    }
+
+    fn of(case: Case) -> Self {
+        let endpoint = Endpoint::start(Kind::Own);
         let to_endpoint = Proxy::new(&endpoint.address);
         let serve = case.serve("serve", &to_endpoint.address);
         let to_serve = Proxy::new(&serve.address);
-        Self { case, to_serve, to_endpoint, serve, _endpoint: endpoint }
+        Self { case, to_serve, to_endpoint, serve, endpoint }
     }
 
     fn fetch(&self, client: &str, policy: &str) -> std::process::Command {
@@ -100,4 +104,19 @@ fn a_client_that_builds_here_says_so_and_gets_the_same() {
         proxy.set(Fault::None);
     }
     assert_eq!(chain.serve.builds(), 0);
+}
+
+#[test]
+fn a_daemon_that_hangs_while_a_client_waits_for_its_build_is_noticed() {
+    let seconds = format!("600.{}", fastrand::u64(..));
+    let chain = Chain::of(Case::that_sleeps(&seconds));
+    let mut fetch = chain.fetch("client", "fail");
+    let client = fetch.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary is there");
+    until("the action runs", || chain.endpoint.has_action(&seconds).then_some(()));
+    chain.to_serve.set(Fault::Swallowed);
+    let output = client.wait_with_output().expect("it ran");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(11), "{said}");
+    assert!(said.contains(&chain.to_serve.address) && said.contains("fallen silent"), "{said}");
+    chain.endpoint.wake_action(&seconds);
 }
