@@ -9,6 +9,7 @@ mod commit;
 mod distdir;
 mod error;
 mod export;
+mod fetch;
 mod import;
 mod scan;
 mod sources;
@@ -22,6 +23,10 @@ pub use commit::fetch_commit;
 pub use distdir::{DistdirError, distdir_tree, foreign_file};
 pub use error::SourceError;
 pub use export::export_tree;
+pub use fetch::{
+    CheckedFunction, FailedAddress, FetchError, FetchOptions, FetchProgress, FetchedFile, Fetcher, Mismatch, Reason,
+    Silent, Wanted, check_file,
+};
 pub use import::import_directory;
 pub use scan::{import_path, tree_id_of_path};
 pub use sources::Sources;

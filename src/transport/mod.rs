@@ -21,10 +21,10 @@ pub(crate) use endpoint::short_socket_path;
 pub use endpoint::{Endpoint, EndpointError};
 pub use headers::Headers;
 pub use link::{CallError, Channel, Link, is_of_transport};
-pub(crate) use pem::{authorities, identity};
+pub(crate) use pem::{authorities, authorities_of_host, identity};
 pub(crate) use reload::{Reloaded, lines};
 pub use security::{Identity, Security, SecurityError};
-pub(crate) use tls::{HTTP2, provider};
+pub(crate) use tls::{HTTP2, explanation, provider};
 
 pub(crate) use backoff::Backoff;
 use breaker::Breaker;

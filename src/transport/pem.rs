@@ -32,7 +32,7 @@ pub(crate) fn authorities(path: &Path) -> Result<RootCertStore, SecurityError> {
 }
 
 /// Returns the authorities that this host trusts. Those that are of no use are left out.
-pub(super) fn authorities_of_host() -> Result<RootCertStore, SecurityError> {
+pub(crate) fn authorities_of_host() -> Result<RootCertStore, SecurityError> {
     let found = rustls_native_certs::load_native_certs();
     let mut authorities = RootCertStore::empty();
     authorities.add_parsable_certificates(found.certs);

@@ -85,7 +85,8 @@ pub(super) fn explained(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), text)
 }
 
-fn explanation(fault: &rustls::Error) -> String {
+/// Returns in words what is wrong with a server's TLS.
+pub(crate) fn explanation(fault: &rustls::Error) -> String {
     match fault {
         rustls::Error::InvalidCertificate(fault) => certificate_fault(fault),
         rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => "it does not speak TLS".to_owned(),

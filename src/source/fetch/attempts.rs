@@ -1,0 +1,101 @@
+//! Attempts at one address, until it gives the file or cannot be expected to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use super::check::Expected;
+use super::error::Fault;
+use super::partial::Partial;
+use super::transfer::Transfer;
+use super::web::Web;
+use super::{FetchProgress, Fetcher, Reason};
+use crate::store::blocking;
+use crate::transport::Backoff;
+
+/// The longest pause between attempts, also when the server asks for one.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// An attempt that brings the file on by so many bytes does not count.
+const WORTH: u64 = 1 << 20;
+
+/// What is fetched from one address.
+pub(super) struct Attempts<'a> {
+    pub(super) fetcher: &'a Fetcher,
+    pub(super) web: &'a Web,
+    pub(super) url: &'a Url,
+    /// The address without credentials.
+    pub(super) shown: &'a str,
+    pub(super) expected: &'a Arc<Expected>,
+    pub(super) progress: &'a dyn FetchProgress,
+}
+
+impl Attempts<'_> {
+    /// Makes `partial` the whole file, and checks it.
+    pub(super) async fn run(&self, partial: &mut Partial) -> Result<(), Fault> {
+        let options = &self.fetcher.shared.options;
+        let mut backoff = Backoff::new(options.first_pause, LONGEST_PAUSE);
+        let mut furthest = partial.size();
+        let mut left = options.attempts.max(1);
+        loop {
+            let reason = match self.attempt(partial).await {
+                Ok(()) => return Ok(()),
+                Err(Fault::Address(reason)) if reason.is_transient() => reason,
+                Err(fault) => return Err(fault),
+            };
+            // Counted from the furthest byte yet: who starts over each time does not get on.
+            if partial.size() >= furthest.saturating_add(WORTH) {
+                furthest = partial.size();
+                left = options.attempts.max(1);
+                backoff = Backoff::new(options.first_pause, LONGEST_PAUSE);
+            } else {
+                left -= 1;
+            }
+            let Some(pause) = pause(&reason, &mut backoff).filter(|_| left > 0) else { return Err(reason.into()) };
+            tracing::debug!(address = self.shown, %reason, ?pause, "a transfer is tried again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Transfers what is lacking, and checks the whole. A file that was put together from several answers and is
+    /// another one than expected may be one of several versions: then it is transferred once more, from the start.
+    async fn attempt(&self, partial: &mut Partial) -> Result<(), Fault> {
+        if !partial.is_whole() {
+            self.transfer(partial).await?;
+        }
+        let mut checked = self.check(partial).await;
+        if partial.is_pieced() && matches!(checked, Err(Reason::Mismatch(_))) {
+            partial.clear().await?;
+            self.transfer(partial).await?;
+            checked = self.check(partial).await;
+        }
+        if checked.is_err() {
+            partial.clear().await?;
+        }
+        Ok(checked?)
+    }
+
+    async fn transfer(&self, partial: &mut Partial) -> Result<(), Fault> {
+        let shared = &self.fetcher.shared;
+        let _permit = shared.transfers.acquire().await.expect("it is never closed");
+        let max_bytes = shared.options.max_bytes;
+        let (web, url, shown, progress) = (self.web, self.url, self.shown, self.progress);
+        Transfer { web, url, shown, max_bytes, progress }.run(partial).await
+    }
+
+    async fn check(&self, partial: &Partial) -> Result<(), Reason> {
+        let (expected, path) = (Arc::clone(self.expected), partial.path().to_owned());
+        let limit = self.fetcher.shared.options.max_bytes;
+        blocking(move || expected.check(&path, limit).map(drop)).await
+    }
+}
+
+/// Returns how long to wait before the next attempt, or `None` when the server wants to be left alone for longer.
+pub(super) fn pause(reason: &Reason, backoff: &mut Backoff) -> Option<Duration> {
+    match reason {
+        Reason::Status { retry_after: Some(seconds), .. } => {
+            Some(Duration::from_secs(*seconds)).filter(|pause| *pause <= LONGEST_PAUSE)
+        }
+        _ => Some(backoff.pause()),
+    }
+}
