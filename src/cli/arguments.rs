@@ -8,6 +8,7 @@ use clap::Args;
 use super::error::CliError;
 use super::output::Display;
 use super::security::{RemoteSecurityArguments, ServeSecurityArguments};
+use super::sources::ClientSourceArguments;
 use crate::client::{Client, ClientError, ClientOptions, Events, Fetched, OnUnavailable, Request};
 use crate::spec::{Config, Spec, Target};
 use crate::store::blocking;
@@ -51,6 +52,9 @@ struct ClientArguments {
     #[arg(long, env = "ENVSERVE_ROOT", value_name = "DIR")]
     root: Option<PathBuf>,
 
+    #[command(flatten)]
+    sources: ClientSourceArguments,
+
     /// What to do when the server, or the endpoint behind it, cannot be reached.
     #[arg(long, env = "ENVSERVE_ON_UNAVAILABLE", value_enum, default_value_t = OnUnavailable::Fail)]
     on_unavailable: OnUnavailable,
@@ -77,6 +81,9 @@ impl ClientArguments {
             program,
             idle_seconds: self.idle_seconds,
             environment: std::env::vars().collect(),
+            distdirs: self.sources.distdirs.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,
+            fetch_absent: self.sources.fetch_absent,
+            limits: self.sources.limits(),
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! `envserve execute`: a remote-execution endpoint, without the native protocol.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -13,6 +14,7 @@ use super::serve;
 use super::store::{SizeArguments, directory};
 use crate::digest::DigestFunction;
 use crate::serve::{EmbeddedOptions, EndpointOptions, ServeOptions};
+use crate::source::SourceOptions;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -43,8 +45,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
+    let root = directory(arguments.root.as_deref(), "envserve-execute")?;
     let options = ServeOptions {
-        root: directory(arguments.root.as_deref(), "envserve-execute")?,
+        sources: Arc::new(SourceOptions::new(&root)),
+        root,
         endpoint: EndpointOptions::Embedded(EmbeddedOptions {
             // It makes no digests but those of actions, which name their function.
             function: DigestFunction::Blake3,

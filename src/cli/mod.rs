@@ -19,6 +19,7 @@ mod resolve;
 mod security;
 mod serve;
 mod shell;
+mod sources;
 mod store;
 
 use std::process::ExitCode;

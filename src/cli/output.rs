@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing_subscriber::EnvFilter;
 
 use super::error::CliError;
@@ -118,8 +118,18 @@ impl Events for Display {
     fn event(&self, event: Event) {
         match event {
             Event::Root { repository } => {
-                let line = format!("fetching the sources of `{repository}`, which the server does not know");
+                let line = format!("fetching the sources of `{repository}`");
                 self.say(&line, &line);
+                self.spin(line);
+            }
+            Event::FetchedByServer { repository, serve } => {
+                let line = format!("`{serve}` has fetched the sources of `{repository}`");
+                self.say(&line, &line);
+            }
+            Event::Fetch { file, address, done, total } => {
+                let total = total.map(|total| format!(" of {}", HumanBytes(total))).unwrap_or_default();
+                let line = format!("fetching `{file}` from `{address}`: {}{total}", HumanBytes(done));
+                self.say(&format!("fetch {file}"), &line);
                 self.spin(line);
             }
             Event::Upload { repository } => {

@@ -1,6 +1,7 @@
 //! `envserve serve`: the daemon.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -10,6 +11,7 @@ use super::error::CliError;
 use super::execution::ExecutionArguments;
 use super::remote::RemoteArguments;
 use super::security::{RemoteSecurityArguments, ServerSecurityArguments};
+use super::sources::ServeSourceArguments;
 use super::store::{RootArguments, SizeArguments};
 use super::{Exit, output};
 use crate::digest::DigestFunction;
@@ -36,6 +38,9 @@ pub(super) struct Arguments {
     /// A Git repository in which trees and commits are looked for; it is only read.
     #[arg(long = "repository", value_name = "DIR")]
     repositories: Vec<PathBuf>,
+
+    #[command(flatten)]
+    sources: ServeSourceArguments,
 
     /// Instance name of the remote-execution endpoint.
     #[arg(long, default_value = "", value_name = "NAME")]
@@ -93,8 +98,10 @@ fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
     let (instance, function) = (&arguments.instance, arguments.digest_function);
     let remote = arguments.remote.options(instance, function, arguments.remote_security.security()?)?;
     let lease = if remote.is_some() { REMOTE_LEASE_SECONDS } else { LEASE_SECONDS };
+    let root = arguments.root.path()?;
     Ok(ServeOptions {
-        root: arguments.root.path()?,
+        sources: Arc::new(arguments.sources.options(&root)),
+        root,
         endpoint: match remote {
             Some(remote) => EndpointOptions::Remote(remote),
             None => EndpointOptions::Embedded(EmbeddedOptions {

@@ -73,14 +73,14 @@ pub enum ClientError {
         reason: String,
     },
     /// A root that is absent for this client is not known to the server either.
-    #[error("absent root of repository `{repository}` (`{tree}`) is not known to `{endpoint}`")]
+    #[error("the absent root of repository `{repository}` (`{tree}`) is {}", nowhere(endpoint.as_deref()))]
     AbsentRoot {
         /// The repository.
         repository: String,
-        /// The tree id, or the commit.
+        /// The tree id, or that of the commit or file from which it is made.
         tree: GitId,
-        /// The server.
-        endpoint: String,
+        /// The server, if one is configured.
+        endpoint: Option<String>,
     },
     /// The server asks for a root that the spec does not mention, or again for one that it was given.
     #[error("`{endpoint}` asks for root `{tree}`, which {reason}")]
@@ -175,6 +175,13 @@ fn refusal(rpc: &str, endpoint: &str, status: &tonic::Status) -> String {
     }
 }
 
+fn nowhere(endpoint: Option<&str>) -> String {
+    match endpoint {
+        Some(endpoint) => format!("neither here nor known to `{endpoint}`"),
+        None => "not here, and no server is configured that may know it".to_owned(),
+    }
+}
+
 fn shown(log: &str) -> String {
     if log.is_empty() { String::new() } else { format!("; the end of its log:\n{log}") }
 }
@@ -228,8 +235,13 @@ impl ClientError {
             Self::Spec(error) => error.hint(),
             Self::Source(error) => error.hint(),
             Self::Unreachable(error) => Some(unreachable_hint(error)),
+            Self::AbsentRoot { endpoint: None, .. } => Some(
+                "name a server that knows it by `--serve` or ENVSERVE_SERVE, or fetch it here with `--fetch-absent`"
+                    .to_owned(),
+            ),
             Self::AbsentRoot { .. } => Some(
-                "fetch the environment once from where its sources are with the same server, or drop `absent`"
+                "fetch the environment once from where its sources are with the same server, let the server fetch them \
+                 (`envserve serve --fetch`), or fetch them here with `--fetch-absent`"
                     .to_owned(),
             ),
             Self::Lost { .. } => Some("the CAS loses blobs faster than they are fetched: enlarge it".to_owned()),

@@ -1,7 +1,10 @@
 //! What a client tells while it works.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::digest::Digest;
 use crate::proto::v1;
+use crate::source::FetchProgress;
 
 /// A step of the work. Each replaces the one before it on a display.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +13,24 @@ pub enum Event {
     Root {
         /// Its repository in the spec.
         repository: String,
+    },
+    /// The server has fetched what a root is made from.
+    FetchedByServer {
+        /// Its repository in the spec.
+        repository: String,
+        /// The server.
+        serve: String,
+    },
+    /// A file is fetched from its address.
+    Fetch {
+        /// Its name.
+        file: String,
+        /// The address, without credentials.
+        address: String,
+        /// Bytes that have arrived.
+        done: u64,
+        /// Bytes to come in all, if that is known.
+        total: Option<u64>,
     },
     /// A root is sent to the server.
     Upload {
@@ -81,6 +102,31 @@ pub struct Quiet;
 
 impl Events for Quiet {
     fn event(&self, _event: Event) {}
+}
+
+/// Tells of a file that is fetched.
+pub(super) struct Fetching<'a> {
+    events: &'a dyn Events,
+    file: &'a str,
+    begun: Mutex<(String, Option<u64>)>,
+}
+
+impl<'a> Fetching<'a> {
+    pub(super) fn new(events: &'a dyn Events, file: &'a str) -> Self {
+        Self { events, file, begun: Mutex::default() }
+    }
+}
+
+impl FetchProgress for Fetching<'_> {
+    fn begun(&self, address: &str, total: Option<u64>) {
+        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = (address.to_owned(), total);
+        self.advanced(0);
+    }
+
+    fn advanced(&self, done: u64) {
+        let (address, total) = self.begun.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.events.event(Event::Fetch { file: self.file.to_owned(), address, done, total });
+    }
 }
 
 impl From<v1::Progress> for Event {

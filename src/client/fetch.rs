@@ -9,6 +9,7 @@ use tonic_types::StatusExt;
 
 use super::connect::Reached;
 use super::events::{Event, Events};
+use super::roots::ROOTS_AT_ONCE;
 use super::{Client, ClientError, FailedBuild, Request, materialize};
 use crate::digest::Digest;
 use crate::proto::v1;
@@ -17,8 +18,6 @@ use crate::serve::status::ROOT_VIOLATION;
 use crate::spec::{Descriptor, GitId};
 use crate::store::{BlobStore, Listing, wire};
 
-/// Roots that are fetched and sent side by side.
-const ROOTS_AT_ONCE: usize = 4;
 /// How often the server is asked again when blobs of its answer are gone.
 const ATTEMPTS: u32 = 3;
 /// After how long it is worth trying again to reach a CAS that could not be reached.
@@ -74,7 +73,7 @@ impl Client {
             }
             match self.materialize(&descriptor, reached?, events).await? {
                 materialize::Outcome::Done { directory, downloaded } => {
-                    self.memo.put(&self.subject(request).each_ref().map(String::as_str), &descriptor);
+                    self.note(request, &descriptor);
                     return Ok(Fetched { descriptor, directory, present: false, downloaded });
                 }
                 materialize::Outcome::Lost(digests) => {
@@ -146,7 +145,12 @@ impl Client {
         ["descriptor".to_owned(), self.server(), properties, request.parts.key().to_string()]
     }
 
-    fn known(&self, request: &Request) -> Option<Descriptor> {
+    /// Notes what the server answered.
+    pub(super) fn note(&self, request: &Request, descriptor: &Descriptor) {
+        self.memo.put(&self.subject(request).each_ref().map(String::as_str), descriptor);
+    }
+
+    pub(super) fn known(&self, request: &Request) -> Option<Descriptor> {
         self.memo.get(&self.subject(request).each_ref().map(String::as_str))
     }
 

@@ -33,6 +33,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::OnceCell;
 
+use crate::source::{FetchOptions, Fetcher, Limits};
 use crate::store::{FileBlobStore, GitStore, blocking};
 use crate::transport::{Endpoint, Security};
 
@@ -64,6 +65,12 @@ pub struct ClientOptions {
     pub idle_seconds: u64,
     /// Variables that commands of `git tree` roots may inherit.
     pub environment: BTreeMap<String, String>,
+    /// Directories in which files are looked for before they are fetched.
+    pub distdirs: Vec<PathBuf>,
+    /// Whether absent roots are fetched here when the server has no way to them.
+    pub fetch_absent: bool,
+    /// What archives may come to.
+    pub limits: Limits,
 }
 
 /// A client with its stores. Several processes may use one root at once.
@@ -73,13 +80,15 @@ pub struct Client {
     store: OnceCell<FileBlobStore>,
     git: OnceCell<GitStore>,
     connection: OnceCell<Connection>,
+    fetcher: Fetcher,
 }
 
 impl Client {
     /// Returns a client. Nothing is opened or made before it is needed.
     pub fn new(options: ClientOptions) -> Self {
         let memo = Memo::new(options.root.join("memo"));
-        Self { options, memo, store: OnceCell::new(), git: OnceCell::new(), connection: OnceCell::new() }
+        let fetcher = Fetcher::new(FetchOptions::default());
+        Self { options, memo, store: OnceCell::new(), git: OnceCell::new(), connection: OnceCell::new(), fetcher }
     }
 
     /// Returns where the client keeps everything.
@@ -105,6 +114,12 @@ impl Client {
 
     async fn connection(&self) -> Result<&Connection, ClientError> {
         self.connection.get_or_try_init(|| connect::connect(&self.options)).await
+    }
+
+    /// Returns those variables of the client's own environment that are named.
+    fn inherited<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> BTreeMap<String, String> {
+        let own = &self.options.environment;
+        names.into_iter().filter_map(|name| Some((name.clone(), own.get(name)?.clone()))).collect()
     }
 
     /// Returns what tells answers of this server from those of another.

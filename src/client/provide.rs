@@ -1,82 +1,68 @@
 //! Giving the server a root that it asks for.
 
 use super::events::{Event, Events};
+use super::roots::Roots;
 use super::{Client, ClientError, Request};
+use crate::digest::Digest;
 use crate::proto::v1;
-use crate::source::{self, SourceError, export_tree, import_path};
-use crate::spec::{GitId, Root};
-use crate::store::blocking;
+use crate::source::{SourceError, export_tree};
+use crate::spec::GitId;
 
 impl Client {
-    /// Fetches a root if it is not here, and gives it to the server.
+    /// Gives the server a root: by having it worked out there, or by sending it, fetched first if it is not here.
     ///
     /// # Errors
     /// `AbsentRoot` when the spec says that this client does not have it; otherwise whatever fetching it says.
     pub(super) async fn provide(&self, request: &Request, tree: GitId, events: &dyn Events) -> Result<(), ClientError> {
-        let endpoint = || self.server();
-        let unasked = || ClientError::RootAsked { tree, endpoint: endpoint(), reason: "the spec does not reach" };
+        let unasked = || ClientError::RootAsked { tree, endpoint: self.server(), reason: "the spec does not reach" };
         let repository = request.origins.get(&tree).ok_or_else(unasked)?;
-        let root = &request.spec.repositories[repository].root;
-        let git = self.git().await?.clone();
-        if !blocking(move || git.contains(tree)).await? {
-            if root.pragma().absent {
-                let repository = repository.clone();
-                return Err(ClientError::AbsentRoot { repository, tree, endpoint: endpoint() });
-            }
-            events.event(Event::Root { repository: repository.clone() });
-            self.fetch_root(request, repository, tree).await?;
-        }
-        if self.connection().await?.shares(self.root()) {
-            return Ok(());
-        }
-        events.event(Event::Upload { repository: repository.clone() });
-        self.upload(tree, events).await
+        let roots = Roots::new(self, &request.spec, &request.base, events).knowing(&request.repositories);
+        roots.provide(repository, tree).await
     }
 
-    /// Brings a root into the Git cache.
-    async fn fetch_root(&self, request: &Request, repository: &str, tree: GitId) -> Result<(), ClientError> {
-        let git = self.git().await?;
-        let root = &request.spec.repositories[repository].root;
-        match root {
-            Root::File { path, .. } => {
-                let (git, path, name) = (git.clone(), request.base.join(path), repository.to_owned());
-                let actual = blocking(move || import_path(&git, &path)).await?;
-                if actual == tree {
-                    return Ok(());
-                }
-                Err(SourceError::Changed { repository: name }.into())
-            }
-            Root::GitTree { id, cmd, env, inherit_env, .. } => {
-                let mut environment = self.inherited(inherit_env);
-                environment.extend(env.clone());
-                Ok(source::git_tree(git, repository, *id, cmd, &environment).await?)
-            }
-            root => match self.commit(root, &request.base) {
-                Some(commit) => {
-                    let (branch, subdir) = (commit.branch, commit.subdir);
-                    source::fetch_commit(git, &commit.addresses, branch, commit.id, subdir, &commit.environment)
-                        .await?;
-                    Ok(())
-                }
-                None => Err(SourceError::Kind { repository: repository.to_owned(), kind: root.kind() }.into()),
-            },
-        }
+    /// Has the server take over a tree that is in the CAS, and returns its Git tree id.
+    pub(super) async fn take_over(&self, directory: Digest) -> Result<GitId, ClientError> {
+        const RPC: &str = "SourceTrees.GetRemoteTree";
+        let connection = self.connection().await?;
+        let question = v1::GetRemoteTreeRequest { directory: Some(directory.into()) };
+        let answer = connection.wait(connection.sources().get_remote_tree(question)).await?;
+        let tree = answer.map_err(connection.failed(RPC))?.into_inner().tree;
+        GitId::parse(&tree).map_err(|_| connection.broken(RPC, format!("`{tree}` is no tree id")))
     }
 
     /// Puts a tree into the endpoint's CAS and has the server take it over.
     async fn upload(&self, tree: GitId, events: &dyn Events) -> Result<(), ClientError> {
-        const RPC: &str = "SourceTrees.GetRemoteTree";
         let connection = self.connection().await?;
-        let exported =
-            export_tree(self.git().await?, tree, &connection.blobs(events).await?.blobs, connection.function).await?;
-        let directory = exported.ok_or(SourceError::Unknown { tree })?;
-        let question = v1::GetRemoteTreeRequest { directory: Some(directory.into()) };
-        let answer = connection.wait(connection.sources().get_remote_tree(question)).await?;
-        let answer = answer.map_err(connection.failed(RPC))?;
-        let taken = answer.into_inner().tree;
-        if taken == tree.to_string() {
+        let blobs = &connection.blobs(events).await?.blobs;
+        let exported = export_tree(self.git().await?, tree, blobs, connection.function).await?;
+        let taken = self.take_over(exported.ok_or(SourceError::Unknown { tree })?).await?;
+        if taken == tree {
             return Ok(());
         }
-        Err(connection.broken(RPC, format!("tree `{tree}` was taken over as `{taken}`")))
+        Err(connection.broken("SourceTrees.GetRemoteTree", format!("tree `{tree}` was taken over as `{taken}`")))
+    }
+}
+
+impl Roots<'_> {
+    /// Gives the server the root of a repository, which is this tree.
+    pub(super) async fn provide(&self, repository: &str, tree: GitId) -> Result<(), ClientError> {
+        let changed = |actual| SourceError::OtherRoot { repository: repository.to_owned(), expected: tree, actual };
+        if !self.has_object(tree).await? {
+            match self.at_server(repository).await? {
+                Some(actual) if actual == tree => return Ok(()),
+                Some(actual) => return Err(changed(actual).into()),
+                None => {}
+            }
+            match self.here(repository, self.may_fetch(repository)).await? {
+                Some(actual) if actual == tree => {}
+                Some(actual) => return Err(changed(actual).into()),
+                None => return Err(self.absent(repository, tree)),
+            }
+        }
+        if self.client.connection().await?.shares(self.client.root()) {
+            return Ok(());
+        }
+        self.events.event(Event::Upload { repository: repository.to_owned() });
+        self.client.upload(tree, self.events).await
     }
 }

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::events::Events;
-use super::{Client, ClientError, roots};
+use super::roots::{Roots, read_local};
+use super::{Client, ClientError};
 use crate::environment::{BuildError, joined};
 use crate::proto::v1;
-use crate::spec::{Description, EnvironmentsFile, GitId, KeyParts, RelativePath, ResolvedRepository, Spec};
+use crate::spec::{
+    Config, Description, EnvironmentsFile, GitId, KeyParts, RelativePath, ResolvedRepository, Spec, Target,
+};
 use crate::store::blocking;
 
 /// An environment asked for, with everything by which it is looked up.
@@ -38,45 +41,16 @@ impl Client {
     /// # Errors
     /// When the spec is not content-fixed, a root cannot be known, or the environment does not exist.
     pub async fn request(&self, spec: Spec, base: &Path, events: &dyn Events) -> Result<Request, ClientError> {
-        roots::check(&spec)?;
-        let mut repositories = BTreeMap::new();
-        let mut origins = HashMap::new();
-        for name in spec.reachable().all() {
-            let root = self.tree_id(&spec, base, name, events).await?;
-            let repository = &spec.repositories[name];
-            origins.insert(root, name.to_owned());
-            let resolved = ResolvedRepository {
-                root,
-                environments_file: repository.environments_file.clone(),
-                bindings: repository.bindings.clone(),
-            };
-            repositories.insert(name.to_owned(), resolved);
-        }
-        let target = spec.environment.clone();
-        let description = Description::new(&target.repository, &repositories)?;
-        let mut request = Request {
-            parts: KeyParts {
-                description,
-                module: target.module,
-                name: target.name,
-                effective_config: spec.config.clone(),
-            },
-            properties: spec.properties.clone(),
-            origins,
-            repositories,
-            spec,
-            base: base.to_owned(),
-        };
-        let flexible = self.flexible(&request, events).await?;
-        request.parts.effective_config = request.spec.config.restrict(&flexible);
-        Ok(request)
+        spec.check_content_fixed()?;
+        let roots = Roots::new(self, &spec, base, events);
+        roots.request(&spec.environment, &spec.config).await
     }
 
     /// Returns the names of the variables that matter to the environment.
     async fn flexible(&self, request: &Request, events: &dyn Events) -> Result<Vec<String>, ClientError> {
         let named = request.named()?;
         let root = &request.spec.repositories[named.repository].root;
-        if let Some((path, text)) = roots::read_local(root, &request.base, &named.path).await? {
+        if let Some((path, text)) = read_local(root, &request.base, &named.path).await? {
             let file = EnvironmentsFile::parse(&path.display().to_string(), &text)?;
             return Ok(file.get(&request.parts.name)?.flexible_config().to_vec());
         }
@@ -129,6 +103,45 @@ impl Client {
         self.provide(request, named.tree, events).await?;
         let answer = connection.wait(connection.environments().variables(question)).await?;
         Ok(answer.map_err(connection.failed(RPC))?.into_inner().flexible_config)
+    }
+}
+
+impl Roots<'_> {
+    /// Turns an environment in a configuration into a request.
+    ///
+    /// # Errors
+    /// When a root cannot be known, or the environment does not exist.
+    pub(super) async fn request(&self, target: &Target, config: &Config) -> Result<Request, ClientError> {
+        let spec = Spec { environment: target.clone(), config: config.clone(), ..self.spec.clone() };
+        let reach = spec.reachable();
+        let (mut repositories, mut origins) = (BTreeMap::new(), HashMap::new());
+        for (name, root) in self.trees(reach.all().collect()).await? {
+            let repository = &spec.repositories[name];
+            origins.insert(root, name.to_owned());
+            let resolved = ResolvedRepository {
+                root,
+                environments_file: repository.environments_file.clone(),
+                bindings: repository.bindings.clone(),
+            };
+            repositories.insert(name.to_owned(), resolved);
+        }
+        let description = Description::new(&target.repository, &repositories)?;
+        let mut request = Request {
+            parts: KeyParts {
+                description,
+                module: target.module.clone(),
+                name: target.name.clone(),
+                effective_config: config.clone(),
+            },
+            properties: spec.properties.clone(),
+            origins,
+            repositories,
+            spec,
+            base: self.base.to_owned(),
+        };
+        let flexible = self.client.flexible(&request, self.events).await?;
+        request.parts.effective_config = config.restrict(&flexible);
+        Ok(request)
     }
 }
 

@@ -14,7 +14,9 @@ use super::remote::{Local, RemoteBackend, RemoteOptions};
 use super::resolve::{Identity, Parts, Resolver};
 use crate::execute::LocalExecution;
 use crate::source::Sources;
-use crate::store::{Database, GitStore, LocalActionCache, LocalBlobStore, StoreError, StoreOptions, TreeMap, blocking};
+use crate::store::{
+    Database, GitStore, LocalActionCache, LocalBlobStore, SourceMaps, StoreError, StoreOptions, blocking,
+};
 
 /// A daemon whose stores are open.
 pub struct Opened {
@@ -60,7 +62,13 @@ async fn open_embedded(options: &ServeOptions, embedded: EmbeddedOptions) -> Res
     let blobs = Arc::new(store.clone());
     let reapi = Reapi::new(store.clone(), actions, execution.clone(), instance.clone());
     let resolver = Resolver::new(Parts {
-        sources: Sources::new(git, TreeMap::new(database.clone()), blobs.clone(), function),
+        sources: Sources::new(
+            git,
+            SourceMaps::new(database.clone()),
+            blobs.clone(),
+            function,
+            Arc::clone(&options.sources),
+        ),
         store: blobs,
         dispatch: Dispatch::to(execution),
         database,
@@ -81,7 +89,7 @@ async fn open_remote(options: &ServeOptions, remote: RemoteOptions) -> Result<Op
         Ok((database, GitStore::open(&root.join("git"), &repositories)?))
     });
     let (database, git) = opened.await.map_err(failed)?;
-    let local = Local { git, database, lease: options.lease };
+    let local = Local { git, database, sources: Arc::clone(&options.sources), lease: options.lease };
     let remote = Arc::new(RemoteBackend::new(remote, local)?);
     if let Err(error) = remote.resolver().await {
         let error = &error as &dyn std::error::Error;

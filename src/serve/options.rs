@@ -1,12 +1,14 @@
 //! How a daemon runs, as plain values.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::remote::RemoteOptions;
 use super::security::ServerSecurity;
 use crate::digest::DigestFunction;
 use crate::execute::ExecutionOptions;
+use crate::source::SourceOptions;
 
 /// How a daemon runs.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub struct ServeOptions {
     pub endpoint: EndpointOptions,
     /// Git repositories in which trees and commits are looked for.
     pub repositories: Vec<PathBuf>,
+    /// What archives may come to, and what the daemon fetches itself.
+    pub sources: Arc<SourceOptions>,
     /// How long what was answered stays.
     pub lease: Duration,
     /// How connections are secured, and who is admitted.

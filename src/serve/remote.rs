@@ -11,10 +11,10 @@ use super::dispatch::{Dispatch, DispatchRule};
 use super::resolve::{Identity, Parts, Resolver};
 use crate::digest::DigestFunction;
 use crate::execute::{Execution, RemoteExecution};
-use crate::source::Sources;
+use crate::source::{SourceOptions, Sources};
 use crate::store::{
-    Capabilities, Database, EntrySecret, GitStore, RemoteActionCache, RemoteBlobStore, SharedEntries, StoreError,
-    TreeMap,
+    Capabilities, Database, EntrySecret, GitStore, RemoteActionCache, RemoteBlobStore, SharedEntries, SourceMaps,
+    StoreError,
 };
 use crate::transport::{Endpoint, EndpointError, Link, Security};
 
@@ -45,6 +45,7 @@ pub struct RemoteOptions {
 pub(super) struct Local {
     pub(super) git: GitStore,
     pub(super) database: Database,
+    pub(super) sources: Arc<SourceOptions>,
     pub(super) lease: Duration,
 }
 
@@ -155,7 +156,7 @@ impl RemoteBackend {
             dispatch.add(rule.properties.clone(), execution(link));
         }
         let store: Arc<RemoteBlobStore> = Arc::new(blobs.clone());
-        let Local { git, database, lease, .. } = &self.local;
+        let Local { git, database, sources, lease } = &self.local;
         let actions = Arc::new(RemoteActionCache::new(self.cache.clone(), instance.clone()));
         let shared = SharedEntries::new(actions, store.clone(), function, self.options.secret.clone());
         if !found.action_cache_updates {
@@ -165,7 +166,13 @@ impl RemoteBackend {
         }
         let address = self.options.client_address.as_ref().unwrap_or(&self.options.cache);
         Resolver::new(Parts {
-            sources: Sources::new(git.clone(), TreeMap::new(database.clone()), store.clone(), function),
+            sources: Sources::new(
+                git.clone(),
+                SourceMaps::new(database.clone()),
+                store.clone(),
+                function,
+                Arc::clone(sources),
+            ),
             store,
             dispatch,
             database: database.clone(),

@@ -14,10 +14,10 @@ use crate::digest::{Digest, DigestFunction};
 use crate::environment::BuildError;
 use crate::execute::ExecuteError;
 use crate::serve::remote::RemoteError;
-use crate::source::SourceError;
+use crate::source::{ArchiveError, DistdirError, FetchError, SourceError};
 use crate::spec::{GitId, SpecError};
-use crate::store::StoreError;
 use crate::store::wire::WireError;
+use crate::store::{PackError, StoreError};
 use crate::transport::EndpointError;
 
 /// When to try again while a queue or the disk is full.
@@ -116,16 +116,66 @@ pub fn source_status(error: &SourceError) -> Status {
     match error {
         SourceError::Store(error) => store_status(error),
         SourceError::Read { source, .. } | SourceError::Start { source, .. } => io_status(error, source),
-        SourceError::Unknown { .. } | SourceError::NoCommit { .. } | SourceError::NoSubdir { .. } => {
-            told(Code::NotFound, error)
+        SourceError::Unknown { .. }
+        | SourceError::UnknownCommit { .. }
+        | SourceError::UnknownContent { .. }
+        | SourceError::NoCommit { .. }
+        | SourceError::NoSubdir { .. } => told(Code::NotFound, error),
+        SourceError::Archive { source, .. } => archive_status(error, source),
+        SourceError::Fetch(source) => match source {
+            FetchError::Store(error) => store_status(error),
+            FetchError::Nowhere { .. } | FetchError::Refused { .. } => told(Code::FailedPrecondition, error),
+            FetchError::Web { .. } => logged(Code::Internal, error),
+        },
+        SourceError::Distdir(source) => match source {
+            DistdirError::Store(error) => store_status(error),
+            DistdirError::Unknown { .. } => told(Code::NotFound, error),
+            DistdirError::Name { .. } => told(Code::InvalidArgument, error),
+        },
+        SourceError::Pack(source) => match source {
+            PackError::Store(error) => store_status(error),
+            PackError::Collision { .. } => told(Code::InvalidArgument, error),
+            PackError::Read(source) => io_status(error, source),
+            PackError::Size { .. } => logged(Code::Internal, error),
+        },
+        SourceError::Unsupported { .. } | SourceError::OtherTree { .. } | SourceError::Special(_) => {
+            told(Code::InvalidArgument, error)
         }
-        SourceError::Unsupported { .. }
-        | SourceError::OtherTree { .. }
-        | SourceError::Kind { .. }
-        | SourceError::Special { .. } => told(Code::InvalidArgument, error),
-        SourceError::Failed { .. } | SourceError::Changed { .. } => told(Code::FailedPrecondition, error),
+        SourceError::OtherContent { .. } => logged(Code::DataLoss, error),
+        SourceError::Failed { .. } | SourceError::OtherRoot { .. } => told(Code::FailedPrecondition, error),
         SourceError::Timeout { .. } => told(Code::DeadlineExceeded, error),
         SourceError::Incomplete { .. } => logged(Code::DataLoss, error),
+    }
+}
+
+/// Returns the status of an archive that was not unpacked: its own fault, unless a disk failed.
+fn archive_status(error: &SourceError, source: &ArchiveError) -> Status {
+    match source {
+        ArchiveError::Store(error) => store_status(error),
+        ArchiveError::Open { source, .. } => io_status(error, source),
+        ArchiveError::Read { .. }
+        | ArchiveError::Truncated { .. }
+        | ArchiveError::Zip { .. }
+        | ArchiveError::NotUtf8 { .. }
+        | ArchiveError::Absolute { .. }
+        | ArchiveError::Upwards { .. }
+        | ArchiveError::Name { .. }
+        | ArchiveError::GitDirectory { .. }
+        | ArchiveError::Unsupported { .. }
+        | ArchiveError::Duplicate { .. }
+        | ArchiveError::NotADirectory { .. }
+        | ArchiveError::CaseCollision { .. }
+        | ArchiveError::HardLink { .. }
+        | ArchiveError::Target { .. }
+        | ArchiveError::Size { .. }
+        | ArchiveError::Collision { .. }
+        | ArchiveError::Method { .. }
+        | ArchiveError::Entries { .. }
+        | ArchiveError::Bytes { .. }
+        | ArchiveError::FileBytes { .. }
+        | ArchiveError::Ratio { .. }
+        | ArchiveError::Header { .. }
+        | ArchiveError::NoSubdir { .. } => told(Code::InvalidArgument, error),
     }
 }
 

@@ -26,14 +26,14 @@ pub async fn fetch_commit(
     subdir: &RelativePath,
     environment: &BTreeMap<String, String>,
 ) -> Result<GitId, SourceError> {
-    if let Some(tree) = known(git, commit, subdir).await? {
+    if let Some(tree) = known_commit(git, commit, subdir).await? {
         return Ok(tree);
     }
     let _lock = lock(git).await?;
     let mut first = None;
     for address in addresses {
         match fetch(git, address, branch, commit, environment).await {
-            Ok(()) => match known(git, commit, subdir).await? {
+            Ok(()) => match known_commit(git, commit, subdir).await? {
                 Some(tree) => return Ok(tree),
                 None => first = first.or(Some(no_commit(commit, address, branch))),
             },
@@ -47,7 +47,11 @@ fn no_commit(commit: GitId, repository: &str, branch: &str) -> SourceError {
     SourceError::NoCommit { commit, repository: repository.to_owned(), branch: branch.to_owned() }
 }
 
-async fn known(git: &GitStore, commit: GitId, subdir: &RelativePath) -> Result<Option<GitId>, SourceError> {
+/// Returns the tree id of a commit that is in the Git cache, or of the directory `subdir` in it.
+///
+/// # Errors
+/// `NoSubdir`.
+pub async fn known_commit(git: &GitStore, commit: GitId, subdir: &RelativePath) -> Result<Option<GitId>, SourceError> {
     let (git, subdir) = (git.clone(), subdir.clone());
     blocking(move || match git.tree_of_commit(commit, &subdir)? {
         None => Ok(None),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::spec::{GitId, valid_name};
-use crate::store::{GitEntry, GitEntryKind, GitStore, StoreError};
+use crate::store::{GitEntry, GitEntryKind, GitStore, StoreError, tree_id};
 
 /// Why a directory of files could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -37,20 +37,33 @@ fn unknown(files: &[(String, GitId)]) -> String {
 pub fn distdir_tree(git: &GitStore, files: &BTreeMap<String, (GitId, bool)>) -> Result<GitId, DistdirError> {
     let mut entries = Vec::with_capacity(files.len());
     let mut unknown = Vec::new();
-    for (name, &(id, executable)) in files {
-        if !valid_name(name) || name.eq_ignore_ascii_case(".git") {
-            return Err(DistdirError::Name { name: name.escape_debug().to_string() });
+    for file in files {
+        let entry = entry(file)?;
+        if git.blob_size(entry.id)?.is_none() {
+            unknown.push((entry.name.clone(), entry.id));
         }
-        if git.blob_size(id)?.is_none() {
-            unknown.push((name.clone(), id));
-        }
-        let kind = if executable { GitEntryKind::Executable } else { GitEntryKind::File };
-        entries.push(GitEntry { name: name.clone(), kind, id });
+        entries.push(entry);
     }
     if !unknown.is_empty() {
         return Err(DistdirError::Unknown { files: unknown });
     }
     Ok(git.write_tree(entries)?)
+}
+
+/// Returns the id of the tree of the named blobs, each executable or not, and stores nothing.
+///
+/// # Errors
+/// `Name`.
+pub fn tree_id_of_files(files: &BTreeMap<String, (GitId, bool)>) -> Result<GitId, DistdirError> {
+    Ok(tree_id(files.iter().map(entry).collect::<Result<_, _>>()?))
+}
+
+fn entry((name, &(id, executable)): (&String, &(GitId, bool))) -> Result<GitEntry, DistdirError> {
+    if !valid_name(name) || name.eq_ignore_ascii_case(".git") {
+        return Err(DistdirError::Name { name: name.escape_debug().to_string() });
+    }
+    let kind = if executable { GitEntryKind::Executable } else { GitEntryKind::File };
+    Ok(GitEntry { name: name.clone(), kind, id })
 }
 
 /// Writes the tree of one file and returns its id.
@@ -77,6 +90,7 @@ mod tests {
         let (one, two) = (git.write_blob(b"1").unwrap(), git.write_blob(b"2").unwrap());
         let files = BTreeMap::from([("b.tgz".to_owned(), (one, false)), ("a.zip".to_owned(), (two, false))]);
         let tree = distdir_tree(&git, &files).unwrap();
+        assert_eq!(tree_id_of_files(&files).unwrap(), tree);
         let file = |name: &str, id| GitEntry { name: name.to_owned(), kind: GitEntryKind::File, id };
         assert_eq!(git.tree(tree).unwrap().unwrap(), [file("a.zip", two), file("b.tgz", one)]);
         let tool = foreign_file(&git, one, "tool", true).unwrap();

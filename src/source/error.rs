@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use crate::spec::{GitId, RelativePath};
-use crate::store::StoreError;
+use crate::store::{PackError, StoreError};
+
+use super::{ArchiveError, DistdirError, FetchError, SpecialError};
 
 /// Why a source tree could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +91,47 @@ pub enum SourceError {
         /// The directory.
         subdir: RelativePath,
     },
+    /// A commit that is needed is not there.
+    #[error("commit `{commit}` is not known here")]
+    UnknownCommit {
+        /// The commit.
+        commit: GitId,
+    },
+    /// A file that is needed is not there.
+    #[error("file `{content}` is not known here")]
+    UnknownContent {
+        /// Its Git blob id.
+        content: GitId,
+    },
+    /// A file is not the one that it was taken for.
+    #[error("a file has the Git blob id `{actual}`, not `{expected}`")]
+    OtherContent {
+        /// The id of the file that is needed.
+        expected: GitId,
+        /// The id of the one that was found.
+        actual: GitId,
+    },
+    /// An archive cannot be unpacked.
+    #[error("cannot unpack the archive `{content}`")]
+    Archive {
+        /// Its Git blob id.
+        content: GitId,
+        /// Why.
+        #[source]
+        source: Box<ArchiveError>,
+    },
+    /// A file cannot be fetched.
+    #[error(transparent)]
+    Fetch(FetchError),
+    /// The symlinks of a tree cannot be treated as asked.
+    #[error(transparent)]
+    Special(Box<SpecialError>),
+    /// A directory of files cannot be made.
+    #[error(transparent)]
+    Distdir(#[from] DistdirError),
+    /// A file cannot become a Git object.
+    #[error(transparent)]
+    Pack(PackError),
     /// A tree that is needed is not there.
     #[error("source tree `{tree}` is not known here")]
     Unknown {
@@ -103,26 +146,43 @@ pub enum SourceError {
         /// The object.
         id: GitId,
     },
-    /// A directory changed while it was read.
-    #[error("the directory of repository `{repository}` changed while it was read")]
-    Changed {
+    /// A root is not what it was a moment ago.
+    #[error("the root of repository `{repository}` is the tree `{actual}` now, and was `{expected}` before")]
+    OtherRoot {
         /// The repository.
         repository: String,
+        /// The tree that it was.
+        expected: GitId,
+        /// The tree that it is.
+        actual: GitId,
     },
-    /// A root type that this version does not resolve.
-    #[error("repository `{repository}`: roots of type `{kind}` are not yet supported")]
-    Kind {
-        /// The repository.
-        repository: String,
-        /// The type, as in the spec.
-        kind: &'static str,
-    },
-    /// A pragma that this version does not apply.
-    #[error("repository `{repository}`: the pragma `special` is not yet supported")]
-    Special {
-        /// The repository.
-        repository: String,
-    },
+}
+
+impl From<SpecialError> for SourceError {
+    fn from(error: SpecialError) -> Self {
+        match error {
+            SpecialError::Source(error) => error,
+            error => Self::Special(Box::new(error)),
+        }
+    }
+}
+
+impl From<PackError> for SourceError {
+    fn from(error: PackError) -> Self {
+        match error {
+            PackError::Store(error) => Self::Store(error),
+            error => Self::Pack(error),
+        }
+    }
+}
+
+impl From<FetchError> for SourceError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Store(error) => Self::Store(error),
+            error => Self::Fetch(error),
+        }
+    }
 }
 
 impl SourceError {
@@ -133,6 +193,7 @@ impl SourceError {
                 Some(format!("if what the command gave is what you want, write `\"id\": \"{actual}\"`"))
             }
             Self::NoCommit { .. } => Some("check `commit` and `branch`; was the branch rewritten?".to_owned()),
+            Self::OtherRoot { .. } => Some("run the command again".to_owned()),
             Self::Start { program, .. } => Some(format!("install `{program}`, or correct the command")),
             Self::Unknown { .. } => Some(
                 "it is absent: ask for it where its sources are, or fill the cache with a spec that has them".into(),
@@ -144,9 +205,14 @@ impl SourceError {
             | Self::Timeout { .. }
             | Self::NoSubdir { .. }
             | Self::Incomplete { .. }
-            | Self::Changed { .. }
-            | Self::Kind { .. }
-            | Self::Special { .. } => None,
+            | Self::UnknownCommit { .. }
+            | Self::UnknownContent { .. }
+            | Self::OtherContent { .. }
+            | Self::Archive { .. }
+            | Self::Fetch(_)
+            | Self::Special(_)
+            | Self::Distdir(_)
+            | Self::Pack(_) => None,
         }
     }
 }

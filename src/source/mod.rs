@@ -6,6 +6,7 @@
 mod archive;
 mod command;
 mod commit;
+mod derivation;
 mod distdir;
 mod error;
 mod export;
@@ -19,8 +20,9 @@ mod structure;
 pub use archive::properties as archive_properties;
 pub use archive::{ArchiveError, ArchiveKind, CaseCollisions, Limits, Place, unpack, unpack_from};
 pub use command::git_tree;
-pub use commit::fetch_commit;
-pub use distdir::{DistdirError, distdir_tree, foreign_file};
+pub use commit::{fetch_commit, known_commit};
+pub use derivation::Derivation;
+pub use distdir::{DistdirError, distdir_tree, foreign_file, tree_id_of_files};
 pub use error::SourceError;
 pub use export::export_tree;
 pub use fetch::{
@@ -29,7 +31,7 @@ pub use fetch::{
 };
 pub use import::import_directory;
 pub use scan::{import_path, tree_id_of_path};
-pub use sources::Sources;
+pub use sources::{Content, Derived, Distfile, FetchPrefix, FetchPrefixError, Origin, SourceOptions, Sources};
 pub(crate) use sources::{file_in_git, lookup};
 pub use special::{SpecialError, resolve};
 pub use structure::tree_structure;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::config::Config;
+use super::distfiles::check_distdir;
 use super::error::SpecError;
 use super::json;
 use super::nearest::nearest;
@@ -113,6 +114,7 @@ impl Spec {
             for referred in reach::references(&repository.root) {
                 self.check_repository(&here.key("repository"), referred)?;
             }
+            check_distdir(&self.repositories, &repository.root, &here.key("repository"))?;
         }
         match reach::made_from_itself(&self.repositories) {
             Some(name) => {

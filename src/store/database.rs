@@ -42,10 +42,23 @@ pub enum Table {
     Blobs,
     /// Digest of a small blob → its content.
     Contents,
+    /// Git blob id and function → digest.
+    Files,
+    /// What a tree was derived from → Git tree id.
+    Derived,
 }
 
 impl Table {
-    const ALL: [Self; 6] = [Self::Entries, Self::Actions, Self::Trees, Self::Leases, Self::Blobs, Self::Contents];
+    const ALL: [Self; 8] = [
+        Self::Entries,
+        Self::Actions,
+        Self::Trees,
+        Self::Leases,
+        Self::Blobs,
+        Self::Contents,
+        Self::Files,
+        Self::Derived,
+    ];
 
     /// Returns the name of the column family. The number is the version of the record's form.
     pub fn name(self) -> &'static str {
@@ -56,6 +69,8 @@ impl Table {
             Self::Leases => "leases-1",
             Self::Blobs => "blobs-1",
             Self::Contents => "contents-1",
+            Self::Files => "files-1",
+            Self::Derived => "derived-1",
         }
     }
 

@@ -1,4 +1,4 @@
-//! The keyed tables over the database: environments, actions, trees.
+//! The keyed tables over the database: environments, actions.
 
 use async_trait::async_trait;
 use prost::Message;
@@ -6,7 +6,7 @@ use prost::Message;
 use super::{Database, StoreError, Table, blocking};
 use crate::digest::{Digest, DigestFunction};
 use crate::proto::reapi;
-use crate::spec::{EnvKey, GitId, Shard};
+use crate::spec::{EnvKey, Shard};
 
 /// The keyed cache of environments: shard and key → descriptor, with the end of its lease.
 #[derive(Clone)]
@@ -127,44 +127,5 @@ impl ActionCache for LocalActionCache {
 
     async fn put(&self, action: &Digest, result: &reapi::ActionResult) -> Result<(), StoreError> {
         self.database.put(Table::Actions, action_record(action), result.encode_to_vec()).await
-    }
-}
-
-/// Git trees whose Directory form is known: tree id → root Directory in the CAS.
-#[derive(Clone)]
-pub struct TreeMap {
-    database: Database,
-}
-
-impl TreeMap {
-    /// Opens the table.
-    pub fn new(database: Database) -> Self {
-        Self { database }
-    }
-
-    fn record(function: DigestFunction, tree: &GitId) -> Vec<u8> {
-        format!("{function}/{tree}").into_bytes()
-    }
-
-    /// Returns the root Directory of a tree. Its blobs may be gone.
-    ///
-    /// # Errors
-    /// When the database cannot tell.
-    pub async fn get(&self, function: DigestFunction, tree: &GitId) -> Result<Option<Digest>, StoreError> {
-        let Some(record) = self.database.get(Table::Trees, Self::record(function, tree)).await? else {
-            return Ok(None);
-        };
-        let unreadable = || StoreError::Record { table: Table::Trees.name() };
-        let text = String::from_utf8(record).map_err(|_| unreadable())?;
-        Ok(Some(text.parse().map_err(|_| unreadable())?))
-    }
-
-    /// Remembers the root Directory of a tree.
-    ///
-    /// # Errors
-    /// When the database cannot write.
-    pub async fn put(&self, tree: &GitId, directory: &Digest) -> Result<(), StoreError> {
-        let record = Self::record(directory.function(), tree);
-        self.database.put(Table::Trees, record, format!("{directory:?}").into_bytes()).await
     }
 }

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tempfile::{NamedTempFile, TempDir};
 
-use super::verified::{VerifiedRead, discard};
+use super::verified::{VerifiedRead, copy_verified, discard};
 use super::{BlobStore, StoreError, blocking, check_digest};
 use crate::digest::{Digest, DigestFunction};
 
@@ -313,6 +313,15 @@ pub(super) fn mode(executable: bool) -> fs::Permissions {
     fs::Permissions::from_mode(if executable { 0o555 } else { 0o444 })
 }
 
+/// Returns the digest of a file. Blocks.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn hash_file(function: DigestFunction, path: &Path) -> Result<Digest, StoreError> {
+    let mut file = File::open(path).map_err(StoreError::io("open", path))?;
+    hash_reader(function, &mut file).map_err(StoreError::io("read", path))
+}
+
 /// Returns the digest of everything a reader gives.
 pub(crate) fn hash_reader(function: DigestFunction, reader: &mut impl Read) -> io::Result<Digest> {
     let mut hasher = function.hasher();
@@ -371,6 +380,15 @@ impl BlobStore for FileBlobStore {
         blocking(move || {
             let file = File::open(&path).map_err(StoreError::io("open", &path))?;
             store.write_from(&digest, file)
+        })
+        .await
+    }
+
+    async fn get_file(&self, digest: &Digest, path: &Path) -> Result<bool, StoreError> {
+        let (store, digest, path) = (self.clone(), *digest, path.to_owned());
+        blocking(move || match store.open_read(&digest)? {
+            Some(blob) => copy_verified(blob, &path),
+            None => Ok(false),
         })
         .await
     }

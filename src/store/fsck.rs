@@ -13,7 +13,7 @@ use super::sweep::{BlobFile, Swept, remove_file};
 use super::{LocalBlobStore, StoreError, file::hash_reader};
 use crate::digest::{DIGEST_LEN, Digest};
 use crate::proto::reapi;
-use crate::spec::Descriptor;
+use crate::spec::{Descriptor, GitId};
 
 /// Records that are checked at a time.
 const BATCH: usize = 1000;
@@ -106,12 +106,17 @@ impl LocalBlobStore {
         fsck.contents()?;
         fsck.records(Table::Actions, |record| reapi::ActionResult::decode(record).is_ok())?;
         fsck.records(Table::Entries, |record| Descriptor::parse(record).is_ok())?;
-        fsck.records(Table::Trees, |record| {
-            std::str::from_utf8(record).is_ok_and(|root| root.parse::<Digest>().is_ok())
-        })?;
+        for table in [Table::Trees, Table::Files] {
+            fsck.records(table, |record| text(record).is_some_and(|digest| digest.parse::<Digest>().is_ok()))?;
+        }
+        fsck.records(Table::Derived, |record| text(record).is_some_and(|tree| GitId::parse(tree).is_ok()))?;
         fsck.records(Table::Leases, |record| record.len() == size_of::<i64>())?;
         Ok(fsck.checked)
     }
+}
+
+fn text(record: &[u8]) -> Option<&str> {
+    std::str::from_utf8(record).ok()
 }
 
 impl Fsck<'_> {

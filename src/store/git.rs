@@ -8,8 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use git2::{ErrorCode, ObjectType, OdbLookupFlags, Oid, Repository, RepositoryInitOptions};
 
-use super::StoreError;
+use super::{PackError, StoreError};
 use crate::spec::{GitId, RelativePath};
+
+/// Largest file that becomes a loose object; a larger one is a pack of its own.
+const LOOSE_BYTES: u64 = 4 << 20;
 
 /// An entry of a Git tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,6 +200,23 @@ impl GitStore {
     /// When it cannot be written.
     pub fn write_blob(&self, bytes: &[u8]) -> Result<GitId, StoreError> {
         self.write(ObjectType::Blob, bytes)
+    }
+
+    /// Writes the content of a file as a blob and returns its id. A large one is never in memory as a whole.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the blob not be written.
+    pub fn write_file(&self, path: &Path) -> Result<GitId, PackError> {
+        let mut file = std::fs::File::open(path).map_err(StoreError::io("open", path))?;
+        let size = file.metadata().map_err(StoreError::io("look at", path))?.len();
+        if size > LOOSE_BYTES {
+            let mut pack = self.pack()?;
+            let id = pack.blob_from(&mut file, size)?;
+            pack.finish()?;
+            return Ok(id);
+        }
+        let bytes = std::fs::read(path).map_err(StoreError::io("read", path))?;
+        Ok(self.write_blob(&bytes)?)
     }
 
     /// Writes a tree and returns its id. The objects it names should be there already.

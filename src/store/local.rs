@@ -20,6 +20,7 @@ use super::small::{SMALL_BYTES, SmallBlobs};
 use super::space::{Reservation, Space, Stored};
 use super::sweep::Swept;
 use super::used::Refresh;
+use super::verified::copy_verified;
 use super::{BlobStore, Database, FileBlobStore, StoreError, blocking};
 use crate::digest::{Digest, DigestFunction};
 
@@ -421,6 +422,15 @@ impl BlobStore for LocalBlobStore {
                     count => writer.write(&buffer[..count])?,
                 }
             }
+        })
+        .await
+    }
+
+    async fn get_file(&self, digest: &Digest, path: &Path) -> Result<bool, StoreError> {
+        let (store, digest, path) = (self.clone(), *digest, path.to_owned());
+        blocking(move || match store.open_read(&digest)? {
+            Some(blob) => copy_verified(blob, &path),
+            None => Ok(false),
         })
         .await
     }

@@ -55,4 +55,11 @@ impl BlobStore for MemoryBlobStore {
         let bytes = blocking(move || std::fs::read(&file).map_err(StoreError::io("read", &file))).await?;
         self.put_batch(vec![(*digest, bytes.into())]).await
     }
+
+    async fn get_file(&self, digest: &Digest, path: &Path) -> Result<bool, StoreError> {
+        let Some(bytes) = self.get(digest).await? else { return Ok(false) };
+        let path = path.to_owned();
+        blocking(move || std::fs::write(&path, bytes).map_err(StoreError::io("write", &path))).await?;
+        Ok(true)
+    }
 }

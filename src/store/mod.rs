@@ -19,6 +19,7 @@ mod leases;
 mod linker;
 mod listing;
 mod local;
+mod maps;
 #[cfg(test)]
 mod memory;
 mod merkle;
@@ -51,18 +52,21 @@ pub use chunks::{AVERAGE_CHUNK, Chunks};
 pub use collect::{Collected, Goal};
 pub use database::{Database, Table};
 pub use directory::{Directory, DirectoryError, Node};
-pub use entries::{ActionCache, Entries, LocalActionCache, TreeMap};
+pub use entries::{ActionCache, Entries, LocalActionCache};
 pub use error::StoreError;
 pub use file::FileBlobStore;
+pub(crate) use file::hash_file;
 pub use fsck::{Checked, FsckOptions, Problem};
 pub use git::{GitEntry, GitEntryKind, GitStore};
 pub(crate) use git::{blob_id, tree_id};
 pub use linker::Linker;
 pub use listing::{ListedFile, Listing, collect_tree};
 pub use local::{LocalBlobStore, StoreOptions};
+pub use maps::SourceMaps;
 #[cfg(test)]
 pub use memory::MemoryBlobStore;
 pub use merkle::{MerkleError, MerkleTree};
+pub(crate) use pack::file_id;
 pub use pack::{PackError, PackWriter};
 pub use pins::Pin;
 pub use remote::{BlobSink, Capabilities, RemoteActionCache, RemoteBlobStore};
@@ -96,6 +100,10 @@ pub trait BlobStore: Send + Sync {
 
     /// Stores the contents of a file; refuses it when it does not match the digest.
     async fn put_file(&self, digest: &Digest, path: &Path) -> Result<(), StoreError>;
+
+    /// Writes the blob, verified, into a file, whatever that held, and returns whether the blob is there. After an
+    /// error the file may hold anything.
+    async fn get_file(&self, digest: &Digest, path: &Path) -> Result<bool, StoreError>;
 }
 
 impl dyn BlobStore + '_ {

@@ -328,6 +328,26 @@ fn finish_id(hasher: Sha1) -> Result<GitId, PackError> {
     if result.has_collision() { Err(PackError::Collision { id }) } else { Ok(id) }
 }
 
+/// Returns the id that Git gives to a file as a blob. Blocks.
+///
+/// # Errors
+/// `Size` when the file changes meanwhile, `Collision`, and when it cannot be read.
+pub(crate) fn file_id(path: &Path) -> Result<GitId, PackError> {
+    let mut file = File::open(path).map_err(StoreError::io("open", path))?;
+    let expected = file.metadata().map_err(StoreError::io("look at", path))?.len();
+    let mut hasher = object_hasher(Kind::Blob, expected);
+    let (mut copied, mut chunk) = (0, vec![0; CHUNK_BYTES]);
+    loop {
+        let count = file.read(&mut chunk).map_err(StoreError::io("read", path))?;
+        if count == 0 {
+            break;
+        }
+        hasher.update(&chunk[..count]);
+        copied += count as u64;
+    }
+    if copied == expected { finish_id(hasher) } else { Err(PackError::Size { expected }) }
+}
+
 /// The hasher of a file that nobody but us made.
 fn plain_hasher() -> Sha1 {
     Sha1::builder().detect_collision(false).build()

@@ -26,6 +26,7 @@ pub(crate) async fn conforms(store: &dyn BlobStore) {
     a_blob_larger_than_a_batch_comes_back(store).await;
     a_file_comes_back(store).await;
     a_false_file_is_refused(store).await;
+    a_blob_goes_into_a_file(store).await;
 }
 
 async fn absence_is_an_answer(store: &dyn BlobStore) {
@@ -85,6 +86,19 @@ async fn a_false_file_is_refused(store: &dyn BlobStore) {
     let (digest, _) = blob("expected");
     assert!(store.put_file(&digest, file.path()).await.is_err());
     assert_eq!(store.find_missing(&[digest]).await.expect("an answer"), [digest]);
+}
+
+async fn a_blob_goes_into_a_file(store: &dyn BlobStore) {
+    let file = tempfile::NamedTempFile::new().expect("temporary");
+    fs::write(file.path(), "what was there before, which is longer").expect("temporary");
+    let large: String = (0..BATCH_BYTES / 2).map(|at| if at % 7 == 0 { "abcd" } else { "xyz" }).collect();
+    for text in ["into a file", "", &large] {
+        let (digest, bytes) = blob(text);
+        store.put_batch(vec![(digest, bytes)]).await.expect("stored");
+        assert!(store.get_file(&digest, file.path()).await.expect("readable"));
+        assert!(fs::read(file.path()).expect("written") == text.as_bytes());
+    }
+    assert!(!store.get_file(&blob("never put").0, file.path()).await.expect("an answer"));
 }
 
 #[tokio::test]

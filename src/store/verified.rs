@@ -41,6 +41,19 @@ impl Read for VerifiedRead {
     }
 }
 
+/// Copies a blob, which is verified as it is read, into a file. Returns `false` when it turns out to be corrupt.
+///
+/// # Errors
+/// When the blob cannot be read, or the file not be written.
+pub(super) fn copy_verified(mut blob: impl Read, path: &Path) -> Result<bool, StoreError> {
+    let mut file = File::create(path).map_err(StoreError::io("make", path))?;
+    match io::copy(&mut blob, &mut file) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(false),
+        Err(error) => Err(StoreError::io("copy a blob to", path)(error)),
+    }
+}
+
 /// Removes a file that does not hold the blob that it should.
 ///
 /// # Errors

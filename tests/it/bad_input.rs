@@ -83,14 +83,6 @@ fn a_branch_without_a_commit_is_not_fixed_in_content() {
 }
 
 #[test]
-fn a_root_type_of_a_later_version_is_named() {
-    let id = "1".repeat(40);
-    let text = json!({"environment": ["a", "", "x"], "repositories": {"a": {"repository":
-        {"type": "archive", "content": id, "fetch": "https://example.org/x.tar.gz"}}}});
-    insta::assert_snapshot!(refused_spec(&text.to_string(), 1), @"error: repository `a`: roots of type `archive` are not yet supported");
-}
-
-#[test]
 fn a_spec_file_that_is_not_there_is_named() {
     let world = World::new();
     let stderr = fail(world.client("client").args(["fetch", "no-such-spec.json"]), 1);

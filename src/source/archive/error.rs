@@ -2,19 +2,15 @@
 
 use std::path::PathBuf;
 
-use crate::source::SpecialError;
 use crate::spec::RelativePath;
 use crate::store::StoreError;
 
-/// Why an archive was not unpacked. Nothing of it is then in the Git cache, save with `Special`.
+/// Why an archive was not unpacked. Nothing of it is then in the Git cache.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// A store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The symlinks in it cannot be treated as asked.
-    #[error(transparent)]
-    Special(#[from] SpecialError),
     /// The file cannot be opened.
     #[error("cannot open the archive `{path}`")]
     Open {

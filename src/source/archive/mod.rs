@@ -28,8 +28,7 @@ pub use limits::{CaseCollisions, Limits};
 
 use builder::Builder;
 
-use super::special;
-use crate::spec::{GitId, RelativePath, Special};
+use crate::spec::{GitId, RelativePath};
 use crate::store::{GitStore, PackWriter};
 
 /// Which kind of archive a file is said to be.
@@ -41,22 +40,19 @@ pub enum ArchiveKind {
     Zip,
 }
 
-/// Writes the tree of an archive into the Git cache and returns the id of its directory `subdir`,
-/// in which symlinks were then treated as `special` says.
+/// Writes the tree of an archive into the Git cache and returns the id of its directory `subdir`.
 ///
 /// # Errors
 /// When the archive cannot be read to its end, is unsound or exceeds a limit; the cache is then as before.
-/// `Special` when only the symlinks are at fault; the untreated tree is then in the cache.
 pub fn unpack(
     git: &GitStore,
     archive: &Path,
     kind: ArchiveKind,
     subdir: &RelativePath,
-    special: Option<Special>,
     limits: &Limits,
 ) -> Result<GitId, ArchiveError> {
     let opened = File::open(archive).map_err(|source| ArchiveError::Open { path: archive.to_owned(), source })?;
-    unpack_from(git, opened, kind, subdir, special, limits)
+    unpack_from(git, opened, kind, subdir, limits)
 }
 
 /// As `unpack`, of an archive that is read from anywhere.
@@ -68,7 +64,6 @@ pub fn unpack_from(
     archive: impl Read + Seek,
     kind: ArchiveKind,
     subdir: &RelativePath,
-    special: Option<Special>,
     limits: &Limits,
 ) -> Result<GitId, ArchiveError> {
     let mut unpacking = Unpacking { pack: git.pack()?, builder: Builder::new(limits), limits };
@@ -79,9 +74,15 @@ pub fn unpack_from(
     let Unpacking { mut pack, builder, .. } = unpacking;
     let tree = builder.finish(&mut pack, subdir)?;
     pack.finish()?;
-    match special {
-        None => Ok(tree),
-        Some(special) => Ok(special::resolve(git, tree, special)?),
+    Ok(tree)
+}
+
+impl std::fmt::Display for ArchiveKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tar => "archive",
+            Self::Zip => "zip",
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::Cursor;
 
 use super::{ArchiveKind, Limits, unpack_from};
 use crate::source::export::walk;
+use crate::source::special::resolve;
 use crate::spec::{RelativePath, Special};
 use crate::store::GitStore;
 
@@ -16,18 +17,17 @@ pub fn archive(bytes: &[u8]) {
     let git = GitStore::open(directory.path(), &[]).expect("a repository can be made");
     let limits = Limits { max_entries: 1000, max_bytes: 8 << 20, max_file_bytes: 4 << 20, ..Limits::default() };
     for kind in [ArchiveKind::Tar, ArchiveKind::Zip] {
-        let unpack = |special| unpack_from(&git, Cursor::new(bytes), kind, &RelativePath::root(), special, &limits);
-        match unpack(None) {
+        match unpack_from(&git, Cursor::new(bytes), kind, &RelativePath::root(), &limits) {
             Ok(tree) => {
                 let walk = walk(&git, tree).expect("what was written can be read").expect("the tree is there");
                 for blob in walk.blobs {
                     let found = git.blob(blob).expect("a blob can be read");
                     assert!(found.is_some(), "blob {blob} of tree {tree} is not there");
                 }
-                let ignored = unpack(Some(Special::Ignore));
+                let ignored = resolve(&git, tree, Special::Ignore);
                 assert!(ignored.is_ok(), "symlinks cannot be left out of {tree}");
-                let _ = unpack(Some(Special::ResolvePartially));
-                let _ = unpack(Some(Special::ResolveCompletely));
+                let _ = resolve(&git, tree, Special::ResolvePartially);
+                let _ = resolve(&git, tree, Special::ResolveCompletely);
             }
             Err(_) => {
                 let left = std::fs::read_dir(git.path().join("objects/pack")).map(Iterator::count);

@@ -80,7 +80,7 @@ impl Fixture {
 
     /// Unpacks an archive; when it is refused, nothing may be left of it.
     pub(super) fn unpack(&self, kind: ArchiveKind, bytes: &[u8], limits: &Limits) -> Result<GitId, ArchiveError> {
-        let tree = unpack_from(&self.git, Cursor::new(bytes), kind, &RelativePath::root(), None, limits);
+        let tree = unpack_from(&self.git, Cursor::new(bytes), kind, &RelativePath::root(), limits);
         if tree.is_err() {
             let pack = self.git.path().join("objects/pack");
             assert_eq!(std::fs::read_dir(pack).unwrap().count(), 0, "something is left");

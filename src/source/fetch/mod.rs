@@ -15,7 +15,6 @@ mod response;
 mod transfer;
 mod web;
 
-
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

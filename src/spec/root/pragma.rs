@@ -25,6 +25,23 @@ pub enum Special {
     ResolveCompletely,
 }
 
+impl Special {
+    /// Returns the word that a spec uses for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignore => "ignore",
+            Self::ResolvePartially => "resolve-partially",
+            Self::ResolveCompletely => "resolve-completely",
+        }
+    }
+}
+
+impl std::fmt::Display for Special {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Whether a type of root can resolve its symbolic links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resolving {

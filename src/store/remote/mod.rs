@@ -31,6 +31,7 @@ pub use actions::RemoteActionCache;
 pub use capabilities::Capabilities;
 pub use read::BlobSink;
 
+use read::FileSink;
 use write::Payload;
 
 /// Digests asked for in one FindMissingBlobs; keeps the request below 1 MiB.
@@ -204,5 +205,10 @@ impl BlobStore for RemoteBlobStore {
 
     async fn put_file(&self, digest: &Digest, path: &Path) -> Result<(), StoreError> {
         self.write_stream(digest, Payload::File(path.to_owned())).await
+    }
+
+    async fn get_file(&self, digest: &Digest, path: &Path) -> Result<bool, StoreError> {
+        let mut sink = FileSink::create(path)?;
+        self.read_stream(digest, &mut sink).await
     }
 }

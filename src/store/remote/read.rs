@@ -2,6 +2,9 @@
 //! arrives is not copied before it is hashed.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -59,6 +62,30 @@ pub trait BlobSink {
     /// # Errors
     /// When it cannot be written.
     fn take(&mut self, piece: &[u8]) -> Result<(), StoreError>;
+}
+
+/// A file into which a blob is written.
+pub(super) struct FileSink {
+    path: PathBuf,
+    file: File,
+}
+
+impl FileSink {
+    pub(super) fn create(path: &Path) -> Result<Self, StoreError> {
+        let file = File::create(path).map_err(StoreError::io("make", path))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+}
+
+impl BlobSink for FileSink {
+    fn begin(&mut self) -> Result<(), StoreError> {
+        let begun = self.file.set_len(0).and_then(|()| self.file.rewind());
+        begun.map_err(StoreError::io("begin again", &self.path))
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), StoreError> {
+        self.file.write_all(piece).map_err(StoreError::io("write to", &self.path))
+    }
 }
 
 impl BlobSink for Vec<u8> {

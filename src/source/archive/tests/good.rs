@@ -120,19 +120,14 @@ fn a_directory_of_the_archive_is_given_by_itself() {
     sample(&fixture.source());
     let file = fixture.directory.path().join("a.tar");
     run(&fixture.source(), &["tar", "-cf", file.to_str().unwrap(), "."]);
-    let unpack = |subdir: &str, special| {
+    let unpack = |subdir: &str| {
         let subdir = RelativePath::parse(subdir).unwrap();
-        unpack(&fixture.git, &file, ArchiveKind::Tar, &subdir, special, &Limits::default())
+        unpack(&fixture.git, &file, ArchiveKind::Tar, &subdir, &Limits::default())
     };
     std::fs::rename(fixture.source().join("a"), fixture.directory.path().join("a")).unwrap();
     let inner = fixture.directory.path().join("a");
-    assert_eq!(unpack("a", None).unwrap().to_string(), git_tree(&inner));
-    let error = unpack("a", Some(Special::ResolveCompletely)).unwrap_err();
-    assert!(matches!(error, ArchiveError::Special(super::super::special::SpecialError::Escapes { .. })), "{error}");
-    std::fs::remove_file(inner.join("in")).unwrap();
-    std::fs::remove_file(inner.join("out")).unwrap();
-    assert_eq!(unpack("a", Some(Special::Ignore)).unwrap().to_string(), git_tree(&inner));
+    assert_eq!(unpack("a").unwrap().to_string(), git_tree(&inner));
     for missing in ["b", "run", "run/x", "empty"] {
-        assert!(matches!(unpack(missing, None), Err(ArchiveError::NoSubdir { .. })), "{missing}");
+        assert!(matches!(unpack(missing), Err(ArchiveError::NoSubdir { .. })), "{missing}");
     }
 }

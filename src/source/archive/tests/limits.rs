@@ -22,7 +22,7 @@ fn a_gibibyte_of_zeros_in_a_mebibyte_is_refused_early() {
     for bomb in [gzip, zstd.finish().unwrap()] {
         let mut read = Counted { inner: Cursor::new(&bomb), bytes: 0 };
         let git = fixture();
-        let tree = unpack_from(&git.git, &mut read, ArchiveKind::Tar, &RelativePath::root(), None, &Limits::default());
+        let tree = unpack_from(&git.git, &mut read, ArchiveKind::Tar, &RelativePath::root(), &Limits::default());
         let error = tree.unwrap_err();
         assert!(matches!(&error, ArchiveError::Ratio { place, .. } if place.to_string().contains("zeros")), "{error}");
         assert!(read.bytes <= 256 << 10, "{}", read.bytes);

@@ -1,5 +1,7 @@
 //! The native protocol: `Environments`, `SourceTrees`, `Configuration`.
 
+mod sources;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,14 +14,14 @@ use crate::environment::{BuildError, Failure, Progress, definition_at, describe}
 use crate::proto::v1;
 use crate::proto::v1::configuration_server::{Configuration, ConfigurationServer};
 use crate::proto::v1::environments_server::{Environments, EnvironmentsServer};
-use crate::proto::v1::source_trees_server::{SourceTrees, SourceTreesServer};
+use crate::proto::v1::source_trees_server::SourceTreesServer;
 use crate::serve::backend::Backend;
 use crate::serve::cache::Answer;
 use crate::serve::resolve::{Flight, Resolution, Resolver};
 use crate::serve::status;
 use crate::serve::wanted::Wanted;
 use crate::spec::{Definition, GitId, RelativePath};
-use crate::store::{blocking, wire};
+use crate::store::wire;
 
 /// Largest request taken: a key and a description of many repositories fit easily.
 const MAX_REQUEST: usize = 4 << 20;
@@ -192,47 +194,6 @@ impl Environments for Native {
         let gone = || Status::not_found(format!("there is no whole entry for key `{}`", wanted.key));
         let lease_expires = renewed.map_err(|error| status::build_status(&error))?.ok_or_else(gone)?;
         Ok(Response::new(v1::RenewResponse { lease_expires }))
-    }
-}
-
-#[tonic::async_trait]
-impl SourceTrees for Native {
-    async fn check_root_tree(
-        &self,
-        request: Request<v1::CheckRootTreeRequest>,
-    ) -> Result<Response<v1::CheckRootTreeResponse>, Status> {
-        let tree = git_id("tree", &request.into_inner().tree)?;
-        let known = self.resolver().await?.sources().is_known(tree).await;
-        let known = known.map_err(|error| status::source_status(&error))?;
-        Ok(Response::new(v1::CheckRootTreeResponse { known }))
-    }
-
-    async fn get_remote_tree(
-        &self,
-        request: Request<v1::GetRemoteTreeRequest>,
-    ) -> Result<Response<v1::GetRemoteTreeResponse>, Status> {
-        let resolver = self.resolver().await?;
-        let directory = wire::native_digest(resolver.function(), "directory", request.into_inner().directory.as_ref())
-            .map_err(|error| status::wire_status(&error))?;
-        let tree = resolver.sources().take_over(directory).await.map_err(|error| status::source_status(&error))?;
-        Ok(Response::new(v1::GetRemoteTreeResponse { tree: tree.to_string() }))
-    }
-
-    async fn commit_tree(
-        &self,
-        request: Request<v1::CommitTreeRequest>,
-    ) -> Result<Response<v1::CommitTreeResponse>, Status> {
-        let request = request.into_inner();
-        let commit = git_id("commit", &request.commit)?;
-        let subdir = path("subdir", &request.subdir)?;
-        let git = self.resolver().await?.sources().git().clone();
-        let wanted = subdir.clone();
-        let found = blocking(move || git.tree_of_commit(commit, &wanted)).await;
-        match found.map_err(|error| status::store_status(&error))? {
-            Some(Some(tree)) => Ok(Response::new(v1::CommitTreeResponse { tree: tree.to_string() })),
-            Some(None) => Err(Status::not_found(format!("commit `{commit}` has no directory `{subdir}`"))),
-            None => Err(Status::not_found(format!("commit `{commit}` is not known here"))),
-        }
     }
 }
 

@@ -1,29 +1,70 @@
 //! The server's view of source trees: by tree id, from wherever they are known.
 
+mod content;
+mod derive;
+mod options;
+mod turns;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{SourceError, export_tree, import_directory};
+pub use content::Content;
+pub use derive::{Derived, Distfile};
+pub use options::{FetchPrefix, FetchPrefixError, SourceOptions};
+
+use turns::Turns;
+
+use super::{FetchOptions, Fetcher, SourceError, export_tree, import_directory};
 use crate::digest::{Digest, DigestFunction};
 use crate::spec::{GitId, RelativePath};
 use crate::store::{
-    BlobStore, Directory, GitEntryKind, GitStore, Listing, Node, StoreError, TreeMap, blocking, collect_tree,
+    BlobStore, Directory, GitEntryKind, GitStore, Listing, Node, SourceMaps, StoreError, blocking, collect_tree,
 };
 
 /// Source trees in the Git cache, in further Git repositories, and in the CAS.
 #[derive(Clone)]
 pub struct Sources {
     git: GitStore,
-    trees: TreeMap,
+    maps: SourceMaps,
     store: Arc<dyn BlobStore>,
     function: DigestFunction,
+    options: Arc<SourceOptions>,
+    fetcher: Fetcher,
+    turns: Turns,
+}
+
+/// Where something may be fetched from that is not known here.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// Addresses, in the order in which they are tried.
+    pub addresses: Vec<String>,
+    /// The branch, of a commit.
+    pub branch: String,
+    /// The SHA-256, of a file.
+    pub sha256: Option<String>,
+    /// The SHA-512, of a file.
+    pub sha512: Option<String>,
 }
 
 impl Sources {
     /// Joins the places where trees are looked for.
-    pub fn new(git: GitStore, trees: TreeMap, store: Arc<dyn BlobStore>, function: DigestFunction) -> Self {
-        Self { git, trees, store, function }
+    pub fn new(
+        git: GitStore,
+        maps: SourceMaps,
+        store: Arc<dyn BlobStore>,
+        function: DigestFunction,
+        options: Arc<SourceOptions>,
+    ) -> Self {
+        Self {
+            git,
+            maps,
+            store,
+            function,
+            options,
+            fetcher: Fetcher::new(FetchOptions::default()),
+            turns: Turns::new(),
+        }
     }
 
     /// Returns the Git store.
@@ -45,7 +86,7 @@ impl Sources {
 
     /// Returns the root Directory of a tree that was put into the CAS before and is whole there.
     async fn exported(&self, tree: GitId) -> Result<Option<Digest>, SourceError> {
-        let Some(root) = self.trees.get(self.function, &tree).await? else { return Ok(None) };
+        let Some(root) = self.maps.directory(self.function, &tree).await? else { return Ok(None) };
         let encoded = match collect_tree(&*self.store, root).await {
             Ok(encoded) => encoded,
             Err(StoreError::Missing { .. }) => return Ok(None),
@@ -66,8 +107,22 @@ impl Sources {
         }
         let exported = export_tree(&self.git, tree, &*self.store, self.function).await?;
         let root = exported.ok_or(SourceError::Unknown { tree })?;
-        self.trees.put(&tree, &root).await?;
+        self.maps.put_directory(&tree, &root).await?;
         Ok(root)
+    }
+
+    /// Brings a tree into the Git cache that only the CAS may have.
+    ///
+    /// # Errors
+    /// `Unknown` when the tree is nowhere.
+    async fn bring_to_git(&self, tree: GitId) -> Result<(), SourceError> {
+        let git = self.git.clone();
+        if blocking(move || git.contains(tree)).await? {
+            return Ok(());
+        }
+        let root = self.exported(tree).await?.ok_or(SourceError::Unknown { tree })?;
+        import_directory(&*self.store, root, &self.git).await?;
+        Ok(())
     }
 
     /// Takes over a tree that a client uploaded: returns its Git tree id, and knows it from now on.

@@ -1,0 +1,36 @@
+//! Roots that are computed: the trees to which environments evaluate. They are built by the server and stay there.
+
+use super::Roots;
+use crate::client::{ClientError, Request};
+use crate::spec::{Config, Descriptor, GitId, Target};
+
+impl Roots<'_> {
+    /// Returns the tree id of a computed root: as it was learned, or by having the environment built.
+    pub(super) async fn computed_tree(&self, target: &Target, config: &Config) -> Result<GitId, ClientError> {
+        let request = Box::pin(self.request(target, config)).await?;
+        if let Some(descriptor) = self.client.known(&request)
+            && let Some(tree) = self.client.memo.get(&subject(&descriptor).each_ref().map(String::as_str))
+        {
+            return Ok(tree);
+        }
+        self.build(&request).await
+    }
+
+    /// Has the environment of a computed root built, if it is not there, and its tree known to the server.
+    pub(super) async fn build_computed(&self, target: &Target, config: &Config) -> Result<GitId, ClientError> {
+        let request = Box::pin(self.request(target, config)).await?;
+        self.build(&request).await
+    }
+
+    async fn build(&self, request: &Request) -> Result<GitId, ClientError> {
+        let descriptor = Box::pin(self.client.fetch_absent(request, self.events)).await?;
+        let tree = self.client.take_over(descriptor.root).await?;
+        self.client.note(request, &descriptor);
+        self.client.memo.put(&subject(&descriptor).each_ref().map(String::as_str), &tree);
+        Ok(tree)
+    }
+}
+
+fn subject(descriptor: &Descriptor) -> [String; 2] {
+    ["directory-tree".to_owned(), format!("{:?}", descriptor.root)]
+}
