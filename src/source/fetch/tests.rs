@@ -2,6 +2,7 @@
 
 mod addresses;
 mod failures;
+mod proxies;
 mod redirects;
 mod resumption;
 mod server;
@@ -30,7 +31,6 @@ impl Place {
 
     fn with(change: impl FnOnce(&mut FetchOptions)) -> Self {
         let mut options = FetchOptions {
-            stall_timeout: Duration::from_millis(500),
             first_pause: Duration::from_millis(1),
             ..FetchOptions::default()
         };

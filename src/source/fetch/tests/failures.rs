@@ -113,7 +113,7 @@ async fn a_server_that_never_answers_is_given_up() {
     let began = Instant::now();
     let reason = place.reason(b"text", server.url("/")).await;
     assert!(matches!(reason, Reason::Stalled { milliseconds: 50, done: 0 }), "{reason:?}");
-    assert!(server.count() == 3 && began.elapsed() < Duration::from_secs(5));
+    assert!(server.count() <= 3 && began.elapsed() < Duration::from_secs(5));
     place.assert_empty();
 }
 

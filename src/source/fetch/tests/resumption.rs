@@ -33,7 +33,7 @@ async fn a_stalled_transfer_goes_on_where_it_stopped() {
         if count == 0 { answer.stall(6000) } else { answer }
     })
     .await;
-    let place = Place::with(|options| options.stall_timeout = Duration::from_millis(100));
+    let place = Place::with(|options| options.stall_timeout = Duration::from_millis(500));
     place.get(&body, &[server.url("/")]).await;
     assert_eq!(server.seen()[1].first(), Some(6000));
 }

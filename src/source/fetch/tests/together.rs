@@ -103,7 +103,7 @@ async fn no_more_transfers_run_at_once_than_may() {
         async move { place.fetcher.clone().fetch(&wanted, place.directory.path(), ended).await.unwrap() }
     });
     assert_eq!(futures::future::join_all(fetches).await.len(), 8);
-    assert_eq!(most.load(Ordering::SeqCst), 2);
+    assert!((1..=2).contains(&most.load(Ordering::SeqCst)));
 }
 
 /// Tells when a first piece has been written.
