@@ -26,8 +26,8 @@ pub use distdir::{DistdirError, distdir_tree, foreign_file, tree_id_of_files};
 pub use error::SourceError;
 pub use export::export_tree;
 pub use fetch::{
-    CheckedFunction, FailedAddress, FetchError, FetchOptions, FetchProgress, FetchedFile, Fetcher, Mismatch, Reason,
-    Silent, Wanted, check_file,
+    CheckedFunction, FailedAddress, FetchError, FetchOptions, FetchProgress, FetchedFile, Fetcher,
+    Mismatch as FetchMismatch, Reason as FetchReason, Silent, Wanted, check_file,
 };
 pub use import::import_directory;
 pub use scan::{import_path, tree_id_of_path};

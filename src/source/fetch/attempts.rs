@@ -80,7 +80,12 @@ impl Attempts<'_> {
         let _permit = shared.transfers.acquire().await.expect("it is never closed");
         let max_bytes = shared.options.max_bytes;
         let (web, url, shown, progress) = (self.web, self.url, self.shown, self.progress);
-        Transfer { web, url, shown, max_bytes, progress }.run(partial).await
+        let transfer = Transfer { web, url, shown, max_bytes, progress };
+        match transfer.run(partial).await {
+            // What lay here is of no use with this server, and forgotten: now it is asked for the whole.
+            Err(Fault::Address(Reason::OtherRange { .. })) => transfer.run(partial).await,
+            done => done,
+        }
     }
 
     async fn check(&self, partial: &Partial) -> Result<(), Reason> {

@@ -15,6 +15,9 @@ mod response;
 mod transfer;
 mod web;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

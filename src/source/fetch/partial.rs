@@ -93,7 +93,8 @@ impl Partial {
 
     /// Says whether one can go on with it.
     pub(super) fn resumes(&self) -> bool {
-        self.size > 0 && self.notes.version.is_some()
+        let within = self.notes.total.is_none_or(|total| self.size <= total);
+        self.size > 0 && within && self.notes.version.is_some()
     }
 
     /// Notes that what is there is followed by more of the same version.

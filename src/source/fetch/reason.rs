@@ -217,13 +217,14 @@ impl Reason {
 fn tls_fault(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut cause = error.source();
     while let Some(error) = cause {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let inner: &(dyn Error + 'static) = inner.map_or(error, |inner| inner);
-        if let Some(fault) = inner.downcast_ref() {
+        if let Some(fault) = error.downcast_ref() {
             return Some(fault);
         }
         // An I/O error passes over what it wraps when it is asked for its cause.
-        cause = if inner.is::<io::Error>() { Some(inner) } else { inner.source() };
+        cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
     }
     None
 }
