@@ -120,10 +120,13 @@ pub fn source_status(error: &SourceError) -> Status {
             told(Code::NotFound, error)
         }
         SourceError::Unsupported { .. }
+        | SourceError::Collision { .. }
         | SourceError::OtherTree { .. }
         | SourceError::Kind { .. }
         | SourceError::Special { .. } => told(Code::InvalidArgument, error),
-        SourceError::Failed { .. } | SourceError::Changed { .. } => told(Code::FailedPrecondition, error),
+        SourceError::Failed { .. } | SourceError::Changed { .. } | SourceError::Modified { .. } => {
+            told(Code::FailedPrecondition, error)
+        }
         SourceError::Timeout { .. } => told(Code::DeadlineExceeded, error),
         SourceError::Incomplete { .. } => logged(Code::DataLoss, error),
     }

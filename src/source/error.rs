@@ -20,6 +20,20 @@ pub enum SourceError {
         #[source]
         source: std::io::Error,
     },
+    /// A file changed while it was read.
+    #[error("`{path}` changed while it was read")]
+    Modified {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Content that was made to have the id of other content.
+    #[error("`{path}` was made to collide with other content under the Git id `{id}`")]
+    Collision {
+        /// The file, or the blob that is its content.
+        path: PathBuf,
+        /// The id of both.
+        id: GitId,
+    },
     /// A file of a kind that Git does not hold, or with a name it cannot have here.
     #[error("`{path}` cannot be part of a source tree: {what}")]
     Unsupported {
@@ -139,6 +153,8 @@ impl SourceError {
             ),
             Self::Store(_)
             | Self::Read { .. }
+            | Self::Modified { .. }
+            | Self::Collision { .. }
             | Self::Unsupported { .. }
             | Self::Failed { .. }
             | Self::Timeout { .. }

@@ -10,6 +10,7 @@ mod distdir;
 mod error;
 mod export;
 mod import;
+mod objects;
 mod scan;
 mod sources;
 mod special;

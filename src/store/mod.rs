@@ -63,6 +63,7 @@ pub use local::{LocalBlobStore, StoreOptions};
 #[cfg(test)]
 pub use memory::MemoryBlobStore;
 pub use merkle::{MerkleError, MerkleTree};
+pub(crate) use pack::blob_id_from;
 pub use pack::{PackError, PackWriter};
 pub use pins::Pin;
 pub use remote::{BlobSink, Capabilities, RemoteActionCache, RemoteBlobStore};
