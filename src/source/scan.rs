@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::SourceError;
-use super::objects::{self, HELD_BYTES, Import, PACKED_OBJECTS, not_written};
+use super::objects::{self, Import, PACKED_OBJECTS, not_written};
 use crate::spec::GitId;
 use crate::store::{GitEntry, GitEntryKind, GitStore, blob_id, blob_id_from, tree_id};
 
@@ -147,6 +147,7 @@ fn scan(directory: &Path, objects: &mut impl Objects) -> Result<Vec<GitEntry>, S
 mod tests {
     use std::process::Command;
 
+    use super::super::objects::HELD_BYTES;
     use super::*;
 
     fn git(directory: &Path, arguments: &[&str]) -> String {
