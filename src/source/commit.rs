@@ -13,11 +13,15 @@ use super::command::run;
 use crate::spec::{GitId, RelativePath};
 use crate::store::{GitStore, StoreError, blocking};
 
+#[cfg(test)]
+mod tests;
+
 /// Fetches a commit unless it is there, and returns the id of its tree, or of the directory `subdir` in it.
 /// Each address is tried in turn: first for the commit alone, then for the whole branch.
 ///
 /// # Errors
-/// The first address's failure when none has the commit; `NoSubdir`.
+/// The first address's failure when none has the commit; `NoSubdir`; `StoreError::NotCommit` when the id is that
+/// of a tag, say.
 pub async fn fetch_commit(
     git: &GitStore,
     addresses: &[String],

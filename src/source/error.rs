@@ -151,8 +151,8 @@ impl SourceError {
             Self::Unknown { .. } => Some(
                 "it is absent: ask for it where its sources are, or fill the cache with a spec that has them".into(),
             ),
-            Self::Store(_)
-            | Self::Read { .. }
+            Self::Store(error) => error.hint(),
+            Self::Read { .. }
             | Self::Modified { .. }
             | Self::Collision { .. }
             | Self::Unsupported { .. }

@@ -175,20 +175,24 @@ impl GitStore {
     /// Returns the id of the tree of a commit, or of a directory in it.
     ///
     /// # Errors
-    /// When the object cannot be read or is no commit. A directory that the commit lacks is `None` within.
+    /// `NotCommit` when the object is there and is something else; when it cannot be read. A directory that the
+    /// commit lacks is `None` within.
     pub fn tree_of_commit(&self, commit: GitId, subdir: &RelativePath) -> Result<Option<Option<GitId>>, StoreError> {
-        self.find("read commit", commit, |repository, oid| {
-            let tree = repository.find_commit(oid)?.tree()?;
+        let found = self.find("read commit", commit, |repository, oid| {
+            let object = repository.find_object(oid, None)?;
+            let Some(found) = object.as_commit() else { return Ok(Err(not_commit(commit, &object))) };
+            let tree = found.tree()?;
             if subdir.is_root() {
-                return Ok(Some(git_id(tree.id())));
+                return Ok(Ok(Some(git_id(tree.id()))));
             }
             match tree.get_path(Path::new(&subdir.to_string())) {
-                Ok(entry) if entry.kind() == Some(ObjectType::Tree) => Ok(Some(git_id(entry.id()))),
-                Ok(_) => Ok(None),
-                Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+                Ok(entry) if entry.kind() == Some(ObjectType::Tree) => Ok(Ok(Some(git_id(entry.id())))),
+                Ok(_) => Ok(Ok(None)),
+                Err(error) if error.code() == ErrorCode::NotFound => Ok(Ok(None)),
                 Err(error) => Err(error),
             }
-        })
+        })?;
+        found.transpose()
     }
 
     /// Writes a blob and returns its id.
@@ -212,6 +216,12 @@ impl GitStore {
         let written = repository.odb().and_then(|odb| odb.write(kind, bytes));
         written.map(git_id).map_err(|source| StoreError::Git { action: "write", id: hash(kind, bytes), source })
     }
+}
+
+/// Says what stands in the place of a commit, and which commit it leads to.
+fn not_commit(id: GitId, object: &git2::Object) -> StoreError {
+    let commit = object.peel_to_commit().ok().map(|commit| git_id(commit.id()));
+    StoreError::NotCommit { id, kind: object.kind().map_or("unknown object", |kind| kind.str()), leads_to: commit }
 }
 
 fn failed(path: &Path) -> impl FnOnce(git2::Error) -> StoreError + use<> {
