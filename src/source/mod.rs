@@ -11,6 +11,8 @@ mod error;
 mod export;
 mod import;
 mod objects;
+mod process;
+mod sandbox;
 mod scan;
 mod sources;
 mod special;
