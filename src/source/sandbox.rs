@@ -74,12 +74,12 @@ fn bind(command: &mut Command, how: &str, from: &Path, to: &Path) {
 
 /// Finds bubblewrap, if it is there and works.
 async fn find(tmp: &Path) -> Option<PathBuf> {
-    let found = try_out(tmp).await;
+    let path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
+    let found = try_out(tmp, path).await;
     found.inspect_err(|reason| tracing::warn!(reason, "commands of `git tree` roots run without a sandbox")).ok()
 }
 
-async fn try_out(tmp: &Path) -> Result<PathBuf, String> {
-    let path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
+async fn try_out(tmp: &Path, path: String) -> Result<PathBuf, String> {
     let bubblewrap = search("bwrap", &path).ok_or("bubblewrap (`bwrap`) is not installed")?;
     let sandbox = Sandbox { bubblewrap, tmp: tmp.to_owned() };
     let environment = BTreeMap::from([("PATH".to_owned(), path)]);
@@ -100,4 +100,26 @@ fn check_program(program: &str, environment: &BTreeMap<String, String>, director
 
 fn search(program: &str, path: &str) -> Option<PathBuf> {
     std::env::split_paths(path).map(|directory| directory.join(program)).find(|found| found.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_without_a_bubblewrap_that_works_has_no_sandbox() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = || format!("{}:/usr/bin:/bin", directory.path().display());
+        let missing = try_out(directory.path(), directory.path().display().to_string()).await.unwrap_err();
+        assert!(missing.contains("not installed"), "{missing}");
+        let program = directory.path().join("bwrap");
+        fs::write(&program, "#!/bin/sh\necho no namespaces >&2; exit 1\n").unwrap();
+        fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(try_out(directory.path(), path()).await.unwrap_err(), "no namespaces");
+        fs::remove_file(&program).unwrap();
+        assert!(try_out(directory.path(), path()).await.is_ok());
+    }
 }
