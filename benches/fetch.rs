@@ -8,6 +8,8 @@
 #[path = "shared/daemon.rs"]
 #[expect(dead_code, reason = "other benchmarks use more of it")]
 mod daemon;
+#[path = "shared/rounds.rs"]
+mod rounds;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use daemon::{Daemon, Place};
+use rounds::Rounds;
 
 impl Place {
     /// Writes the example once more, with one file more in the toolchain: another environment of the same files.
@@ -54,31 +57,6 @@ fn timed(command: &mut Command) -> (String, f64) {
 fn remove(path: &Path) {
     drop(Command::new("chmod").args(["-R", "u+w"]).arg(path).status());
     drop(fs::remove_dir_all(path));
-}
-
-/// Seconds of the two sides, round by round.
-#[derive(Default)]
-struct Rounds {
-    own: Vec<f64>,
-    other: Vec<f64>,
-}
-
-impl Rounds {
-    fn print(&mut self, case: &str, other: &str) {
-        let mut ratios: Vec<f64> = self.own.iter().zip(&self.other).map(|(own, other)| own / other).collect();
-        for list in [&mut self.own, &mut self.other, &mut ratios] {
-            list.sort_by(f64::total_cmp);
-        }
-        let median = |list: &[f64]| list[list.len() / 2];
-        println!(
-            "{case:<44} {:>7.3} s   {other:<7} {:>7.3} s   ratio {:>5.2}  [{:.2}-{:.2}]",
-            median(&self.own),
-            median(&self.other),
-            median(&ratios),
-            ratios[0],
-            ratios[ratios.len() - 1],
-        );
-    }
 }
 
 fn main() {

@@ -17,7 +17,7 @@ use crate::serve::remote::RemoteError;
 use crate::source::{ArchiveError, DistdirError, FetchError, SourceError};
 use crate::spec::{GitId, SpecError};
 use crate::store::wire::WireError;
-use crate::store::{PackError, StoreError};
+use crate::store::StoreError;
 use crate::transport::EndpointError;
 
 /// When to try again while a queue or the disk is full.
@@ -37,6 +37,7 @@ pub fn store_status(error: &StoreError) -> Status {
         StoreError::Full { .. } => exhausted(error),
         StoreError::Missing { digest, .. } => missing(&error.to_string(), &[*digest]),
         StoreError::Directory { .. } | StoreError::GitEntry { .. } => told(Code::InvalidArgument, error),
+        StoreError::NotCommit { .. } => hinted(error, error.hint()),
         StoreError::Database { .. }
         | StoreError::Git { .. }
         | StoreError::GitRepository { .. }
@@ -59,6 +60,7 @@ pub fn upload_status(error: &StoreError) -> Status {
         | StoreError::Missing { .. }
         | StoreError::Directory { .. }
         | StoreError::GitEntry { .. }
+        | StoreError::NotCommit { .. }
         | StoreError::Database { .. }
         | StoreError::Git { .. }
         | StoreError::GitRepository { .. }
@@ -132,17 +134,14 @@ pub fn source_status(error: &SourceError) -> Status {
             DistdirError::Unknown { .. } => told(Code::NotFound, error),
             DistdirError::Name { .. } => told(Code::InvalidArgument, error),
         },
-        SourceError::Pack(source) => match source {
-            PackError::Store(error) => store_status(error),
-            PackError::Collision { .. } => told(Code::InvalidArgument, error),
-            PackError::Read(source) => io_status(error, source),
-            PackError::Size { .. } => logged(Code::Internal, error),
-        },
-        SourceError::Unsupported { .. } | SourceError::OtherTree { .. } | SourceError::Special(_) => {
-            told(Code::InvalidArgument, error)
-        }
+        SourceError::Unsupported { .. }
+        | SourceError::Collision { .. }
+        | SourceError::OtherTree { .. }
+        | SourceError::Special(_) => told(Code::InvalidArgument, error),
         SourceError::OtherContent { .. } => logged(Code::DataLoss, error),
-        SourceError::Failed { .. } | SourceError::OtherRoot { .. } => told(Code::FailedPrecondition, error),
+        SourceError::Failed { .. } | SourceError::OtherRoot { .. } | SourceError::Modified { .. } => {
+            told(Code::FailedPrecondition, error)
+        }
         SourceError::Timeout { .. } => told(Code::DeadlineExceeded, error),
         SourceError::Incomplete { .. } => logged(Code::DataLoss, error),
     }
@@ -204,7 +203,12 @@ pub fn build_status(error: &BuildError) -> Status {
 
 /// Returns the status of a definition that makes no sense, with what can be done about it.
 fn spec_status(error: &SpecError) -> Status {
-    let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    hinted(error, error.hint())
+}
+
+/// Returns a status that says everything, and what the client can do about it.
+fn hinted(error: &(dyn Error + 'static), hint: Option<String>) -> Status {
+    let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
     Status::invalid_argument(chain(error) + &hint)
 }
 
@@ -321,6 +325,15 @@ mod tests {
         let error = StoreError::Mismatch { expected, actual };
         assert_eq!(store_status(&error).code(), Code::DataLoss);
         assert_eq!(upload_status(&error).code(), Code::InvalidArgument);
+    }
+
+    #[test]
+    fn a_tag_in_place_of_a_commit_is_the_clients_to_put_right() {
+        let [id, commit] = ["1", "2"].map(|digit| GitId::parse(&digit.repeat(40)).unwrap());
+        let error = SourceError::Store(StoreError::NotCommit { id, kind: "tag", leads_to: Some(commit) });
+        let status = source_status(&error);
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(status.message(), format!("`{id}` is a tag, not a commit (write `\"commit\": \"{commit}\"`)"));
     }
 
     #[test]

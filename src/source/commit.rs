@@ -9,15 +9,19 @@ use std::fs::File;
 use rustix::fs::{FlockOperation, flock};
 
 use super::SourceError;
-use super::command::run;
+use super::process::{Program, TIMEOUT};
 use crate::spec::{GitId, RelativePath};
 use crate::store::{GitStore, StoreError, blocking};
+
+#[cfg(test)]
+mod tests;
 
 /// Fetches a commit unless it is there, and returns the id of its tree, or of the directory `subdir` in it.
 /// Each address is tried in turn: first for the commit alone, then for the whole branch.
 ///
 /// # Errors
-/// The first address's failure when none has the commit; `NoSubdir`.
+/// The first address's failure when none has the commit; `NoSubdir`; `StoreError::NotCommit` when the id is that
+/// of a tag, say.
 pub async fn fetch_commit(
     git: &GitStore,
     addresses: &[String],
@@ -79,14 +83,25 @@ async fn fetch(
     commit: GitId,
     environment: &BTreeMap<String, String>,
 ) -> Result<(), SourceError> {
+    let environment = &unattended(environment);
+    let (directory, purpose) = (git.path(), &*format!("commit `{commit}`"));
+    let program = |command| Program { command, environment, directory, purpose, timeout: TIMEOUT, sandbox: None };
     let keep = format!("refs/envserve/{commit}");
-    let purpose = format!("commit `{commit}`");
     let alone = command(address, &["--depth=1"], &format!("+{commit}:{keep}"));
-    if run(&alone, environment, git.path(), &purpose).await.is_ok() {
+    if program(&alone).run().await.is_ok() {
         return Ok(());
     }
     let whole = command(address, &[], &format!("+refs/heads/{branch}:{keep}"));
-    run(&whole, environment, git.path(), &purpose).await
+    program(&whole).run().await
+}
+
+/// Adds to an environment that nobody sits at a terminal: neither Git nor ssh then waits for an answer there.
+fn unattended(environment: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut environment = environment.clone();
+    for (name, value) in [("GIT_TERMINAL_PROMPT", "0"), ("SSH_ASKPASS_REQUIRE", "force")] {
+        environment.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+    }
+    environment
 }
 
 fn command(address: &str, options: &[&str], refspec: &str) -> Vec<String> {

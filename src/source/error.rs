@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::spec::{GitId, RelativePath};
-use crate::store::{PackError, StoreError};
+use crate::store::StoreError;
 
 use super::{ArchiveError, DistdirError, FetchError, SpecialError};
 
@@ -21,6 +21,20 @@ pub enum SourceError {
         /// The system's reason.
         #[source]
         source: std::io::Error,
+    },
+    /// A file changed while it was read.
+    #[error("`{path}` changed while it was read")]
+    Modified {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Content that was made to have the id of other content.
+    #[error("`{path}` was made to collide with other content under the Git id `{id}`")]
+    Collision {
+        /// The file, or the blob that is its content.
+        path: PathBuf,
+        /// The id of both.
+        id: GitId,
     },
     /// A file of a kind that Git does not hold, or with a name it cannot have here.
     #[error("`{path}` cannot be part of a source tree: {what}")]
@@ -129,9 +143,6 @@ pub enum SourceError {
     /// A directory of files cannot be made.
     #[error(transparent)]
     Distdir(#[from] DistdirError),
-    /// A file cannot become a Git object.
-    #[error(transparent)]
-    Pack(PackError),
     /// A tree that is needed is not there.
     #[error("source tree `{tree}` is not known here")]
     Unknown {
@@ -167,15 +178,6 @@ impl From<SpecialError> for SourceError {
     }
 }
 
-impl From<PackError> for SourceError {
-    fn from(error: PackError) -> Self {
-        match error {
-            PackError::Store(error) => Self::Store(error),
-            error => Self::Pack(error),
-        }
-    }
-}
-
 impl From<FetchError> for SourceError {
     fn from(error: FetchError) -> Self {
         match error {
@@ -198,8 +200,10 @@ impl SourceError {
             Self::Unknown { .. } => Some(
                 "it is absent: ask for it where its sources are, or fill the cache with a spec that has them".into(),
             ),
-            Self::Store(_)
-            | Self::Read { .. }
+            Self::Store(error) => error.hint(),
+            Self::Read { .. }
+            | Self::Modified { .. }
+            | Self::Collision { .. }
             | Self::Unsupported { .. }
             | Self::Failed { .. }
             | Self::Timeout { .. }
@@ -211,8 +215,7 @@ impl SourceError {
             | Self::Archive { .. }
             | Self::Fetch(_)
             | Self::Special(_)
-            | Self::Distdir(_)
-            | Self::Pack(_) => None,
+            | Self::Distdir(_) => None,
         }
     }
 }

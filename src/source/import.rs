@@ -1,10 +1,12 @@
 //! A Directory in a CAS as a Git tree: how a server takes over a root that a client uploaded.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 
 use super::SourceError;
+use super::objects::Import;
 use crate::digest::Digest;
 use crate::spec::GitId;
 use crate::store::Listing;
@@ -23,12 +25,16 @@ pub async fn import_directory(store: &dyn BlobStore, root: Digest, git: &GitStor
     let mut files: Vec<Digest> = listing.files.iter().map(|file| file.digest).collect();
     files.sort_unstable();
     files.dedup();
-    let blobs = import_blobs(store, &files, git).await?;
+    let objects = files.len() + listing.symlinks.len() + listing.directory_blobs.len();
+    // The CAS gives each blob as a whole, so a large one alone is no reason for a pack.
+    let import = Import::begin(git, objects, 0)?;
+    let (mut import, blobs) = import_blobs(store, &files, import).await?;
     let directories = store.get_batch(&listing.directory_blobs).await?;
-    let git = git.clone();
     blocking(move || {
-        let entries = import_entries(&git, root, &directories, &blobs)?;
-        Ok(git.write_tree(entries)?)
+        let entries = import_entries(&mut import, root, &directories, &blobs)?;
+        let tree = import.tree(&named(root), entries)?;
+        import.finish()?;
+        Ok(tree)
     })
     .await
 }
@@ -36,27 +42,33 @@ pub async fn import_directory(store: &dyn BlobStore, root: Digest, git: &GitStor
 async fn import_blobs(
     store: &dyn BlobStore,
     files: &[Digest],
-    git: &GitStore,
-) -> Result<HashMap<Digest, GitId>, SourceError> {
+    mut import: Import,
+) -> Result<(Import, HashMap<Digest, GitId>), SourceError> {
     let mut ids = HashMap::with_capacity(files.len());
     for batch in wire::batches(files, 8 * BATCH_BYTES) {
         let found = store.get_batch(batch).await?;
         if let Some(digest) = batch.iter().find(|digest| !found.contains_key(digest)) {
             return Err(StoreError::Missing { digest: *digest, role: "file of a source tree" }.into());
         }
-        let git = git.clone();
-        let written = blocking(move || {
-            let write = |(digest, bytes): (Digest, Bytes)| Ok((digest, git.write_blob(&bytes)?));
-            found.into_iter().map(write).collect::<Result<Vec<_>, StoreError>>()
+        let written;
+        (import, written) = blocking(move || {
+            let mut write = |(digest, bytes): (Digest, Bytes)| Ok((digest, import.blob(&named(digest), &bytes)?));
+            let written = found.into_iter().map(&mut write).collect::<Result<Vec<_>, SourceError>>()?;
+            Ok::<_, SourceError>((import, written))
         })
         .await?;
         ids.extend(written);
     }
-    Ok(ids)
+    Ok((import, ids))
+}
+
+/// How errors name a blob of a CAS.
+fn named(digest: Digest) -> PathBuf {
+    digest.to_string().into()
 }
 
 fn import_entries(
-    git: &GitStore,
+    import: &mut Import,
     digest: Digest,
     directories: &HashMap<Digest, Bytes>,
     blobs: &HashMap<Digest, GitId>,
@@ -72,13 +84,13 @@ fn import_entries(
                 let id = blobs.get(digest).ok_or_else(|| missing(*digest, "file of a source tree"))?;
                 (if *executable { GitEntryKind::Executable } else { GitEntryKind::File }, *id)
             }
-            Node::Symlink { target } => (GitEntryKind::Symlink, git.write_blob(target.as_bytes())?),
+            Node::Symlink { target } => (GitEntryKind::Symlink, import.blob(name.as_ref(), target.as_bytes())?),
             Node::Directory { digest } => {
-                let inner = import_entries(git, *digest, directories, blobs)?;
+                let inner = import_entries(import, *digest, directories, blobs)?;
                 if inner.is_empty() {
                     continue;
                 }
-                (GitEntryKind::Tree, git.write_tree(inner)?)
+                (GitEntryKind::Tree, import.tree(&named(*digest), inner)?)
             }
         };
         entries.push(GitEntry { name: name.to_owned(), kind, id });

@@ -12,6 +12,9 @@ mod error;
 mod export;
 mod fetch;
 mod import;
+mod objects;
+mod process;
+mod sandbox;
 mod scan;
 mod sources;
 mod special;
@@ -30,6 +33,7 @@ pub use fetch::{
     Mismatch as FetchMismatch, Reason as FetchReason, Silent, Wanted, check_file,
 };
 pub use import::import_directory;
+pub use objects::{file_id, import_file};
 pub use scan::{import_path, tree_id_of_path};
 pub use sources::{Content, Derived, Distfile, FetchPrefix, FetchPrefixError, Origin, SourceOptions, Sources};
 pub(crate) use sources::{file_in_git, lookup};

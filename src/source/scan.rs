@@ -8,35 +8,45 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::SourceError;
+use super::objects::{self, Import, PACKED_OBJECTS, not_written};
 use crate::spec::GitId;
-use crate::store::{GitEntry, GitEntryKind, GitStore, StoreError, blob_id, tree_id};
+use crate::store::{GitEntry, GitEntryKind, GitStore, blob_id, blob_id_from, tree_id};
 
 /// Where the objects of a scanned directory go.
 trait Objects {
-    fn blob(&mut self, bytes: &[u8]) -> Result<GitId, StoreError>;
-    fn tree(&mut self, entries: Vec<GitEntry>) -> Result<GitId, StoreError>;
+    fn blob(&mut self, path: &Path, bytes: &[u8]) -> Result<GitId, SourceError>;
+    fn file(&mut self, path: &Path, size: u64) -> Result<GitId, SourceError>;
+    fn tree(&mut self, path: &Path, entries: Vec<GitEntry>) -> Result<GitId, SourceError>;
 }
 
 /// Computes ids and keeps nothing.
 struct IdsOnly;
 
 impl Objects for IdsOnly {
-    fn blob(&mut self, bytes: &[u8]) -> Result<GitId, StoreError> {
+    fn blob(&mut self, _: &Path, bytes: &[u8]) -> Result<GitId, SourceError> {
         Ok(blob_id(bytes))
     }
 
-    fn tree(&mut self, entries: Vec<GitEntry>) -> Result<GitId, StoreError> {
+    fn file(&mut self, path: &Path, size: u64) -> Result<GitId, SourceError> {
+        blob_id_from(objects::open(path)?, size).map_err(|error| not_written(error, path))
+    }
+
+    fn tree(&mut self, _: &Path, entries: Vec<GitEntry>) -> Result<GitId, SourceError> {
         Ok(tree_id(entries))
     }
 }
 
-impl Objects for &GitStore {
-    fn blob(&mut self, bytes: &[u8]) -> Result<GitId, StoreError> {
-        self.write_blob(bytes)
+impl Objects for Import {
+    fn blob(&mut self, path: &Path, bytes: &[u8]) -> Result<GitId, SourceError> {
+        self.blob(path, bytes)
     }
 
-    fn tree(&mut self, entries: Vec<GitEntry>) -> Result<GitId, StoreError> {
-        self.write_tree(entries)
+    fn file(&mut self, path: &Path, size: u64) -> Result<GitId, SourceError> {
+        self.file(path, size)
+    }
+
+    fn tree(&mut self, path: &Path, entries: Vec<GitEntry>) -> Result<GitId, SourceError> {
+        self.tree(path, entries)
     }
 }
 
@@ -53,12 +63,47 @@ pub fn tree_id_of_path(path: &Path) -> Result<GitId, SourceError> {
 /// # Errors
 /// As `tree_id_of_path`, and when the cache cannot be written.
 pub fn import_path(git: &GitStore, path: &Path) -> Result<GitId, SourceError> {
-    scan_root(path, &mut { git })
+    let mut extent = Extent::default();
+    extent.add(path)?;
+    let mut import = Import::begin(git, extent.objects, extent.largest)?;
+    let tree = scan_root(path, &mut import)?;
+    import.finish()?;
+    Ok(tree)
+}
+
+/// How much there is to import, looked at only until it is known to be much.
+#[derive(Default)]
+struct Extent {
+    objects: usize,
+    largest: u64,
+}
+
+impl Extent {
+    fn add(&mut self, directory: &Path) -> Result<(), SourceError> {
+        let failed = |source| SourceError::Read { path: directory.to_owned(), source };
+        for entry in fs::read_dir(directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if self.objects >= PACKED_OBJECTS {
+                return Ok(());
+            }
+            if entry.file_name() == ".git" {
+                continue;
+            }
+            self.objects += 1;
+            let metadata = entry.metadata().map_err(failed)?;
+            if metadata.is_dir() {
+                self.add(&entry.path())?;
+            } else {
+                self.largest = self.largest.max(metadata.len());
+            }
+        }
+        Ok(())
+    }
 }
 
 fn scan_root(path: &Path, objects: &mut impl Objects) -> Result<GitId, SourceError> {
     let entries = scan(path, objects)?;
-    Ok(objects.tree(entries)?)
+    objects.tree(path, entries)
 }
 
 fn scan(directory: &Path, objects: &mut impl Objects) -> Result<Vec<GitEntry>, SourceError> {
@@ -82,14 +127,14 @@ fn scan(directory: &Path, objects: &mut impl Objects) -> Result<Vec<GitEntry>, S
             if inner.is_empty() {
                 continue;
             }
-            (GitEntryKind::Tree, objects.tree(inner)?)
+            (GitEntryKind::Tree, objects.tree(&path, inner)?)
         } else if kind.is_symlink() {
             let target = fs::read_link(&path).map_err(failed(&path))?;
-            (GitEntryKind::Symlink, objects.blob(target.as_os_str().as_bytes())?)
+            (GitEntryKind::Symlink, objects.blob(&path, target.as_os_str().as_bytes())?)
         } else if kind.is_file() {
-            let bytes = fs::read(&path).map_err(failed(&path))?;
             let executable = metadata.permissions().mode() & 0o100 != 0;
-            (if executable { GitEntryKind::Executable } else { GitEntryKind::File }, objects.blob(&bytes)?)
+            let id = objects.file(&path, metadata.len())?;
+            (if executable { GitEntryKind::Executable } else { GitEntryKind::File }, id)
         } else {
             return Err(unsupported("it is neither file, directory nor symlink"));
         };
@@ -102,6 +147,7 @@ fn scan(directory: &Path, objects: &mut impl Objects) -> Result<Vec<GitEntry>, S
 mod tests {
     use std::process::Command;
 
+    use super::super::objects::HELD_BYTES;
     use super::*;
 
     fn git(directory: &Path, arguments: &[&str]) -> String {
@@ -147,6 +193,51 @@ mod tests {
         let listed = git(store.path(), &["ls-tree", "-r", "--name-only", &id.to_string()]);
         assert_eq!(listed.lines().count(), 8);
         git(store.path(), &["fsck", "--strict"]);
+    }
+
+    #[test]
+    fn a_small_directory_becomes_loose_objects_and_a_large_one_a_pack() {
+        let directory = tempfile::tempdir().expect("temporary");
+        let source = directory.path().join("source");
+        let packs = |store: &GitStore| {
+            let files = fs::read_dir(store.path().join("objects/pack")).into_iter().flatten().flatten();
+            files.filter(|file| file.path().extension().is_some_and(|end| end == "pack")).count()
+        };
+        fs::create_dir_all(source.join("sub")).expect("temporary");
+        for (files, largest, expected) in [(200, 0, 0), (300, 0, 1), (10, HELD_BYTES + 1, 1)] {
+            remove_files(&source);
+            for number in 0..files {
+                fs::write(source.join(format!("sub/{number}")), number.to_string()).expect("temporary");
+            }
+            let large = vec![b'x'; usize::try_from(largest).expect("small")];
+            fs::write(source.join("large"), large).expect("temporary");
+            let cache = directory.path().join(format!("cache-{files}"));
+            let store = GitStore::open(&cache, &[]).expect("made");
+            let id = import_path(&store, &source).expect("imported");
+            assert_eq!(id, tree_id_of_path(&source).expect("readable"));
+            assert_eq!(packs(&store), expected, "{files} files");
+            git(&cache, &["fsck", "--strict", "--full"]);
+            assert_eq!(git(&cache, &["ls-tree", "-r", "--name-only", &id.to_string()]).lines().count(), files + 1);
+            import_path(&store, &source).expect("imported once more");
+            assert_eq!(packs(&store), expected, "{files} files that are there");
+        }
+    }
+
+    fn remove_files(source: &Path) {
+        fs::remove_dir_all(source.join("sub")).expect("temporary");
+        fs::create_dir(source.join("sub")).expect("temporary");
+    }
+
+    #[test]
+    fn a_file_of_another_size_than_was_seen_is_named() {
+        let directory = tempfile::tempdir().expect("temporary");
+        let path = directory.path().join("f");
+        fs::write(&path, "four").expect("temporary");
+        let store = GitStore::open(&directory.path().join("cache"), &[]).expect("made");
+        let mut import = Import::begin(&store, PACKED_OBJECTS, 0).expect("begun");
+        for error in [import.file(&path, 3), IdsOnly.file(&path, 5)] {
+            assert!(matches!(error, Err(SourceError::Modified { path: named }) if named == path));
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! `tree structure` roots: the shape of another root, without its content.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use super::SourceError;
 use super::export::walk;
+use super::objects::Import;
 use crate::spec::GitId;
 use crate::store::{GitEntry, GitEntryKind, GitStore};
 
@@ -16,7 +18,9 @@ use crate::store::{GitEntry, GitEntryKind, GitStore};
 /// `Unknown` or `Incomplete` when the tree is not there.
 pub fn tree_structure(git: &GitStore, tree: GitId) -> Result<GitId, SourceError> {
     let walk = walk(git, tree)?.ok_or(SourceError::Unknown { tree })?;
-    let empty = git.write_blob(b"")?;
+    let mut import = Import::begin(git, walk.trees.len(), 0)?;
+    let name = PathBuf::from(tree.to_string());
+    let empty = import.blob(&name, b"")?;
     let mut done: HashMap<GitId, GitId> = HashMap::with_capacity(walk.trees.len());
     // Trees come children first.
     for (id, entries) in walk.trees {
@@ -28,8 +32,9 @@ pub fn tree_structure(git: &GitStore, tree: GitId) -> Result<GitId, SourceError>
             Ok(GitEntry { id, ..entry })
         };
         let entries = entries.into_iter().map(shape).collect::<Result<_, SourceError>>()?;
-        done.insert(id, git.write_tree(entries)?);
+        done.insert(id, import.tree(&name, entries)?);
     }
+    import.finish()?;
     done.get(&tree).copied().ok_or(SourceError::Unknown { tree })
 }
 

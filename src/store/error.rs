@@ -90,6 +90,16 @@ pub enum StoreError {
         #[source]
         source: git2::Error,
     },
+    /// What is said to be a commit is another object.
+    #[error("`{id}` is a {kind}, not a commit")]
+    NotCommit {
+        /// The object.
+        id: GitId,
+        /// What it is.
+        kind: &'static str,
+        /// The commit that a tag leads to.
+        leads_to: Option<GitId>,
+    },
     /// A Git repository cannot be opened or made.
     #[error("cannot open the Git repository `{path}`")]
     GitRepository {
@@ -147,6 +157,14 @@ impl From<CallError> for StoreError {
 }
 
 impl StoreError {
+    /// Returns what the user can do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotCommit { leads_to: Some(commit), .. } => Some(format!("write `\"commit\": \"{commit}\"`")),
+            _ => None,
+        }
+    }
+
     /// Says whether an endpoint could not be reached, or did not feel able to answer: nothing is known then.
     pub fn is_unavailable(&self) -> bool {
         match self {

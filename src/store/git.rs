@@ -8,11 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use git2::{ErrorCode, ObjectType, OdbLookupFlags, Oid, Repository, RepositoryInitOptions};
 
-use super::{PackError, StoreError};
+use super::StoreError;
 use crate::spec::{GitId, RelativePath};
-
-/// Largest file that becomes a loose object; a larger one is a pack of its own.
-const LOOSE_BYTES: u64 = 4 << 20;
 
 /// An entry of a Git tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,20 +175,24 @@ impl GitStore {
     /// Returns the id of the tree of a commit, or of a directory in it.
     ///
     /// # Errors
-    /// When the object cannot be read or is no commit. A directory that the commit lacks is `None` within.
+    /// `NotCommit` when the object is there and is something else; when it cannot be read. A directory that the
+    /// commit lacks is `None` within.
     pub fn tree_of_commit(&self, commit: GitId, subdir: &RelativePath) -> Result<Option<Option<GitId>>, StoreError> {
-        self.find("read commit", commit, |repository, oid| {
-            let tree = repository.find_commit(oid)?.tree()?;
+        let found = self.find("read commit", commit, |repository, oid| {
+            let object = repository.find_object(oid, None)?;
+            let Some(found) = object.as_commit() else { return Ok(Err(not_commit(commit, &object))) };
+            let tree = found.tree()?;
             if subdir.is_root() {
-                return Ok(Some(git_id(tree.id())));
+                return Ok(Ok(Some(git_id(tree.id()))));
             }
             match tree.get_path(Path::new(&subdir.to_string())) {
-                Ok(entry) if entry.kind() == Some(ObjectType::Tree) => Ok(Some(git_id(entry.id()))),
-                Ok(_) => Ok(None),
-                Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+                Ok(entry) if entry.kind() == Some(ObjectType::Tree) => Ok(Ok(Some(git_id(entry.id())))),
+                Ok(_) => Ok(Ok(None)),
+                Err(error) if error.code() == ErrorCode::NotFound => Ok(Ok(None)),
                 Err(error) => Err(error),
             }
-        })
+        })?;
+        found.transpose()
     }
 
     /// Writes a blob and returns its id.
@@ -200,23 +201,6 @@ impl GitStore {
     /// When it cannot be written.
     pub fn write_blob(&self, bytes: &[u8]) -> Result<GitId, StoreError> {
         self.write(ObjectType::Blob, bytes)
-    }
-
-    /// Writes the content of a file as a blob and returns its id. A large one is never in memory as a whole.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or the blob not be written.
-    pub fn write_file(&self, path: &Path) -> Result<GitId, PackError> {
-        let mut file = std::fs::File::open(path).map_err(StoreError::io("open", path))?;
-        let size = file.metadata().map_err(StoreError::io("look at", path))?.len();
-        if size > LOOSE_BYTES {
-            let mut pack = self.pack()?;
-            let id = pack.blob_from(&mut file, size)?;
-            pack.finish()?;
-            return Ok(id);
-        }
-        let bytes = std::fs::read(path).map_err(StoreError::io("read", path))?;
-        Ok(self.write_blob(&bytes)?)
     }
 
     /// Writes a tree and returns its id. The objects it names should be there already.
@@ -232,6 +216,12 @@ impl GitStore {
         let written = repository.odb().and_then(|odb| odb.write(kind, bytes));
         written.map(git_id).map_err(|source| StoreError::Git { action: "write", id: hash(kind, bytes), source })
     }
+}
+
+/// Says what stands in the place of a commit, and which commit it leads to.
+fn not_commit(id: GitId, object: &git2::Object) -> StoreError {
+    let commit = object.peel_to_commit().ok().map(|commit| git_id(commit.id()));
+    StoreError::NotCommit { id, kind: object.kind().map_or("unknown object", |kind| kind.str()), leads_to: commit }
 }
 
 fn failed(path: &Path) -> impl FnOnce(git2::Error) -> StoreError + use<> {

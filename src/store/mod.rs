@@ -66,7 +66,7 @@ pub use maps::SourceMaps;
 #[cfg(test)]
 pub use memory::MemoryBlobStore;
 pub use merkle::{MerkleError, MerkleTree};
-pub(crate) use pack::file_id;
+pub(crate) use pack::blob_id_from;
 pub use pack::{PackError, PackWriter};
 pub use pins::Pin;
 pub use remote::{BlobSink, Capabilities, RemoteActionCache, RemoteBlobStore};

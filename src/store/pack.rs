@@ -158,25 +158,13 @@ impl PackWriter {
         Ok(id)
     }
 
-    fn stream(&mut self, mut source: impl Read, size: u64) -> Result<GitId, PackError> {
+    fn stream(&mut self, source: impl Read, size: u64) -> Result<GitId, PackError> {
         let mut hasher = object_hasher(Kind::Blob, size);
         let offset = self.begin(Kind::Blob, size)?;
-        let mut chunk = vec![0; CHUNK_BYTES];
-        let mut rest = size;
-        loop {
-            let count = match source.read(&mut chunk) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(PackError::Read(error)),
-            };
-            rest = rest.checked_sub(count as u64).ok_or(PackError::Size { expected: size })?;
-            hasher.update(&chunk[..count]);
-            self.deflate(&chunk[..count], FlushCompress::None)?;
-        }
-        if rest != 0 {
-            return Err(PackError::Size { expected: size });
-        }
+        each_chunk(source, size, |chunk| {
+            hasher.update(chunk);
+            Ok(self.deflate(chunk, FlushCompress::None)?)
+        })?;
         self.deflate(&[], FlushCompress::Finish)?;
         let id = finish_id(hasher)?;
         if self.is_there(id)? {
@@ -315,6 +303,40 @@ fn object_head(kind: Kind, size: u64) -> Vec<u8> {
     head
 }
 
+/// Returns the id that Git gives to a blob of `size` bytes from a reader, which is read to its end.
+///
+/// # Errors
+/// `Size` when the reader has fewer or more bytes; when it cannot be read.
+pub(crate) fn blob_id_from(source: impl Read, size: u64) -> Result<GitId, PackError> {
+    let mut hasher = object_hasher(Kind::Blob, size);
+    each_chunk(source, size, |chunk| {
+        hasher.update(chunk);
+        Ok(())
+    })?;
+    finish_id(hasher)
+}
+
+/// Reads `size` bytes, and no more may come, in chunks.
+fn each_chunk(
+    mut source: impl Read,
+    size: u64,
+    mut take: impl FnMut(&[u8]) -> Result<(), PackError>,
+) -> Result<(), PackError> {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut rest = size;
+    loop {
+        let count = match source.read(&mut chunk) {
+            Ok(0) if rest == 0 => return Ok(()),
+            Ok(0) => return Err(PackError::Size { expected: size }),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(PackError::Read(error)),
+        };
+        rest = rest.checked_sub(count as u64).ok_or(PackError::Size { expected: size })?;
+        take(&chunk[..count])?;
+    }
+}
+
 /// The hasher of an object. As in Git it recognises content that was made to have the id of other content.
 fn object_hasher(kind: Kind, size: u64) -> Sha1 {
     let mut hasher = Sha1::builder().safe_hash(false).build();
@@ -326,26 +348,6 @@ fn finish_id(hasher: Sha1) -> Result<GitId, PackError> {
     let result = hasher.try_finalize();
     let id = GitId::from_bytes((*result.hash()).into());
     if result.has_collision() { Err(PackError::Collision { id }) } else { Ok(id) }
-}
-
-/// Returns the id that Git gives to a file as a blob. Blocks.
-///
-/// # Errors
-/// `Size` when the file changes meanwhile, `Collision`, and when it cannot be read.
-pub(crate) fn file_id(path: &Path) -> Result<GitId, PackError> {
-    let mut file = File::open(path).map_err(StoreError::io("open", path))?;
-    let expected = file.metadata().map_err(StoreError::io("look at", path))?.len();
-    let mut hasher = object_hasher(Kind::Blob, expected);
-    let (mut copied, mut chunk) = (0, vec![0; CHUNK_BYTES]);
-    loop {
-        let count = file.read(&mut chunk).map_err(StoreError::io("read", path))?;
-        if count == 0 {
-            break;
-        }
-        hasher.update(&chunk[..count]);
-        copied += count as u64;
-    }
-    if copied == expected { finish_id(hasher) } else { Err(PackError::Size { expected }) }
 }
 
 /// The hasher of a file that nobody but us made.

@@ -6,9 +6,9 @@ use tempfile::TempPath;
 
 use super::{Origin, Sources};
 use crate::digest::Digest;
-use crate::source::{Silent, SourceError, Wanted};
+use crate::source::{Silent, SourceError, Wanted, file_id, import_file};
 use crate::spec::GitId;
-use crate::store::{StoreError, blocking, file_id, hash_file};
+use crate::store::{StoreError, blocking, hash_file};
 
 /// A file in the CAS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Sources {
         let found = self.content(content, origin).await?;
         let file = self.content_file(found.digest, content).await?;
         let git = self.git.clone();
-        blocking(move || git.write_file(&file)).await?;
+        blocking(move || import_file(&git, &file)).await?;
         Ok(found.fetched)
     }
 
