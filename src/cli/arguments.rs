@@ -136,16 +136,38 @@ impl SpecArguments {
         events: &dyn Events,
         work: impl AsyncFn(&Client, &Request) -> Result<T, ClientError>,
     ) -> Result<Worked<T>, CliError> {
-        let Located { spec, base } = self.read().await?;
-        let (policy, patience) = (self.client.on_unavailable, self.client.wait_seconds.map(Duration::from_secs));
-        let mut client = self.client.client()?;
-        let attempt = async |client: &Client| {
-            let request = client.request(spec.clone(), &base, events).await?;
+        let attempt = async |client: &Client, spec: &Spec, base: &Path| {
+            let request = client.request(spec.clone(), base, events).await?;
             let outcome = work(client, &request).await?;
             Ok((request, outcome))
         };
-        let (request, outcome) = client.persist(policy, patience, events, attempt).await?;
+        let (client, (request, outcome)) = self.work_on_spec(events, attempt).await?;
         Ok(Worked { client, request, outcome })
+    }
+
+    /// Works on the spec itself and the directory that its relative paths start from, again when nobody can be
+    /// reached and the user wants that.
+    pub(super) async fn work_on_spec<T>(
+        self,
+        events: &dyn Events,
+        work: impl AsyncFn(&Client, &Spec, &Path) -> Result<T, ClientError>,
+    ) -> Result<(Client, T), CliError> {
+        let Located { spec, base } = self.read().await?;
+        let (policy, patience) = (self.client.on_unavailable, self.client.wait_seconds.map(Duration::from_secs));
+        let mut client = self.client.client()?;
+        let attempt = async |client: &Client| work(client, &spec, &base).await;
+        let outcome = client.persist(policy, patience, events, attempt).await?;
+        Ok((client, outcome))
+    }
+
+    /// Returns the first directory for files, absolute.
+    pub(super) fn distdir(&self) -> Result<Option<PathBuf>, CliError> {
+        self.client.sources.distdirs.first().map(|path| absolute(path)).transpose()
+    }
+
+    /// Says whether a server is configured.
+    pub(super) fn has_server(&self) -> bool {
+        self.client.serve.as_ref().is_some_and(|serve| !serve.is_empty())
     }
 
     /// Reads the spec, and changes it as the command line says.

@@ -48,6 +48,10 @@ pub(super) enum CliError {
     Store { action: &'static str, source: StoreError },
     #[error("`--{option}` and `--absent` exclude each other: nothing is fetched")]
     AbsentWith { option: &'static str },
+    #[error("there is no server to which sources could be given")]
+    NoServer,
+    #[error("there is no place for the sources")]
+    NoDistdir,
 }
 
 impl From<ServeError> for CliError {
@@ -62,7 +66,11 @@ impl CliError {
         match self {
             Self::Client(error) => client_exit(error),
             Self::Spec(SpecError::NotContentFixed { .. }) => Exit::NotContentFixed,
-            Self::Address(_) | Self::AbsentWith { .. } | Self::HalfAnEndpoint { .. } => Exit::Usage,
+            Self::Address(_)
+            | Self::AbsentWith { .. }
+            | Self::HalfAnEndpoint { .. }
+            | Self::NoServer
+            | Self::NoDistdir => Exit::Usage,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Run { .. } => Exit::Command(127),
             Self::Serve(_)
@@ -84,6 +92,8 @@ impl CliError {
             Self::Client(error) => error.hint(),
             Self::Spec(error) => error.hint(),
             Self::ReadSpec { .. } => Some("give the path of a spec file, as in `envserve fetch spec.json`".to_owned()),
+            Self::NoServer => Some("name it by `--serve` or ENVSERVE_SERVE".to_owned()),
+            Self::NoDistdir => Some("name a directory by `--distdir`, or give `--backup-to-remote`".to_owned()),
             Self::NoRoot => Some("give `--root DIR`".to_owned()),
             Self::Serve(error) => match &**error {
                 ServeError::Open { source: StoreError::Database { .. }, .. } => {
@@ -138,6 +148,7 @@ fn client_exit(error: &ClientError) -> Exit {
         | ClientError::Store(_)
         | ClientError::Protocol { .. }
         | ClientError::AbsentRoot { .. }
+        | ClientError::Nameless { .. }
         | ClientError::RootAsked { .. }
         | ClientError::Tree { .. }
         | ClientError::Io { .. }

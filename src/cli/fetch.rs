@@ -1,6 +1,6 @@
 //! `envserve fetch`: an environment, in a directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -9,7 +9,8 @@ use super::Exit;
 use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
 use super::output::{self, Display};
-use crate::client::{self, Client, ClientError, Fetched, Probed, Request};
+use crate::client::{self, Client, ClientError, Fetched, FetchedSource, Probed, Request};
+use crate::spec::Spec;
 use crate::store::blocking;
 
 /// Version of what `--json` prints.
@@ -36,6 +37,14 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with_all = ["absent", "out", "install"])]
     probe: bool,
 
+    /// Fetch the sources instead: the files that roots are made from, into the first `--distdir`.
+    #[arg(long, conflicts_with_all = ["absent", "out", "install", "probe"])]
+    sources: bool,
+
+    /// With `--sources`: have the server know all roots, with their content in its CAS.
+    #[arg(long, requires = "sources")]
+    backup_to_remote: bool,
+
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -46,13 +55,18 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
-    let Arguments { spec, out, install, absent, probe, json, quiet } = arguments;
+    let Arguments { spec, out, install, absent, probe, sources, backup_to_remote, json, quiet } = arguments;
     for (option, given) in [("out-link", out.is_some()), ("install", install.is_some())] {
         if absent && given {
             return Err(CliError::AbsentWith { option });
         }
     }
     let display = Display::new(quiet);
+    if sources {
+        let fetched = fetch_sources(spec, backup_to_remote, &display).await;
+        display.clear();
+        return say_sources(&fetched?, json);
+    }
     if probe {
         let worked = spec.work(&display, async |client, request| client.probe(request).await).await;
         display.clear();
@@ -75,6 +89,50 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         output::print(object(&request, &fetched).to_string().as_bytes())?;
     } else {
         output::print(fetched.directory.as_os_str().as_encoded_bytes())?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Fetches the sources into a directory, into the CAS of the server, or both.
+async fn fetch_sources(spec: SpecArguments, back_up: bool, display: &Display) -> Result<Vec<FetchedSource>, CliError> {
+    let distdir = spec.distdir()?;
+    if back_up && !spec.has_server() {
+        return Err(CliError::NoServer);
+    }
+    if distdir.is_none() && !back_up {
+        return Err(CliError::NoDistdir);
+    }
+    let work = async |client: &Client, spec: &Spec, base: &Path| {
+        let mut sources = Vec::new();
+        if let Some(directory) = &distdir {
+            sources.extend(client.fetch_sources(spec, base, directory, display).await?);
+        }
+        if back_up {
+            sources.extend(client.back_up_sources(spec, base, display).await?);
+        }
+        Ok(sources)
+    };
+    Ok(spec.work_on_spec(display, work).await?.1)
+}
+
+fn say_sources(sources: &[FetchedSource], json: bool) -> Result<Exit, CliError> {
+    if json {
+        let source = |source: &FetchedSource| {
+            json!({
+                "repository": source.repository,
+                "type": source.kind,
+                "path": source.path.as_ref().map(|path| path.display().to_string()),
+                "tree": source.tree.map(|tree| tree.to_string()),
+            })
+        };
+        let sources: Vec<_> = sources.iter().map(source).collect();
+        output::print(json!({"version": JSON_VERSION, "sources": sources}).to_string().as_bytes())?;
+        return Ok(Exit::Done);
+    }
+    for source in sources {
+        let place = source.path.as_ref().map(|path| path.display().to_string());
+        let place = place.or_else(|| source.tree.map(|tree| tree.to_string())).unwrap_or_default();
+        output::print(format!("{} {place}", source.repository).as_bytes())?;
     }
     Ok(Exit::Done)
 }

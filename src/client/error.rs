@@ -101,6 +101,14 @@ pub enum ClientError {
         #[source]
         source: Box<ClientError>,
     },
+    /// A file has no name by which it could lie in a directory.
+    #[error("the file of repository `{repository}`, from `{address}`, has no name")]
+    Nameless {
+        /// The repository.
+        repository: String,
+        /// The address of the file.
+        address: String,
+    },
     /// The environment failed to build.
     #[error("environment `{}` failed to build: {}", .0.environment, .0.reason)]
     Failed(Box<FailedBuild>),
@@ -245,6 +253,7 @@ impl ClientError {
                     .to_owned(),
             ),
             Self::Lost { .. } => Some("the CAS loses blobs faster than they are fetched: enlarge it".to_owned()),
+            Self::Nameless { .. } => Some("give it one: `\"distfile\": \"NAME\"`".to_owned()),
             Self::Occupied { .. } => Some("choose another path, or move what is there".to_owned()),
             Self::Failed(failed) => {
                 failed.log_digest.map(|digest| format!("the whole log is blob `{digest:?}` in the CAS"))
@@ -252,8 +261,8 @@ impl ClientError {
             Self::Disconnected { .. } => Some("try again; what has arrived is kept".to_owned()),
             Self::Rpc { status, .. } if is_denied(status) => Some(DENIED_HINT.to_owned()),
             Self::Store(StoreError::Rpc { source, .. }) if is_denied(source) => Some(DENIED_HINT.to_owned()),
+            Self::Store(error) => error.hint(),
             Self::Build(_)
-            | Self::Store(_)
             | Self::Private { .. }
             | Self::Rpc { .. }
             | Self::Waited { .. }

@@ -26,6 +26,7 @@ mod missing;
 mod provide;
 mod request;
 mod roots;
+mod sources;
 mod unavailable;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ pub use events::{Event, Events, Quiet};
 pub use fetch::{Fetched, Probed};
 pub use install::{install, link};
 pub use request::Request;
+pub use sources::FetchedSource;
 pub use unavailable::OnUnavailable;
 
 use memo::Memo;

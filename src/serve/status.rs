@@ -16,8 +16,8 @@ use crate::execute::ExecuteError;
 use crate::serve::remote::RemoteError;
 use crate::source::{ArchiveError, DistdirError, FetchError, SourceError};
 use crate::spec::{GitId, SpecError};
-use crate::store::wire::WireError;
 use crate::store::StoreError;
+use crate::store::wire::WireError;
 use crate::transport::EndpointError;
 
 /// When to try again while a queue or the disk is full.

@@ -11,6 +11,7 @@ mod hostile;
 mod private;
 mod readme;
 mod remote;
+mod roots;
 mod security;
 mod storage;
 mod support;

@@ -12,9 +12,9 @@ use crate::client::ClientError;
 use crate::client::events::{Event, Fetching};
 use crate::digest::{Digest, DigestFunction};
 use crate::proto::v1;
-use crate::source::{SourceError, Wanted};
+use crate::source::{SourceError, Wanted, file_id};
 use crate::spec::{Download, GitId};
-use crate::store::{BlobStore, StoreError, blocking, file_id, hash_file, wire};
+use crate::store::{BlobStore, StoreError, blocking, hash_file, wire};
 
 /// The function of digests in a client's own CAS when no server has a say.
 const OWN_FUNCTION: DigestFunction = DigestFunction::Blake3;
@@ -74,7 +74,7 @@ impl Roots<'_> {
         if !may_fetch {
             return Ok(None);
         }
-        if let Some(path) = self.in_server_cas(download.content).await? {
+        if let Some(path) = self.in_server_cas(download).await? {
             return Ok(Some(ContentFile::Kept(path)));
         }
         self.fetch(repository, download).await.map(|path| Some(ContentFile::Kept(path)))
@@ -115,7 +115,7 @@ impl Roots<'_> {
             let path = directory.join(name);
             let (file, expected) = (path.clone(), download.content);
             let found = blocking(move || file.is_file().then(|| file_id(&file)).transpose()).await;
-            match found.map_err(SourceError::from)? {
+            match found? {
                 Some(actual) if actual == expected => return Ok(Some(path)),
                 Some(actual) => {
                     tracing::warn!(path = %path.display(), %expected, %actual, "a file of the distdir is another one: it is not used");
@@ -126,32 +126,41 @@ impl Roots<'_> {
         Ok(None)
     }
 
-    /// Fetches the file from the CAS of the server, if there is one that knows it.
-    async fn in_server_cas(&self, content: GitId) -> Result<Option<PathBuf>, ClientError> {
+    /// Returns the digest of a file in the CAS of the server, if that knows it.
+    pub(in crate::client) async fn content_at_server(
+        &self,
+        download: &Download,
+    ) -> Result<Option<Digest>, ClientError> {
         const RPC: &str = "SourceTrees.Content";
-        if self.client.options.serve.is_none() {
-            return Ok(None);
-        }
         let connection = self.client.connection().await?;
-        let request = v1::ContentRequest { content: content.to_string(), origin: None };
+        let request = v1::ContentRequest { content: download.content.to_string(), origin: None };
         let answer = match connection.wait(connection.sources().content(request)).await? {
             Ok(answer) => answer.into_inner(),
             Err(status) if status.code() == tonic::Code::NotFound => return Ok(None),
             Err(status) => return Err(connection.failed(RPC)(status)),
         };
         let digest = wire::native_digest(connection.function, "digest", answer.digest.as_ref());
-        let digest = digest.map_err(|error| connection.broken(RPC, error.to_string()))?;
-        let file = self.client.store().await?.temporary_file()?.into_temp_path();
+        digest.map(Some).map_err(|error| connection.broken(RPC, error.to_string()))
+    }
+
+    /// Fetches the file from the CAS of the server, if one is configured that knows it.
+    async fn in_server_cas(&self, download: &Download) -> Result<Option<PathBuf>, ClientError> {
+        if self.client.options.serve.is_none() {
+            return Ok(None);
+        }
+        let Some(digest) = self.content_at_server(download).await? else { return Ok(None) };
+        let connection = self.client.connection().await?;
+        let store = self.client.store().await?.clone();
+        let file = blocking(move || store.temporary_file()).await?.into_temp_path();
         if !connection.blobs(self.events).await?.blobs.get_file(&digest, &file).await? {
             return Ok(None);
         }
-        let (actual, file) = blocking(move || file_id(&file).map(|id| (id, file))).await.map_err(SourceError::from)?;
-        if actual != content {
-            return Err(
-                connection.broken(RPC, format!("the file `{content}` was given as `{digest}`, which is `{actual}`"))
-            );
+        let (actual, file) = blocking(move || file_id(&file).map(|id| (id, file))).await?;
+        if actual != download.content {
+            let reason = format!("the file `{}` was given as `{digest}`, which is `{actual}`", download.content);
+            return Err(connection.broken("SourceTrees.Content", reason));
         }
-        self.keep(content, &file).await.map(Some)
+        self.keep(download.content, &file).await.map(Some)
     }
 
     /// Fetches the file from its address.

@@ -6,8 +6,8 @@ use super::super::events::Event;
 use super::{Basis, Roots};
 use crate::client::ClientError;
 use crate::source::{
-    Derivation, SourceError, distdir_tree, fetch_commit, git_tree, import_path, known_commit, resolve, tree_structure,
-    unpack,
+    Derivation, SourceError, distdir_tree, fetch_commit, git_tree, import_file, import_path, known_commit, resolve,
+    tree_structure, unpack,
 };
 use crate::spec::{GitId, Root};
 use crate::store::blocking;
@@ -134,7 +134,7 @@ impl Roots<'_> {
             }
             let Some(content) = self.content(repository, file.download, may_fetch).await? else { return Ok(None) };
             let git = self.client.git().await?.clone();
-            blocking(move || git.write_file(content.path())).await.map_err(SourceError::from)?;
+            blocking(move || import_file(&git, content.path())).await?;
         }
         let files = self.files(root);
         let git = self.client.git().await?.clone();

@@ -121,8 +121,8 @@ impl Fetcher {
         Self { shared: Arc::new(Shared { options, transfers, web }) }
     }
 
-    /// Fetches a file into `directory`, which lies on the disk where the file is to stay and is no one else's to write
-    /// to; the file is verified when this returns. While another process fetches the same file there, this waits.
+    /// Fetches a file into `directory`, which is made if need be, lies on the disk where the file is to stay and is no
+    /// one else's to write to; the file is verified when this returns. While another process fetches the same file there, this waits.
     ///
     /// # Errors
     /// `Nowhere` with what went wrong at each address; `Store` when the file cannot be written.

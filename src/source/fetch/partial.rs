@@ -44,6 +44,8 @@ impl Partial {
     /// Opens the download of a file, a new one if there is none. Waits while somebody else has it.
     pub(super) async fn open(directory: &Path, content: GitId) -> Result<Self, StoreError> {
         let path = directory.join(format!("fetch-{content}"));
+        let made = directory.to_owned();
+        blocking(move || fs::create_dir_all(&made).map_err(StoreError::io("make the directory", &made))).await?;
         loop {
             let place = path.clone();
             if let Some(file) = blocking(move || locked(&place)).await? {

@@ -30,10 +30,7 @@ impl Place {
     }
 
     fn with(change: impl FnOnce(&mut FetchOptions)) -> Self {
-        let mut options = FetchOptions {
-            first_pause: Duration::from_millis(1),
-            ..FetchOptions::default()
-        };
+        let mut options = FetchOptions { first_pause: Duration::from_millis(1), ..FetchOptions::default() };
         change(&mut options);
         let fetcher = fetcher(options, RootCertStore::empty());
         Self { directory: tempfile::tempdir().unwrap(), fetcher }

@@ -5,6 +5,7 @@ mod endpoint;
 mod files;
 mod guard;
 mod proxy;
+mod web;
 
 use std::env;
 use std::fs;
@@ -19,6 +20,7 @@ pub(crate) use endpoint::{Endpoint, Kind};
 pub(crate) use files::{Node, contents, files, tree};
 pub(crate) use guard::{processes, until};
 pub(crate) use proxy::{Fault, Proxy};
+pub(crate) use web::Web;
 
 /// A directory for one test: sources, client roots, daemons.
 pub(crate) struct World {
