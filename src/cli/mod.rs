@@ -25,6 +25,7 @@ mod store;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 pub use exit::Exit;
 
@@ -61,6 +62,10 @@ enum Verb {
     /// Check the store of a daemon, and mend it.
     Fsck(fsck::Arguments),
 }
+
+/// Exit codes of a process that SIGINT or SIGTERM has ended, as a shell has them.
+const INTERRUPTED: u8 = 130;
+const TERMINATED: u8 = 143;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -100,5 +105,17 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
 /// Runs a client's verb. One thread starts faster than many, and its work does not wait for another core.
 fn on_one_thread(verb: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
-    runtime.block_on(verb)
+    let ended = runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
+        // What the verb has started ends with its future: commands have a process group of their own.
+        tokio::select! {
+            ended = verb => ended,
+            _ = interrupt.recv() => Ok(Exit::Command(INTERRUPTED)),
+            _ = terminate.recv() => Ok(Exit::Command(TERMINATED)),
+        }
+    });
+    // What still blocks is given up.
+    runtime.shutdown_background();
+    ended
 }

@@ -46,23 +46,48 @@ impl Client {
 impl Roots<'_> {
     /// Gives the server the root of a repository, which is this tree.
     pub(super) async fn provide(&self, repository: &str, tree: GitId) -> Result<(), ClientError> {
-        let changed = |actual| SourceError::OtherRoot { repository: repository.to_owned(), expected: tree, actual };
+        let shares = self.client.connection().await?.shares(self.client.root());
+        if !shares && self.have_it_made(repository, tree).await? {
+            return Ok(());
+        }
         if !self.has_object(tree).await? {
-            match self.at_server(repository).await? {
-                Some(actual) if actual == tree => return Ok(()),
-                Some(actual) => return Err(changed(actual).into()),
-                None => {}
+            if shares && self.have_it_made(repository, tree).await? {
+                return Ok(());
             }
             match self.here(repository, self.may_fetch(repository)).await? {
                 Some(actual) if actual == tree => {}
-                Some(actual) => return Err(changed(actual).into()),
+                Some(actual) => return Err(other_root(repository, tree, actual)),
                 None => return Err(self.absent(repository, tree)),
             }
         }
-        if self.client.connection().await?.shares(self.client.root()) {
+        if shares {
             return Ok(());
         }
         self.events.event(Event::Upload { repository: repository.to_owned() });
-        self.client.upload(tree, self.events).await
+        self.client.upload(tree, self.events).await?;
+        self.prove_commit(repository).await
     }
+
+    /// Gives the server the files that a root is made from, as far as they are here, and has it make the root.
+    /// Then it knows how the root is made, which those are asked for who have neither. Returns whether it did.
+    async fn have_it_made(&self, repository: &str, tree: GitId) -> Result<bool, ClientError> {
+        let downloads = self.downloads(repository);
+        if downloads.is_empty() && self.has_object(tree).await? {
+            return Ok(false);
+        }
+        for download in downloads {
+            if self.has_content(download).await? {
+                self.back_up_content(repository, download).await?;
+            }
+        }
+        match self.at_server(repository).await? {
+            Some(actual) if actual == tree => Ok(true),
+            Some(actual) => Err(other_root(repository, tree, actual)),
+            None => Ok(false),
+        }
+    }
+}
+
+fn other_root(repository: &str, expected: GitId, actual: GitId) -> ClientError {
+    SourceError::OtherRoot { repository: repository.to_owned(), expected, actual }.into()
 }

@@ -115,7 +115,7 @@ impl Roots<'_> {
         let spec = Spec { environment: target.clone(), config: config.clone(), ..self.spec.clone() };
         let reach = spec.reachable();
         let (mut repositories, mut origins) = (BTreeMap::new(), HashMap::new());
-        for (name, root) in self.trees(reach.all().collect()).await? {
+        for (name, root) in self.trees(reach.bound.clone()).await? {
             let repository = &spec.repositories[name];
             origins.insert(root, name.to_owned());
             let resolved = ResolvedRepository {

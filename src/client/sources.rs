@@ -93,11 +93,13 @@ impl Roots<'_> {
 
     async fn back_up(&self, repository: &str) -> Result<FetchedSource, ClientError> {
         let root = &self.spec.repositories[repository].root;
-        if let Some(download) = root.download() {
+        for download in self.downloads(repository) {
             self.back_up_content(repository, download).await?;
         }
         let tree = self.tree(repository).await?;
-        if !self.is_known(tree).await? {
+        if self.at_server(repository).await? != Some(tree) {
+            // Not only the tree, but what it is made from: that is shown to the server.
+            self.here(repository, self.may_fetch(repository)).await?;
             self.provide(repository, tree).await?;
         }
         let connection = self.client.connection().await?;
@@ -107,7 +109,7 @@ impl Roots<'_> {
     }
 
     /// Gives the server the file that a root is made from, unless it has it.
-    async fn back_up_content(&self, repository: &str, download: &Download) -> Result<(), ClientError> {
+    pub(super) async fn back_up_content(&self, repository: &str, download: &Download) -> Result<(), ClientError> {
         const RPC: &str = "SourceTrees.GetRemoteContent";
         let connection = self.client.connection().await?;
         if self.content_at_server(download).await?.is_some() {

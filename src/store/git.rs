@@ -103,13 +103,13 @@ impl GitStore {
     }
 
     /// Returns the first answer that a repository gives which has the object.
-    fn find<T>(
+    pub(super) fn find<T>(
         &self,
         action: &'static str,
         id: GitId,
         look: impl Fn(&Repository, Oid) -> Result<T, git2::Error>,
     ) -> Result<Option<T>, StoreError> {
-        let oid = Oid::from_bytes(id.as_bytes()).map_err(|source| StoreError::Git { action, id, source })?;
+        let oid = oid(id).map_err(|source| StoreError::Git { action, id, source })?;
         for repository in &self.inner.repositories {
             match look(&repository.lock().unwrap_or_else(PoisonError::into_inner), oid) {
                 Ok(found) => return Ok(Some(found)),
@@ -178,20 +178,7 @@ impl GitStore {
     /// `NotCommit` when the object is there and is something else; when it cannot be read. A directory that the
     /// commit lacks is `None` within.
     pub fn tree_of_commit(&self, commit: GitId, subdir: &RelativePath) -> Result<Option<Option<GitId>>, StoreError> {
-        let found = self.find("read commit", commit, |repository, oid| {
-            let object = repository.find_object(oid, None)?;
-            let Some(found) = object.as_commit() else { return Ok(Err(not_commit(commit, &object))) };
-            let tree = found.tree()?;
-            if subdir.is_root() {
-                return Ok(Ok(Some(git_id(tree.id()))));
-            }
-            match tree.get_path(Path::new(&subdir.to_string())) {
-                Ok(entry) if entry.kind() == Some(ObjectType::Tree) => Ok(Ok(Some(git_id(entry.id())))),
-                Ok(_) => Ok(Ok(None)),
-                Err(error) if error.code() == ErrorCode::NotFound => Ok(Ok(None)),
-                Err(error) => Err(error),
-            }
-        })?;
+        let found = self.find("read commit", commit, |repository, _| commit_tree(repository, commit, subdir))?;
         found.transpose()
     }
 
@@ -222,6 +209,30 @@ impl GitStore {
 fn not_commit(id: GitId, object: &git2::Object) -> StoreError {
     let commit = object.peel_to_commit().ok().map(|commit| git_id(commit.id()));
     StoreError::NotCommit { id, kind: object.kind().map_or("unknown object", |kind| kind.str()), leads_to: commit }
+}
+
+pub(super) fn oid(id: GitId) -> Result<Oid, git2::Error> {
+    Oid::from_bytes(id.as_bytes())
+}
+
+/// Returns the tree id of a directory in a commit; `None` within when the commit has no such directory.
+pub(super) fn commit_tree(
+    repository: &Repository,
+    commit: GitId,
+    subdir: &RelativePath,
+) -> Result<Result<Option<GitId>, StoreError>, git2::Error> {
+    let object = repository.find_object(oid(commit)?, None)?;
+    let Some(found) = object.as_commit() else { return Ok(Err(not_commit(commit, &object))) };
+    let tree = found.tree()?;
+    if subdir.is_root() {
+        return Ok(Ok(Some(git_id(tree.id()))));
+    }
+    match tree.get_path(Path::new(&subdir.to_string())) {
+        Ok(entry) if entry.kind() == Some(ObjectType::Tree) => Ok(Ok(Some(git_id(entry.id())))),
+        Ok(_) => Ok(Ok(None)),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(Ok(None)),
+        Err(error) => Err(error),
+    }
 }
 
 fn failed(path: &Path) -> impl FnOnce(git2::Error) -> StoreError + use<> {

@@ -8,6 +8,7 @@
 mod blocking;
 mod chunks;
 mod collect;
+mod commit_proof;
 mod database;
 mod directory;
 mod entries;
@@ -50,6 +51,7 @@ use crate::digest::{Digest, Hasher};
 pub use blocking::blocking;
 pub use chunks::{AVERAGE_CHUNK, Chunks};
 pub use collect::{Collected, Goal};
+pub use commit_proof::check_commit_proof;
 pub use database::{Database, Table};
 pub use directory::{Directory, DirectoryError, Node};
 pub use entries::{ActionCache, Entries, LocalActionCache};

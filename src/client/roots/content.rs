@@ -42,7 +42,7 @@ fn subject(content: GitId) -> [String; 2] {
 
 impl Roots<'_> {
     /// Says whether a file seems to be here; its content is not looked at.
-    pub(super) async fn has_content(&self, download: &Download) -> Result<bool, ClientError> {
+    pub(in crate::client) async fn has_content(&self, download: &Download) -> Result<bool, ClientError> {
         if let Some(digest) = self.noted(download.content)
             && self.client.store().await?.contains(&digest)?
         {

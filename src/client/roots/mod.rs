@@ -164,6 +164,13 @@ impl<'a> Roots<'a> {
         ClientError::AbsentRoot { repository: repository.to_owned(), tree, endpoint }
     }
 
+    /// Returns the files that the root of a repository holds, or is unpacked from.
+    pub(super) fn downloads(&self, repository: &str) -> Vec<&'a Download> {
+        let root = self.root(repository);
+        let files = self.spec.distfiles(root).into_values().map(|file| file.download);
+        root.download().into_iter().filter(|_| !matches!(root, Root::ForeignFile { .. })).chain(files).collect()
+    }
+
     /// Returns the ids of the files of a `foreign file` or `distdir` root, and which of them are executable.
     fn files(&self, root: &Root) -> BTreeMap<String, (GitId, bool)> {
         let files = self.spec.distfiles(root).into_iter();

@@ -9,6 +9,7 @@ use crate::client::{ClientError, Connection};
 use crate::proto::v1;
 use crate::source::{ArchiveKind, Derivation, Origin};
 use crate::spec::{Download, GitId, Root, Special};
+use crate::store::blocking;
 
 impl Roots<'_> {
     /// Has the server work out the tree of the root of a repository, and returns it; `None` when it lacks what that
@@ -43,7 +44,7 @@ impl Roots<'_> {
         match derivation {
             Derivation::Commit { commit, subdir } => {
                 let (commit, subdir) = (commit.to_string(), subdir.to_string());
-                let request = v1::CommitTreeRequest { commit, subdir, origin, backup: false };
+                let request = v1::CommitTreeRequest { commit, subdir, origin, ..Default::default() };
                 let answer = connection.wait(sources.commit_tree(request)).await?;
                 self.told(repository, connection, "SourceTrees.CommitTree", answer)
             }
@@ -73,6 +74,20 @@ impl Roots<'_> {
                 self.told(repository, connection, "SourceTrees.TreeStructure", answer)
             }
         }
+    }
+
+    /// Shows the server which tree a commit has that is in the Git cache.
+    pub(in crate::client) async fn prove_commit(&self, repository: &str) -> Result<(), ClientError> {
+        let Basis::Derived(Derivation::Commit { commit, subdir }) = self.basis(repository).await? else {
+            return Ok(());
+        };
+        let (git, at) = (self.client.git().await?.clone(), subdir.clone());
+        let Some(proof) = blocking(move || git.commit_proof(commit, &at)).await? else { return Ok(()) };
+        let connection = self.client.connection().await?;
+        let (commit, subdir) = (commit.to_string(), subdir.to_string());
+        let request = v1::CommitTreeRequest { commit, subdir, proof, ..Default::default() };
+        let answer = connection.wait(connection.sources().commit_tree(request)).await?;
+        answer.map(drop).map_err(connection.failed("SourceTrees.CommitTree"))
     }
 
     async fn ask_files(&self, repository: &str) -> Result<Option<GitId>, ClientError> {

@@ -7,7 +7,7 @@ use crate::source::{
     ArchiveKind, Derivation, SourceError, distdir_tree, fetch_commit, known_commit, resolve, tree_structure, unpack,
 };
 use crate::spec::{GitId, RelativePath, Special};
-use crate::store::{StoreError, blocking};
+use crate::store::{StoreError, blocking, check_commit_proof};
 
 /// A tree, and how it came here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Distfile {
 }
 
 impl Sources {
-    /// Returns the tree of a directory in a commit.
+    /// Returns the tree of a directory in a commit, which may be proven by the Git objects that lead there.
     ///
     /// # Errors
     /// `UnknownCommit` when it is nowhere and may not be fetched; `NoSubdir`; `NotACommit`.
@@ -45,9 +45,14 @@ impl Sources {
         commit: GitId,
         subdir: &RelativePath,
         origin: &Origin,
+        proof: Vec<Vec<u8>>,
     ) -> Result<Derived, SourceError> {
         let work = async {
             if let Some(tree) = known_commit(&self.git, commit, subdir).await? {
+                return Ok(Derived::known(tree));
+            }
+            let at = subdir.clone();
+            if let Some(tree) = blocking(move || check_commit_proof(commit, &at, &proof)).await? {
                 return Ok(Derived::known(tree));
             }
             let addresses = self.options.allowed(&origin.addresses);

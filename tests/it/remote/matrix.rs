@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{Case, large, timed};
-use crate::support::{Daemon, Endpoint, World, run, script, text, tree, until};
+use crate::roots::{Sources, absent};
+use crate::support::{Daemon, Endpoint, World, run, script, succeed, text, tree, until};
 
 /// Applies every case to an endpoint.
 macro_rules! at {
@@ -21,6 +22,11 @@ macro_rules! at {
             #[test]
             fn what_one_client_had_built_another_gets() {
                 Endpoint::with($kind, super::hit);
+            }
+
+            #[test]
+            fn an_archive_that_a_client_gave_may_be_absent_for_others() {
+                Endpoint::with($kind, super::given_archive);
             }
 
             #[test]
@@ -63,6 +69,18 @@ fn hit(endpoint: &mut Endpoint) {
     assert_eq!(case.probe(&serve, "second").0, Some(0), "no miss is remembered");
     assert_eq!(tree(&case.fetched(&serve, "second")), first);
     assert_eq!(serve.builds(), 2);
+}
+
+fn given_archive(endpoint: &mut Endpoint) {
+    let sources = Sources::new();
+    let serve = Daemon::start(&sources.world.path("serve"), &["--remote", &endpoint.address]);
+    let root = sources.archive("a.tar.gz");
+    let first = succeed(sources.client(&serve, "first", &["fetch"]).arg(sources.spec(&root)));
+    sources.web.asked();
+    let second = succeed(sources.client(&serve, "second", &["fetch"]).arg(sources.spec(&absent(root))));
+    assert_eq!(tree(second.as_ref()), tree(first.as_ref()));
+    assert!(sources.web.asked().is_empty());
+    assert_eq!(serve.builds(), 1, "{}", serve.log());
 }
 
 fn failing_build(endpoint: &mut Endpoint) {

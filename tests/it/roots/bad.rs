@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{Sources, absent};
-use crate::support::{Daemon, fail, files, succeed};
+use crate::support::{Daemon, fail, files, processes, succeed, until};
 
 /// Returns what refusing a root prints, and checks that the Git cache has no pack and no tree of it.
 fn refused(sources: &Sources, root: &Value) -> String {
@@ -106,6 +106,21 @@ fn commands_that_fail_or_give_another_tree_are_told() {
         let stderr = fail(sources.client(&daemon, "client", &["fetch"]).arg(sources.spec(&root(script))), 1);
         assert!(reasons.iter().all(|reason| stderr.contains(reason)), "{stderr}");
     }
+}
+
+#[test]
+fn a_client_that_is_interrupted_takes_its_commands_along() {
+    let sources = Sources::new();
+    let seconds = format!("600.{}", fastrand::u64(..));
+    let root = json!({"type": "git tree", "id": "12".repeat(20), "cmd": ["sleep", seconds], "env": {"PATH": "/bin"}});
+    let daemon = sources.world.daemon();
+    let sleeping = || processes(|line| line == format!("sleep {seconds}"));
+    let mut command = sources.client(&daemon, "client", &["fetch"]);
+    let mut client = command.arg(sources.spec(&root)).spawn().expect("the binary is there");
+    until("the command runs", || (!sleeping().is_empty()).then_some(()));
+    succeed(std::process::Command::new("kill").args(["-INT", &client.id().to_string()]));
+    assert_eq!(client.wait().expect("it ran").code(), Some(130));
+    until("the command is gone", || sleeping().is_empty().then_some(()));
 }
 
 #[tokio::test]

@@ -92,7 +92,9 @@ fn the_structure_of_a_root_does_not_change_with_its_content() {
     let mut other = sources.archive("b.tar.gz");
     other["pragma"] = json!({"special": "ignore"});
     assert_eq!(resolved(&mut sources.client(&daemon, "one", &[]), &spec(&other)), first);
-    // A client that has nothing is told by the server.
+    // A client that has nothing is told by a server that has it all.
+    let known = spec(&archive);
+    succeed(sources.client(&daemon, "one", &["fetch", "--sources", "--backup-to-remote"]).arg(&known));
     sources.web.asked();
     assert_eq!(resolved(&mut sources.client(&daemon, "two", &[]), &spec(&absent(archive))), first);
     assert!(sources.web.asked().is_empty());

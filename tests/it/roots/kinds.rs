@@ -60,10 +60,7 @@ fn a_commit_over_files_and_a_directory_of_this_host() {
 #[test]
 fn what_a_command_leaves() {
     let sources = Sources::new();
-    let copy = format!("cp -a '{}'/. .", sources.content.display());
-    let root =
-        json!({"type": "git tree", "id": sources.tree, "cmd": ["sh", "-c", copy], "env": {"PATH": "/usr/bin:/bin"}});
-    assert_is_content(&sources, &root, "client");
+    assert_is_content(&sources, &sources.command(), "client");
 }
 
 #[test]
@@ -133,11 +130,7 @@ fn symlinks_are_left_out_or_resolved_in_roots_that_allow_it() {
         let mut roots = vec![treated(archive.clone()), file];
         if special == "ignore" {
             roots.push(treated(sources.commit()));
-            let copy = format!("cp -a '{}'/. .", sources.content.display());
-            let environment = json!({"PATH": "/usr/bin:/bin"});
-            roots.push(treated(
-                json!({"type": "git tree", "id": sources.tree, "cmd": ["sh", "-c", copy], "env": environment}),
-            ));
+            roots.push(treated(sources.command()));
         }
         for root in roots {
             let spec = sources.spec(&root);

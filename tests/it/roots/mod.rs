@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use crate::support::{Daemon, Web, World, git, succeed};
 
 /// A world with sources in every form, all of the same content, and a web server that has them.
-struct Sources {
-    world: World,
-    web: Web,
+pub(crate) struct Sources {
+    pub(crate) world: World,
+    pub(crate) web: Web,
     /// What the sources hold, as a directory.
     content: PathBuf,
     /// Its tree id, as Git computes it.
@@ -27,7 +27,7 @@ struct Sources {
 }
 
 impl Sources {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let world = World::new();
         let content = world.path("content");
         sample(&content);
@@ -60,9 +60,19 @@ impl Sources {
     }
 
     /// Makes an archive of the content and returns the root that it is.
-    fn archive(&self, name: &str) -> Value {
-        self.make(&format!("tar -C \"$1\" -caf {name} ."));
+    pub(crate) fn archive(&self, name: &str) -> Value {
+        // No two of them are the same file.
+        let time: u32 = name.bytes().map(u32::from).sum();
+        self.make(&format!("tar -C \"$1\" --mtime=@{time} -caf {name} ."));
         json!({"type": "archive", "content": self.blob(name), "fetch": self.address(name)})
+    }
+
+    /// Returns the root that a command makes, which has all of the content in itself.
+    fn command(&self) -> Value {
+        let mut tar = Command::new("sh");
+        let text = succeed(tar.args(["-c", "tar -C \"$1\" -cz . | base64 -w0", "sh"]).arg(&self.content));
+        json!({"type": "git tree", "id": self.tree, "cmd": ["sh", "-c", format!("echo {text} | base64 -d | tar -xz")],
+            "env": {"PATH": "/usr/bin:/bin"}})
     }
 
     /// Returns the root that the commit of the content is.
@@ -84,11 +94,11 @@ impl Sources {
         self.world.write(name, spec.to_string())
     }
 
-    fn spec(&self, data: &Value) -> PathBuf {
+    pub(crate) fn spec(&self, data: &Value) -> PathBuf {
         self.spec_with("spec.json", data, &Value::Null)
     }
 
-    fn client(&self, daemon: &Daemon, root: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn client(&self, daemon: &Daemon, root: &str, arguments: &[&str]) -> Command {
         let mut command = self.world.client_of(daemon, root);
         command.args(arguments);
         command
@@ -96,7 +106,7 @@ impl Sources {
 }
 
 /// Returns a root that is absent.
-fn absent(mut root: Value) -> Value {
+pub(crate) fn absent(mut root: Value) -> Value {
     root["pragma"]["absent"] = json!(true);
     root
 }

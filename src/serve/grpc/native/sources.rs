@@ -115,7 +115,7 @@ impl SourceTrees for Native {
         let request = request.into_inner();
         let (commit, subdir) = (git_id("commit", &request.commit)?, path("subdir", &request.subdir)?);
         let resolver = self.resolver().await?;
-        let derived = resolver.sources().commit_tree(commit, &subdir, &origin(request.origin)).await;
+        let derived = resolver.sources().commit_tree(commit, &subdir, &origin(request.origin), request.proof).await;
         answer(resolver, derived, request.backup).await
     }
 
