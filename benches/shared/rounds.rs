@@ -16,7 +16,7 @@ impl Rounds {
         }
         let median = |list: &[f64]| list[list.len() / 2];
         println!(
-            "{case:<44} {:>7.3} s   {other:<12} {:>7.3} s   ratio {:>5.2}  [{:.2}-{:.2}]",
+            "{case:<44} {:>8.4} s  {other:<13} {:>8.4} s   ratio {:>5.2}  [{:.2}-{:.2}]",
             median(&self.own),
             median(&self.other),
             median(&ratios),

@@ -45,6 +45,6 @@ fn unpack_and_add(archive: &Path, directory: &Path) -> String {
 fn take(archive: &Path, directory: &Path) -> String {
     let git = GitStore::open(&directory.join("git"), &[]).expect("made");
     let root = RelativePath::default();
-    let tree = unpack(&git, archive, ArchiveKind::Tar, &root, None, &Limits::default());
+    let tree = unpack(&git, archive, ArchiveKind::Tar, &root, &Limits::default());
     tree.expect("it is sound").to_string()
 }

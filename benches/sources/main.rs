@@ -3,11 +3,12 @@
 //!
 //! Prints a row per case: seconds of both (median of the rounds) and the ratio of each round's pair
 //! (median, lowest, highest). Runs on a RAM file system where there is one.
-//! `cargo bench --bench sources -- ROUNDS [directory] [archive]`.
+//! `cargo bench --bench sources -- ROUNDS [directory] [archive] [asked]`.
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 mod archive;
+mod asked;
 #[path = "../shared/daemon.rs"]
 #[expect(dead_code, reason = "other benchmarks use more of it")]
 mod daemon;
@@ -69,7 +70,7 @@ fn git_add(tree: &Path, repository: &Path) -> String {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let rounds = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(5);
-    let all = !arguments.iter().any(|argument| ["directory", "archive"].contains(&argument.as_str()));
+    let all = !arguments.iter().any(|argument| ["directory", "archive", "asked"].contains(&argument.as_str()));
     let wanted = |case: &str| all || arguments.iter().any(|argument| argument == case);
     let bench = Bench::new(rounds);
     println!("{rounds} rounds in {}", bench.place.path("").display());
@@ -78,5 +79,8 @@ fn main() {
     }
     if wanted("archive") {
         archive::measure(&bench);
+    }
+    if wanted("asked") {
+        asked::measure(&bench);
     }
 }
