@@ -28,7 +28,7 @@ impl Sources {
         if let Some(digest) = self.content_in_cas(content).await? {
             return Ok(Content { digest, fetched: false });
         }
-        let _turn = self.turns.take(&format!("content {content}")).await;
+        let _turn = self.contents.take(&content.to_string()).await;
         if let Some(digest) = self.content_in_cas(content).await? {
             return Ok(Content { digest, fetched: false });
         }

@@ -144,7 +144,7 @@ impl Sources {
         if let Some(tree) = self.remembered(&name).await? {
             return Ok(Derived::known(tree));
         }
-        let _turn = self.turns.take(&name).await;
+        let _turn = self.derivations.take(&name).await;
         if let Some(tree) = self.remembered(&name).await? {
             return Ok(Derived::known(tree));
         }

@@ -31,7 +31,10 @@ pub struct Sources {
     function: DigestFunction,
     options: Arc<SourceOptions>,
     fetcher: Fetcher,
-    turns: Turns,
+    /// Trees that are being derived, and files that are being fetched. The former wait for the latter, and so each
+    /// have room of their own.
+    derivations: Turns,
+    contents: Turns,
 }
 
 /// Where something may be fetched from that is not known here.
@@ -63,7 +66,8 @@ impl Sources {
             function,
             options,
             fetcher: Fetcher::new(FetchOptions::default()),
-            turns: Turns::new(),
+            derivations: Turns::new(),
+            contents: Turns::new(),
         }
     }
 
@@ -199,3 +203,6 @@ pub(crate) async fn lookup(
     }
     Ok(Some(node))
 }
+
+#[cfg(test)]
+mod tests;
