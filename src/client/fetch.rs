@@ -147,11 +147,11 @@ impl Client {
 
     /// Notes what the server answered.
     pub(super) fn note(&self, request: &Request, descriptor: &Descriptor) {
-        self.memo.put(&self.subject(request).each_ref().map(String::as_str), descriptor);
+        self.memo.put(&self.subject(request), descriptor);
     }
 
     pub(super) fn known(&self, request: &Request) -> Option<Descriptor> {
-        self.memo.get(&self.subject(request).each_ref().map(String::as_str))
+        self.memo.get(&self.subject(request))
     }
 
     /// Asks the server, and gives it the roots that it does not know.

@@ -25,19 +25,20 @@ impl Memo {
         Self { directory }
     }
 
-    fn path(&self, subject: &[&str]) -> PathBuf {
+    fn path(&self, subject: &[impl AsRef<str>]) -> PathBuf {
+        let subject: Vec<&str> = subject.iter().map(AsRef::as_ref).collect();
         let subject = serde_json::json!([VERSION, subject]).to_string();
         let hash = DigestFunction::Sha256.digest(subject.as_bytes()).hash();
         self.directory.join(&hash[..2]).join(&hash[2..])
     }
 
     /// Returns what is known about a subject.
-    pub(super) fn get<T: DeserializeOwned>(&self, subject: &[&str]) -> Option<T> {
+    pub(super) fn get<T: DeserializeOwned>(&self, subject: &[impl AsRef<str>]) -> Option<T> {
         serde_json::from_slice(&fs::read(self.path(subject)).ok()?).ok()
     }
 
     /// Notes a fact. Failing to is no harm but a later delay, and is told as such.
-    pub(super) fn put<T: Serialize>(&self, subject: &[&str], value: &T) {
+    pub(super) fn put<T: Serialize>(&self, subject: &[impl AsRef<str>], value: &T) {
         let path = self.path(subject);
         let write = || -> io::Result<()> {
             let parent = path.parent().unwrap_or(&self.directory);

@@ -41,12 +41,15 @@ type OpenedBackend = (Backend, OpenedEndpoint);
 /// # Errors
 /// When one cannot be opened: another daemon uses it, say.
 pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
-    let security = options.security.clone();
+    let (security, sources) = (options.security.clone(), Arc::clone(&options.sources));
     let (handshakes, admission) = blocking(move || security.open()).await?;
     let (backend, endpoint) = match options.endpoint.clone() {
         EndpointOptions::Embedded(embedded) => open_embedded(&options, embedded).await?,
         EndpointOptions::Remote(remote) => open_remote(&options, *remote).await?,
     };
+    // The database admits one process: no daemon is at work here.
+    let cleared = blocking(move || sources.clear()).await;
+    cleared.map_err(|source| ServeError::Open { root: options.root.clone(), source })?;
     Ok(Opened { options, backend, endpoint, handshakes, admission })
 }
 

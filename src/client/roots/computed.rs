@@ -9,7 +9,7 @@ impl Roots<'_> {
     pub(super) async fn computed_tree(&self, target: &Target, config: &Config) -> Result<GitId, ClientError> {
         let request = Box::pin(self.request(target, config)).await?;
         if let Some(descriptor) = self.client.known(&request)
-            && let Some(tree) = self.client.memo.get(&subject(&descriptor).each_ref().map(String::as_str))
+            && let Some(tree) = self.client.memo.get(&subject(&descriptor))
         {
             return Ok(tree);
         }
@@ -26,7 +26,7 @@ impl Roots<'_> {
         let descriptor = Box::pin(self.client.fetch_absent(request, self.events)).await?;
         let tree = self.client.take_over(descriptor.root).await?;
         self.client.note(request, &descriptor);
-        self.client.memo.put(&subject(&descriptor).each_ref().map(String::as_str), &tree);
+        self.client.memo.put(&subject(&descriptor), &tree);
         Ok(tree)
     }
 }

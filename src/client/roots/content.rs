@@ -82,7 +82,7 @@ impl Roots<'_> {
 
     /// Returns the digest that a file had when it was put into the client's own CAS.
     fn noted(&self, content: GitId) -> Option<Digest> {
-        let noted: String = self.client.memo.get(&subject(content).each_ref().map(String::as_str))?;
+        let noted: String = self.client.memo.get(&subject(content))?;
         noted.parse().ok()
     }
 
@@ -186,7 +186,7 @@ impl Roots<'_> {
         let hashed = path.clone();
         let digest = blocking(move || hash_file(OWN_FUNCTION, &hashed)).await?;
         store.put_file(&digest, &path).await?;
-        self.client.memo.put(&subject(content).each_ref().map(String::as_str), &format!("{digest:?}"));
+        self.client.memo.put(&subject(content), &format!("{digest:?}"));
         Ok(store.path(&digest, false))
     }
 }

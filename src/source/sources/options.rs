@@ -3,8 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
+use std::{fs, io};
 
 use crate::source::Limits;
+use crate::store::StoreError;
+
+/// How long a download that broke off is kept, to be gone on with.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What a daemon does to get at sources.
 #[derive(Debug, Clone)]
@@ -28,6 +34,28 @@ impl SourceOptions {
             fetch: Vec::new(),
             environment: BTreeMap::new(),
         }
+    }
+
+    /// Removes what an earlier daemon has left of its work, and downloads that nobody has gone on with for long. Blocks.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn clear(&self) -> Result<(), StoreError> {
+        let failed = |source| StoreError::io("clear", &self.temporary)(source);
+        let entries = match fs::read_dir(&self.temporary) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(failed)?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let age = entry.metadata().and_then(|found| found.modified()).ok().and_then(|time| time.elapsed().ok());
+            let is_ours = entry.file_name().as_encoded_bytes().starts_with(b".tmp");
+            if is_ours || age.is_some_and(|age| age > KEPT) {
+                // Whoever removed it meanwhile has done the same.
+                drop(fs::remove_file(entry.path()));
+            }
+        }
+        Ok(())
     }
 
     /// Returns those of the addresses from which the daemon may fetch.
@@ -98,6 +126,22 @@ mod tests {
             [&addresses[1], &addresses[6]].map(Clone::clone)
         );
         assert!(options(&[]).allowed(&addresses).is_empty());
+    }
+
+    #[test]
+    fn what_was_left_is_cleared_but_for_downloads_to_be_gone_on_with() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = SourceOptions::new(directory.path());
+        options.clear().unwrap();
+        fs::create_dir(&options.temporary).unwrap();
+        let old = std::time::SystemTime::now() - 2 * KEPT;
+        for (name, time) in [(".tmpX", None), ("fetch-new", None), ("fetch-old", Some(old))] {
+            let file = fs::File::create(options.temporary.join(name)).unwrap();
+            time.map_or(Ok(()), |time| file.set_modified(time)).unwrap();
+        }
+        options.clear().unwrap();
+        let left: Vec<_> = fs::read_dir(&options.temporary).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["fetch-new"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{Sources, absent};
-use crate::support::{Daemon, fail, files, processes, succeed, until};
+use crate::support::{Daemon, fail, files, git, processes, succeed, until};
 
 /// Returns what refusing a root prints, and checks that the Git cache has no pack and no tree of it.
 fn refused(sources: &Sources, root: &Value) -> String {
@@ -91,6 +91,26 @@ fn a_link_that_leads_nowhere_cannot_be_resolved() {
     root["pragma"] = json!({"special": "resolve-completely"});
     let stderr = fail(sources.client(&daemon, "two", &["resolve"]).arg(sources.spec(&absent(root))), 1);
     assert!(stderr.contains("`escapes`") && stderr.contains(&daemon.address), "{stderr}");
+}
+
+#[test]
+fn an_id_that_is_no_commit_is_told_as_what_it_is() {
+    let sources = Sources::new();
+    let repository = sources.world.path("git");
+    let commit = sources.commit();
+    git(&repository, &["tag", "-a", "-m", "one", "v1", "main"]);
+    let id = |name: &str| git(&repository, &["rev-parse", name]);
+    let daemon = Daemon::start(&sources.world.path("daemon"), &["--repository", repository.to_str().expect("UTF-8")]);
+    for (name, what) in [("v1", "a tag"), ("main^{tree}", "a tree"), ("main:b", "a blob")] {
+        let mut root = commit.clone();
+        root["commit"] = json!(id(name));
+        let spec = sources.spec(&root);
+        for command in [&mut sources.world.client("client"), &mut sources.world.client_of(&daemon, "far")] {
+            let stderr = fail(command.arg("resolve").arg(&spec), 1);
+            assert!(stderr.contains(&id(name)) && stderr.contains(what), "{stderr}");
+            assert!(name != "v1" || stderr.contains(&id("main")), "the commit that it leads to: {stderr}");
+        }
+    }
 }
 
 #[test]

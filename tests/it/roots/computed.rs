@@ -10,7 +10,7 @@ use crate::support::{fail, files, git, succeed};
 
 const MAKES: &str = "mkdir -p made/sub && cat in/a/deep/file >made/sub/{{NAME}} && ln -s sub made/link";
 
-fn computed(sources: &Sources, config: serde_json::Value) -> (serde_json::Value, serde_json::Value) {
+fn computed(sources: &Sources, config: &serde_json::Value) -> (serde_json::Value, serde_json::Value) {
     let environment = json!({"made": {"type": "tree", "flexible_config": ["NAME"], "inputs": {"in": {"root": "src"}},
         "cmd": ["/bin/sh", "-c", MAKES], "outs": ["made"], "env": {"PATH": "/usr/bin:/bin"}}});
     sources.world.write("maker/ENVS", environment.to_string());
@@ -30,7 +30,7 @@ fn write_spec(sources: &Sources, data: &serde_json::Value, maker: &serde_json::V
 #[test]
 fn an_environment_is_a_root_of_another_and_its_bytes_stay_at_the_server() {
     let sources = Sources::new();
-    let (root, maker) = computed(&sources, json!({"NAME": "x"}));
+    let (root, maker) = computed(&sources, &json!({"NAME": "x"}));
     let expected = tempfile::tempdir().expect("temporary");
     fs::create_dir_all(expected.path().join("made/sub")).expect("temporary");
     fs::write(expected.path().join("made/sub/x"), "one\n").expect("temporary");
@@ -53,7 +53,7 @@ fn an_environment_is_a_root_of_another_and_its_bytes_stay_at_the_server() {
 #[test]
 fn a_computed_root_that_is_known_opens_no_connection() {
     let sources = Sources::new();
-    let (root, maker) = computed(&sources, json!({"NAME": "x"}));
+    let (root, maker) = computed(&sources, &json!({"NAME": "x"}));
     let spec = write_spec(&sources, &root, &maker);
     let daemon = sources.world.daemon();
     let first = succeed(sources.client(&daemon, "client", &["fetch"]).arg(&spec));
@@ -67,7 +67,7 @@ fn a_computed_root_that_is_known_opens_no_connection() {
 #[test]
 fn a_computed_root_that_fails_to_build_shows_its_log() {
     let sources = Sources::new();
-    let (root, maker) = computed(&sources, json!({"NAME": "no/such/directory"}));
+    let (root, maker) = computed(&sources, &json!({"NAME": "no/such/directory"}));
     let spec = write_spec(&sources, &root, &maker);
     let daemon = sources.world.daemon();
     let stderr = fail(sources.client(&daemon, "client", &["fetch"]).arg(&spec), 16);

@@ -4,6 +4,7 @@ mod absent;
 mod bad;
 mod computed;
 mod kinds;
+mod like_just;
 mod sources;
 mod where_from;
 
