@@ -203,8 +203,8 @@ mod tests {
         assert_eq!(trouble(SourceError::UnknownCommit { commit: id() }), Some(Trouble::Unknown));
         let files = vec![("x".to_owned(), id())];
         assert_eq!(trouble(DistdirError::Unknown { files }.into()), Some(Trouble::Unknown));
-        assert_eq!(trouble(archive(ArchiveError::Absolute { path: "/x".into() })), Some(Trouble::Unpack));
-        let full = StoreError::Full { limit: 1 };
+        assert_eq!(trouble(archive(ArchiveError::Absolute { entry: "/x".into() })), Some(Trouble::Unpack));
+        let full = StoreError::Full { needed: 1, used: 1 };
         assert_eq!(trouble(archive(ArchiveError::Store(full))), Some(Trouble::Internal));
         assert_eq!(trouble(SpecialError::Cycle { path: "x".into() }.into()), Some(Trouble::Resolve));
         assert!(Outcome::failed(&DistdirError::Name { name: "..".into() }.into()).is_err());

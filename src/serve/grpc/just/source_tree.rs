@@ -43,11 +43,12 @@ fn archive_kind(number: i32) -> Result<ArchiveKind, Status> {
     }
 }
 
-/// Returns what becomes of symlinks here. Whoever has them ignored says so again in the root, by the id of the tree
-/// that has them.
+/// Returns what becomes of symlinks. The tree of an archive is answered with its symlinks treated in any case: clients
+/// name it as a plain tree afterwards.
 fn special(number: i32) -> Result<Option<Special>, Status> {
     match SymlinksResolve::try_from(number) {
-        Ok(SymlinksResolve::None | SymlinksResolve::Ignore) => Ok(None),
+        Ok(SymlinksResolve::None) => Ok(None),
+        Ok(SymlinksResolve::Ignore) => Ok(Some(Special::Ignore)),
         Ok(SymlinksResolve::Partial) => Ok(Some(Special::ResolvePartially)),
         Ok(SymlinksResolve::Complete) => Ok(Some(Special::ResolveCompletely)),
         Err(_) => {
