@@ -100,7 +100,7 @@ async fn names_and_ids_that_are_none_are_refused() {
     let mut sources = SourceTreesClient::new(channel.clone());
     let check = v1::CheckRootTreeRequest { tree: "../../objects".to_owned() };
     assert_eq!(sources.check_root_tree(check).await.expect_err("refused").code(), Code::InvalidArgument);
-    let commit = v1::CommitTreeRequest { commit: tree, subdir: "..".to_owned() };
+    let commit = v1::CommitTreeRequest { commit: tree, subdir: "..".to_owned(), ..Default::default() };
     assert_eq!(sources.commit_tree(commit).await.expect_err("refused").code(), Code::InvalidArgument);
     ConfigurationClient::new(channel).get(v1::ConfigurationRequest {}).await.expect("the server goes on");
 }
