@@ -149,8 +149,8 @@ fn commit(directory: &Path) -> String {
 }
 
 /// An environment that runs a script on its own root, and has `out` as output.
-fn environment(script: &str, variables: &[&str]) -> Value {
-    let mut environment = script(script, &["out"]);
+fn environment(lines: &str, variables: &[&str]) -> Value {
+    let mut environment = script(lines, &["out"]);
     environment["inputs"] = json!({"own": {"path": "."}});
     environment["flexible_config"] = json!(variables);
     environment

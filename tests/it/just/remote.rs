@@ -27,16 +27,16 @@ fn project() -> Project {
 fn served(endpoint: &mut Endpoint) {
     let project = project();
     let daemon = project.daemon(&["--remote", &endpoint.address]);
-    let out = project.installed(&daemon, "one", "use", &[]);
+    let out = project.installed(&daemon, "one", "use", &["-r", &endpoint.address]);
     assert!(out.starts_with("ran ") && out.ends_with("\n17\ndeep/copy\n"), "{out}");
     assert!(project.is_clean("one"));
-    let mut named = project.just_mr(&daemon, "two", &["-r", &endpoint.address, "install", "-o", "result", "use"]);
-    let said = project.ended(&daemon, &mut named, 0);
+    let again = ["install", "-o", "result", "use", "-r", &endpoint.address];
+    let said = project.done(&daemon, "two", &again);
     assert!(said.contains("Processed 1 actions, 1 cache hits."), "{said}");
     assert!(project.is_clean("two"));
     assert_eq!(daemon.builds(), 2, "{}", daemon.log());
 
-    let fail = ["-r", &endpoint.address, "install", "-o", "result", "fail"];
+    let fail = ["install", "-o", "result", "fail", "-r", &endpoint.address];
     let said = project.ended(&daemon, &mut project.just_mr(&daemon, "two", &fail), 8);
     let log = said.split("as blob ").nth(1).and_then(|rest| rest.split_inclusive(":f]").next()).expect("a blob");
     let mut print = project.tool("justbuild");

@@ -114,8 +114,8 @@ fn absent_roots_of_every_kind_are_those_that_the_client_would_have_and_can_be_us
         ("distdir", "a.tgz a.zip"),
         ("own", "theirs"),
     ] {
-        roots.project.done(&daemon, "absent", &["--main", "env", "install", "-o", name, name]);
-        let root = roots.project.world.path(&format!("consumer/{name}/{name}/root"));
+        roots.project.done(&daemon, "absent", &["--main", "env", "install", "-o", "result", name]);
+        let root = roots.project.world.path(&format!("consumer/result/{name}/root"));
         let found = files(&root);
         let found: Vec<_> =
             found.iter().map(|path| path.strip_prefix(&root).expect("below").to_str().expect("UTF-8")).collect();

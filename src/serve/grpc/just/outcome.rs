@@ -193,8 +193,8 @@ mod tests {
         GitId::from_bytes([0x12; 20])
     }
 
-    fn trouble(error: SourceError) -> Option<Trouble> {
-        Outcome::failed(&error).unwrap().trouble
+    fn trouble(error: impl Into<SourceError>) -> Option<Trouble> {
+        Outcome::failed(&error.into()).unwrap().trouble
     }
 
     #[test]
@@ -202,11 +202,11 @@ mod tests {
         let archive = |source| SourceError::Archive { content: id(), source: Box::new(source) };
         assert_eq!(trouble(SourceError::UnknownCommit { commit: id() }), Some(Trouble::Unknown));
         let files = vec![("x".to_owned(), id())];
-        assert_eq!(trouble(DistdirError::Unknown { files }.into()), Some(Trouble::Unknown));
+        assert_eq!(trouble(DistdirError::Unknown { files }), Some(Trouble::Unknown));
         assert_eq!(trouble(archive(ArchiveError::Absolute { entry: "/x".into() })), Some(Trouble::Unpack));
         let full = StoreError::Full { needed: 1, used: 1 };
         assert_eq!(trouble(archive(ArchiveError::Store(full))), Some(Trouble::Internal));
-        assert_eq!(trouble(SpecialError::Cycle { path: "x".into() }.into()), Some(Trouble::Resolve));
+        assert_eq!(trouble(SpecialError::Cycle { path: "x".into() }), Some(Trouble::Resolve));
         assert!(Outcome::failed(&DistdirError::Name { name: "..".into() }.into()).is_err());
     }
 
