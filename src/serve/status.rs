@@ -203,7 +203,7 @@ pub fn build_status(error: &BuildError) -> Status {
 }
 
 /// Returns the status of a definition that makes no sense, with what can be done about it.
-pub(crate) fn spec_status(error: &SpecError) -> Status {
+fn spec_status(error: &SpecError) -> Status {
     let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
     Status::invalid_argument(chain(error) + &hint)
 }

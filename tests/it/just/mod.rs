@@ -4,6 +4,7 @@ mod consumer;
 mod environments;
 mod example;
 mod failures;
+mod function;
 mod remote;
 mod roots;
 mod wire;

@@ -28,7 +28,7 @@ fn served(endpoint: &mut Endpoint) {
     let project = project();
     let daemon = project.daemon(&["--remote", &endpoint.address]);
     let out = project.installed(&daemon, "one", "use", &["-r", &endpoint.address]);
-    assert!(out.starts_with("ran ") && out.ends_with("\n17\ndeep/copy\n"), "{out}");
+    assert!(out.starts_with("ran ") && out.ends_with("\n18\ndeep/copy\n"), "{out}");
     assert!(project.is_clean("one"));
     let again = ["install", "-o", "result", "use", "-r", &endpoint.address];
     let said = project.done(&daemon, "two", &again);

@@ -73,19 +73,8 @@ impl Outcome {
                 _ => Trouble::Unpack,
             },
             SourceError::Special(_) => Trouble::Resolve,
-            SourceError::Store(_)
-            | SourceError::Read { .. }
-            | SourceError::Unsupported { .. }
-            | SourceError::Start { .. }
-            | SourceError::Failed { .. }
-            | SourceError::Timeout { .. }
-            | SourceError::OtherTree { .. }
-            | SourceError::OtherContent { .. }
-            | SourceError::Fetch(_)
-            | SourceError::Distdir(DistdirError::Store(_))
-            | SourceError::Pack(_)
-            | SourceError::Incomplete { .. }
-            | SourceError::OtherRoot { .. } => Trouble::Internal,
+            // What is left is for whoever runs the daemon.
+            _ => Trouble::Internal,
         };
         tracing::warn!(error = error as &dyn Error, "a source tree cannot be had");
         Ok(Self::trouble(trouble))

@@ -52,7 +52,7 @@ fn description_digest(hash: &str, required: &[Digest]) -> Result<Digest, Status>
 
 /// Returns what a request asks for.
 async fn wanted(resolver: &Resolver, request: &just::ServeTargetRequest) -> Result<Arc<Wanted>, Status> {
-    let refused = |error: SpecError| status::spec_status(&error);
+    let refused = |error: SpecError| build_status(&error.into());
     let key = digest(resolver, "target_cache_key_id", request.target_cache_key_id.as_ref())?;
     if request.dispatch_info.is_some() {
         digest(resolver, "dispatch_info", request.dispatch_info.as_ref())?;
