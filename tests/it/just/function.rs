@@ -1,4 +1,4 @@
-//! An endpoint that does not offer the function that just's clients know.
+//! What clients are told about the endpoint, and about one that does not offer the function that they know.
 
 use std::net::SocketAddr;
 
@@ -62,4 +62,15 @@ async fn clients_are_told_that_an_endpoint_without_their_function_cannot_serve_t
     let refused = refused.expect_err("not in SHA-256");
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("sha256") && refused.message().contains(&endpoint), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_daemon_says_that_it_is_the_endpoint_and_speaks_the_usual_dialect() {
+    let world = World::new();
+    let daemon = Daemon::start(&world.path("serve"), &["--instance", "main"]);
+    let mut client = ConfigurationClient::new(daemon.link().channel());
+    let endpoint = client.remote_execution_endpoint(just::RemoteExecutionEndpointRequest {}).await.expect("an answer");
+    let endpoint = endpoint.into_inner();
+    assert_eq!((&*endpoint.address, &*endpoint.remote_instance_name), ("", "main"));
+    assert!(client.compatibility(just::CompatibilityRequest {}).await.expect("an answer").into_inner().compatible);
 }

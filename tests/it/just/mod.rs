@@ -7,6 +7,7 @@ mod failures;
 mod function;
 mod remote;
 mod roots;
+mod trees;
 mod wire;
 
 use std::collections::BTreeMap;

@@ -3,8 +3,6 @@
 use bytes::Bytes;
 use envserve::digest::DigestFunction;
 use envserve::proto::just;
-use envserve::proto::just::configuration_client::ConfigurationClient;
-use envserve::proto::just::source_tree_client::SourceTreeClient;
 use envserve::proto::just::target_client::TargetClient;
 use envserve::proto::reapi;
 use envserve::store::{BlobStore, RemoteBlobStore};
@@ -16,18 +14,18 @@ use super::{Project, environment};
 use crate::support::{Daemon, git};
 
 /// A client that puts blobs together by itself.
-struct Wire {
-    channel: Channel,
+pub(super) struct Wire {
+    pub(super) channel: Channel,
     store: RemoteBlobStore,
 }
 
 impl Wire {
-    fn new(daemon: &Daemon) -> Self {
+    pub(super) fn new(daemon: &Daemon) -> Self {
         let store = RemoteBlobStore::new(daemon.link(), String::new(), DigestFunction::Sha256);
         Self { channel: daemon.link().channel(), store }
     }
 
-    async fn put(&self, text: &str) -> reapi::Digest {
+    pub(super) async fn put(&self, text: &str) -> reapi::Digest {
         let bytes = Bytes::copy_from_slice(text.as_bytes());
         let store: &dyn BlobStore = &self.store;
         store.put(DigestFunction::Sha256, bytes).await.expect("stored").into()
@@ -54,7 +52,7 @@ impl Wire {
         self.ask(&key(target, config, description), description).await
     }
 
-    async fn variables(&self, root: &str, file: &str, target: &str) -> Code {
+    pub(super) async fn variables(&self, root: &str, file: &str, target: &str) -> Code {
         let [root_tree, target_file, target] = [root, file, target].map(str::to_owned);
         let request = just::ServeTargetVariablesRequest { root_tree, target_file, target };
         let answer = TargetClient::new(self.channel.clone()).serve_target_variables(request).await;
@@ -74,7 +72,8 @@ fn description(kind: &str, tree: &str, file: &str, bindings: &Value) -> String {
     json!({"0": repository}).to_string()
 }
 
-fn project() -> (Project, String) {
+/// Returns a project, and the tree of its environments.
+pub(super) fn project() -> (Project, String) {
     let project = Project::new(&json!({"now": environment("date +%N >out", &["V"]), "no": environment("exit 1", &[])}));
     let tree = git(&project.world.path("known"), &["rev-parse", "HEAD:envs"]);
     (project, tree)
@@ -144,9 +143,12 @@ async fn what_is_not_known_is_not_found_and_what_was_not_uploaded_is_a_precondit
     let wire = Wire::new(&daemon);
     let (now, config) = (json!(["", "now"]), json!({"V": null}));
     let unknown = "12".repeat(20);
+    let blob = git(&project.world.path("known"), &["rev-parse", "HEAD:envs/ENVS"]);
     for (description, target) in [
         (description("git tree", &unknown, "ENVS", &json!({})), &now),
         (description("git tree ignore-special", &unknown, "ENVS", &json!({})), &now),
+        (description("git tree", &blob, "ENVS", &json!({})), &now),
+        (description("git tree", &project.commit, "ENVS", &json!({})), &now),
         (description("git tree", &tree, "NO_SUCH", &json!({})), &now),
         (description("git tree", &tree, "ENVS", &json!({})), &json!(["no/such", "now"])),
         (description("git tree", &tree, "ENVS", &json!({})), &json!(["", "nobody"])),
@@ -198,6 +200,20 @@ async fn what_is_not_known_is_not_found_and_what_was_not_uploaded_is_a_precondit
 }
 
 #[tokio::test]
+async fn a_value_can_be_used_by_those_who_look_for_the_targets_of_symlinks() {
+    let target = format!("nowhere-{}", fastrand::u64(..));
+    let project = Project::new(&json!({"link": environment(&format!("mkdir out; ln -s {target} out/link"), &[])}));
+    let tree = git(&project.world.path("known"), &["rev-parse", "HEAD:envs"]);
+    let daemon = project.daemon(&[]);
+    let wire = Wire::new(&daemon);
+    let sought = [DigestFunction::Sha256.digest(target.as_bytes())];
+    assert_eq!(wire.store.find_missing(&sought).await.expect("an answer"), sought);
+    let description = description("git tree", &tree, "ENVS", &json!({}));
+    wire.target(&json!(["", "link"]), &json!({}), &description).await.expect("built");
+    assert_eq!(wire.store.find_missing(&sought).await.expect("an answer"), []);
+}
+
+#[tokio::test]
 async fn of_a_property_that_is_given_twice_the_last_counts() {
     let (project, tree) = project();
     let daemon = project.daemon(&[]);
@@ -224,116 +240,4 @@ async fn of_a_property_that_is_given_twice_the_last_counts() {
     assert_eq!(values[0], values[1]);
     assert_ne!(values[0], values[2]);
     assert_eq!(daemon.builds(), 2);
-}
-
-#[tokio::test]
-async fn variables_and_descriptions_of_nothing_are_a_failed_precondition() {
-    let (project, tree) = project();
-    let daemon = project.daemon(&[]);
-    let wire = Wire::new(&daemon);
-    assert_eq!(wire.variables(&tree, "ENVS", "now").await, Code::Ok);
-    for (root, file, target) in
-        [(&*"12".repeat(20), "ENVS", "now"), (&tree, "NO", "now"), (&tree, "ENVS", "x"), (&tree, "source", "now")]
-    {
-        assert_eq!(wire.variables(root, file, target).await, Code::FailedPrecondition, "{root} {file} {target}");
-    }
-    for (root, file) in [("", "ENVS"), ("HEAD", "ENVS"), (&tree, "../ENVS"), (&tree, "/etc/passwd"), (&tree, "a//b")] {
-        assert_eq!(wire.variables(root, file, "now").await, Code::InvalidArgument, "{root} {file}");
-    }
-    let mut client = TargetClient::new(wire.channel.clone());
-    let request = just::ServeTargetDescriptionRequest { root_tree: tree, target_file: "NO".into(), target: "x".into() };
-    assert_eq!(client.serve_target_description(request).await.expect_err("none").code(), Code::FailedPrecondition);
-}
-
-#[tokio::test]
-async fn source_trees_are_asked_for_in_vain() {
-    let (project, tree) = project();
-    let daemon = project.daemon(&[]);
-    let mut client = SourceTreeClient::new(daemon.link().channel());
-    let id = "12".repeat(20);
-    for (commit, subdir) in
-        [("", "."), ("main", "."), (&id.to_uppercase().replace('1', "A"), "."), (&id, ".."), (&id, "/")]
-    {
-        let request = just::ServeCommitTreeRequest { commit: commit.into(), subdir: subdir.into(), sync_tree: true };
-        assert_eq!(
-            client.serve_commit_tree(request).await.expect_err(commit).code(),
-            Code::InvalidArgument,
-            "{commit}"
-        );
-    }
-    for (archive_type, resolve_symlinks, subdir) in [(2, 0, "."), (0, 4, "."), (0, 0, "a/../b"), (-1, 0, ".")] {
-        let (content, subdir) = (id.clone(), subdir.to_owned());
-        let request =
-            just::ServeArchiveTreeRequest { content, archive_type, subdir, resolve_symlinks, sync_tree: false };
-        assert_eq!(client.serve_archive_tree(request).await.expect_err("bad").code(), Code::InvalidArgument);
-    }
-    let file = |name: String, content: &str| just::serve_distdir_tree_request::Distfile {
-        name,
-        content: content.into(),
-        executable: false,
-    };
-    let many: Vec<_> = (0..10_001).map(|number| file(number.to_string(), &id)).collect();
-    let known = git(&project.world.path("known"), &["rev-parse", "HEAD:envs/ENVS"]);
-    for distfiles in [
-        many,
-        vec![file("../x".into(), &known)],
-        vec![file(String::new(), &known)],
-        vec![file(".git".into(), &known)],
-        vec![file("x".into(), "x")],
-        vec![file("x".into(), &known), file("x".into(), &known)],
-    ] {
-        let request = just::ServeDistdirTreeRequest { distfiles, sync_tree: true };
-        assert_eq!(client.serve_distdir_tree(request).await.expect_err("bad").code(), Code::InvalidArgument);
-    }
-    let request = just::ServeDistdirTreeRequest { distfiles: vec![file("x".into(), &id)], sync_tree: true };
-    let answer = client.serve_distdir_tree(request).await.expect("an answer").into_inner();
-    assert_eq!(answer.status(), just::serve_distdir_tree_response::Status::NotFound);
-    assert_eq!(
-        client
-            .serve_content(just::ServeContentRequest { content: id.clone() })
-            .await
-            .expect("an answer")
-            .into_inner()
-            .status(),
-        just::serve_content_response::Status::NotFound
-    );
-    for unknown in [&id, &known] {
-        let request = just::ServeTreeRequest { tree: unknown.clone() };
-        assert_eq!(
-            client.serve_tree(request).await.expect("an answer").into_inner().status(),
-            just::serve_tree_response::Status::NotFound
-        );
-        let request = just::CheckRootTreeRequest { tree: unknown.clone() };
-        assert_eq!(
-            client.check_root_tree(request).await.expect("an answer").into_inner().status(),
-            just::check_root_tree_response::Status::NotFound
-        );
-        let request = just::ComputeTreeStructureRequest { tree: unknown.clone() };
-        let answer = client.compute_tree_structure(request).await.expect("an answer").into_inner();
-        assert_eq!(answer.status(), just::compute_tree_structure_response::Status::NotFound);
-    }
-    let structure = client.compute_tree_structure(just::ComputeTreeStructureRequest { tree: tree.clone() }).await;
-    let structure = structure.expect("known").into_inner().tree_structure_hash;
-    assert!(structure.len() == 40 && structure != tree, "{structure}");
-    let absent = Some(DigestFunction::Sha256.digest(b"nobody has this").into());
-    let answer =
-        client.get_remote_tree(just::GetRemoteTreeRequest { digest: absent }).await.expect("an answer").into_inner();
-    assert_eq!(answer.status(), just::get_remote_tree_response::Status::FailedPrecondition);
-    let none = client.get_remote_tree(just::GetRemoteTreeRequest { digest: None }).await.expect_err("no digest");
-    assert_eq!(none.code(), Code::InvalidArgument);
-    let file = Wire::new(&daemon).put("no directory").await;
-    let none =
-        client.get_remote_tree(just::GetRemoteTreeRequest { digest: Some(file) }).await.expect_err("no directory");
-    assert_eq!(none.code(), Code::InvalidArgument);
-}
-
-#[tokio::test]
-async fn the_daemon_says_that_it_is_the_endpoint_and_speaks_the_usual_dialect() {
-    let (project, _) = project();
-    let daemon = project.daemon(&["--instance", "main"]);
-    let mut client = ConfigurationClient::new(daemon.link().channel());
-    let endpoint = client.remote_execution_endpoint(just::RemoteExecutionEndpointRequest {}).await.expect("an answer");
-    let endpoint = endpoint.into_inner();
-    assert_eq!((&*endpoint.address, &*endpoint.remote_instance_name), ("", "main"));
-    assert!(client.compatibility(just::CompatibilityRequest {}).await.expect("an answer").into_inner().compatible);
 }
