@@ -1,13 +1,14 @@
-//! Generates the bindings of the native protocol; protox compiles it, so no protoc is needed. Then the two REAPI
-//! services that carry blobs, over messages of our own whose payload is not copied (`reapi/messages.rs`).
+//! Generates the bindings of the native protocol and of just's; protox compiles them, so no protoc is needed. Then the
+//! two REAPI services that carry blobs, over messages of our own whose payload is not copied (`reapi/messages.rs`).
 
 use tonic_build::manual::{Builder, Method, Service, ServiceBuilder};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let protos = ["proto/envserve/v1/envserve.proto"];
     println!("cargo:rerun-if-changed=proto");
+    let protos = ["proto/envserve/v1/envserve.proto", "proto/justbuild/just_serve.proto"];
     let descriptors = protox::compile(protos, ["proto"])?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    let digest = format!("{THEIRS}::Digest");
+    tonic_prost_build::configure().extern_path(".justbuild.just_serve.Digest", digest).compile_fds(descriptors)?;
     Builder::new().build_client(false).compile(&[cas(), byte_stream()]);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Generated messages and services: the native protocol and the REAPI.
+//! Generated messages and services: the native protocol, just's and the REAPI.
 //!
 //! Wire types only; each floor converts them to its own at its border.
 
@@ -12,6 +12,18 @@ pub mod v1 {
         reason = "generated; documented in the .proto file"
     )]
     tonic::include_proto!("envserve.v1");
+}
+
+/// The serve protocol of just, generated from `proto/justbuild`.
+pub mod just {
+    #![allow(
+        missing_docs,
+        clippy::all,
+        clippy::pedantic,
+        clippy::allow_attributes_without_reason,
+        reason = "generated; documented in the .proto file"
+    )]
+    tonic::include_proto!("justbuild.just_serve");
 }
 
 pub use bazel_remote_apis::build::bazel::remote::execution::v2 as reapi;

@@ -9,7 +9,12 @@ use super::resolve::Resolver;
 #[derive(Clone)]
 pub enum Backend {
     /// Part of this daemon.
-    Embedded(Resolver),
+    Embedded {
+        /// Who answers the native protocol.
+        native: Resolver,
+        /// Who answers in SHA-256: the same, or another over the same stores.
+        compatible: Resolver,
+    },
     /// Elsewhere.
     Remote(Arc<RemoteBackend>),
 }
@@ -21,16 +26,28 @@ impl Backend {
     /// When the endpoint is elsewhere, and was never reached.
     pub async fn resolver(&self) -> Result<&Resolver, RemoteError> {
         match self {
-            Self::Embedded(resolver) => Ok(resolver),
+            Self::Embedded { native, .. } => Ok(native),
             Self::Remote(remote) => remote.resolver().await,
+        }
+    }
+
+    /// Returns who answers them in SHA-256, for protocols that know no other function.
+    ///
+    /// # Errors
+    /// When the endpoint is elsewhere, and was never reached or does not offer SHA-256.
+    pub async fn compatible(&self) -> Result<&Resolver, RemoteError> {
+        match self {
+            Self::Embedded { compatible, .. } => Ok(compatible),
+            Self::Remote(remote) => remote.compatible().await,
         }
     }
 
     /// Returns the number of builds that run now.
     pub(super) fn builds_in_flight(&self) -> usize {
-        match self {
-            Self::Embedded(resolver) => resolver.builds_in_flight(),
-            Self::Remote(remote) => remote.reached().map_or(0, Resolver::builds_in_flight),
-        }
+        let reached = match self {
+            Self::Embedded { native, compatible } => Resolver::distinct([Some(native), Some(compatible)]),
+            Self::Remote(remote) => remote.reached(),
+        };
+        reached.into_iter().map(Resolver::builds_in_flight).sum()
     }
 }

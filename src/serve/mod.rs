@@ -41,6 +41,7 @@ pub use private::{PrivatePaths, lock_start};
 pub use remote::RemoteOptions;
 pub use security::ServerSecurity;
 
+use grpc::just::Just;
 use grpc::native::Native;
 use open::OpenedEndpoint;
 use remote::RemoteBackend;
@@ -99,6 +100,7 @@ pub async fn run(
     if options.native {
         let shared_root = options.idle.is_some().then(|| options.root.clone());
         Native::new(backend.clone(), shared_root).add_to(&mut routes);
+        Just::new(backend.clone()).add_to(&mut routes);
     }
     match &endpoint {
         OpenedEndpoint::Embedded { reapi, .. } => reapi.clone().add_to(&mut routes),
@@ -146,11 +148,12 @@ async fn care(endpoint: OpenedEndpoint, lease: Duration) -> Infallible {
 async fn touch_leased(remote: &RemoteBackend, lease: Duration) -> Infallible {
     loop {
         tokio::time::sleep((lease / 4).max(LOOK_AT_STORE)).await;
-        let Some(resolver) = remote.reached() else { continue };
-        match resolver.touch_leased().await {
-            Ok(count) => tracing::debug!(count, "touched what is under lease"),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot touch all that is under lease");
+        for resolver in remote.reached() {
+            match resolver.touch_leased().await {
+                Ok(count) => tracing::debug!(count, "touched what is under lease"),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot touch all that is under lease");
+                }
             }
         }
     }

@@ -12,6 +12,7 @@ use super::handshake::Handshakes;
 use super::options::{EmbeddedOptions, EndpointOptions, ServeOptions};
 use super::remote::{Local, RemoteBackend, RemoteOptions};
 use super::resolve::{Identity, Parts, Resolver};
+use crate::digest::DigestFunction;
 use crate::execute::LocalExecution;
 use crate::source::Sources;
 use crate::store::{
@@ -64,24 +65,29 @@ async fn open_embedded(options: &ServeOptions, embedded: EmbeddedOptions) -> Res
     let execution = Arc::new(LocalExecution::new(store.clone(), actions.clone(), execution));
     let blobs = Arc::new(store.clone());
     let reapi = Reapi::new(store.clone(), actions, execution.clone(), instance.clone());
-    let resolver = Resolver::new(Parts {
-        sources: Sources::new(
-            git,
-            SourceMaps::new(database.clone()),
-            blobs.clone(),
+    let resolver = |function| {
+        Resolver::new(Parts {
+            sources: Sources::new(
+                git.clone(),
+                SourceMaps::new(database.clone()),
+                blobs.clone(),
+                function,
+                Arc::clone(&options.sources),
+            ),
+            store: blobs.clone(),
+            dispatch: Dispatch::to(execution.clone()),
+            database: database.clone(),
+            shared: None,
             function,
-            Arc::clone(&options.sources),
-        ),
-        store: blobs,
-        dispatch: Dispatch::to(execution),
-        database,
-        shared: None,
-        function,
-        endpoint: Identity { instance, ..Identity::default() },
-        lease: options.lease,
-    });
+            endpoint: Identity { instance: instance.clone(), ..Identity::default() },
+            lease: options.lease,
+        })
+    };
+    let native = resolver(function);
+    let sha256 = DigestFunction::Sha256;
+    let compatible = if function == sha256 { native.clone() } else { resolver(sha256) };
     let endpoint = OpenedEndpoint::Embedded { store, reapi: Box::new(reapi) };
-    Ok((Backend::Embedded(resolver), endpoint))
+    Ok((Backend::Embedded { native, compatible }, endpoint))
 }
 
 async fn open_remote(options: &ServeOptions, remote: RemoteOptions) -> Result<OpenedBackend, ServeError> {

@@ -57,6 +57,7 @@ pub struct RemoteBackend {
     executor: Link,
     dispatched: Vec<Link>,
     resolver: OnceCell<Resolver>,
+    compatible: OnceCell<Resolver>,
 }
 
 /// Why an endpoint cannot be worked with.
@@ -94,7 +95,7 @@ impl RemoteBackend {
         let cache = link(&options.cache)?;
         let executor = if options.executor == options.cache { cache.clone() } else { link(&options.executor)? };
         let dispatched = options.dispatch.iter().map(|rule| link(&rule.endpoint)).collect::<Result<_, _>>()?;
-        Ok(Self { options, local, cache, executor, dispatched, resolver: OnceCell::new() })
+        Ok(Self { options, local, cache, executor, dispatched, resolver: OnceCell::new(), compatible: OnceCell::new() })
     }
 
     /// Returns the connection to the CAS.
@@ -107,15 +108,28 @@ impl RemoteBackend {
     /// # Errors
     /// When the endpoint cannot be reached, or not be worked with.
     pub async fn resolver(&self) -> Result<&Resolver, RemoteError> {
-        self.resolver.get_or_try_init(|| self.negotiate()).await
+        self.resolver.get_or_try_init(|| self.negotiate(self.options.function)).await
     }
 
-    /// Returns the resolver if the endpoint was reached before.
-    pub(super) fn reached(&self) -> Option<&Resolver> {
-        self.resolver.get()
+    /// Returns the resolver that works in SHA-256.
+    ///
+    /// # Errors
+    /// As `resolver`; `Function` when the endpoint does not offer SHA-256.
+    pub async fn compatible(&self) -> Result<&Resolver, RemoteError> {
+        let sha256 = DigestFunction::Sha256;
+        let make = async || match self.resolver().await? {
+            native if native.function() == sha256 => Ok(native.clone()),
+            _ => self.negotiate(Some(sha256)).await,
+        };
+        self.compatible.get_or_try_init(make).await
     }
 
-    async fn negotiate(&self) -> Result<Resolver, RemoteError> {
+    /// Returns the resolvers for which the endpoint was reached before.
+    pub(super) fn reached(&self) -> Vec<&Resolver> {
+        Resolver::distinct([self.resolver.get(), self.compatible.get()])
+    }
+
+    async fn negotiate(&self, wanted: Option<DigestFunction>) -> Result<Resolver, RemoteError> {
         let instance = &self.options.instance;
         let mut found = Capabilities::ask(&self.cache, instance).await?;
         let executor = if self.options.executor == self.options.cache {
@@ -127,16 +141,16 @@ impl RemoteBackend {
         if !executor.execution {
             return Err(RemoteError::NoExecution { endpoint: self.options.executor.clone() });
         }
-        let function = self.function(&found)?;
+        let function = self.function(wanted, &found)?;
         let (major, minor) = executor.newest;
         tracing::info!(endpoint = %self.options.cache, api = format!("{major}.{minor}"), %function,
             batch_bytes = found.batch_bytes, action_cache_updates = found.action_cache_updates, "reached the endpoint");
         Ok(self.resolve_with(&found, function, executor.newest))
     }
 
-    fn function(&self, found: &Capabilities) -> Result<DigestFunction, RemoteError> {
+    fn function(&self, wanted: Option<DigestFunction>, found: &Capabilities) -> Result<DigestFunction, RemoteError> {
         let preferred = DigestFunction::ALL.into_iter().find(|function| found.functions.contains(function));
-        let wanted = self.options.function.or(preferred).unwrap_or(DigestFunction::Sha256);
+        let wanted = wanted.or(preferred).unwrap_or(DigestFunction::Sha256);
         if found.functions.contains(&wanted) {
             return Ok(wanted);
         }

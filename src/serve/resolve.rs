@@ -118,6 +118,13 @@ impl Resolver {
         }
     }
 
+    /// Returns the resolvers that there are, each once.
+    pub(super) fn distinct(both: [Option<&Self>; 2]) -> Vec<&Self> {
+        let [first, second] = both;
+        let other = |one: &&Self| first.is_none_or(|first| !Arc::ptr_eq(&first.inner, &one.inner));
+        first.into_iter().chain(second.filter(other)).collect()
+    }
+
     /// Returns the function of all digests.
     pub fn function(&self) -> DigestFunction {
         self.inner.function
@@ -126,6 +133,11 @@ impl Resolver {
     /// Returns the source trees that are known.
     pub fn sources(&self) -> &Sources {
         &self.inner.sources
+    }
+
+    /// Returns the endpoint's CAS.
+    pub fn store(&self) -> &dyn BlobStore {
+        &*self.inner.store
     }
 
     /// Returns who the endpoint is.
@@ -159,7 +171,8 @@ impl Resolver {
         .shard()
     }
 
-    fn wanted(&self, parts: KeyParts, properties: Properties) -> Arc<Wanted> {
+    /// Returns what these parts of a key ask for.
+    pub fn wanted(&self, parts: KeyParts, properties: Properties) -> Arc<Wanted> {
         let shard = self.shard(&properties);
         Wanted::new(parts, properties, shard)
     }

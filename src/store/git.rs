@@ -137,6 +137,15 @@ impl GitStore {
         Ok(repository.odb().map_err(failed)?.exists_ext(oid, OdbLookupFlags::NO_REFRESH))
     }
 
+    /// Says whether there is a tree of this id.
+    ///
+    /// # Errors
+    /// When a repository cannot tell.
+    pub fn has_tree(&self, id: GitId) -> Result<bool, StoreError> {
+        let look = |repository: &Repository, oid| repository.odb()?.read_header(oid);
+        Ok(self.find("look for", id, look)?.is_some_and(|(_, kind)| kind == ObjectType::Tree))
+    }
+
     /// Returns the size of a blob; `None` when there is no such object, or it is no blob.
     ///
     /// # Errors

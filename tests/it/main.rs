@@ -8,6 +8,7 @@ mod execute;
 mod fetch;
 mod flight;
 mod hostile;
+mod just;
 mod private;
 mod readme;
 mod remote;

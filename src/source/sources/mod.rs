@@ -88,6 +88,15 @@ impl Sources {
         Ok(self.exported(tree).await?.is_some())
     }
 
+    /// Says whether a tree is known in Git, which needs no endpoint.
+    ///
+    /// # Errors
+    /// When a repository cannot tell.
+    pub async fn is_in_git(&self, tree: GitId) -> Result<bool, SourceError> {
+        let git = self.git.clone();
+        Ok(blocking(move || git.has_tree(tree)).await?)
+    }
+
     /// Returns the root Directory of a tree that was put into the CAS before and is whole there.
     async fn exported(&self, tree: GitId) -> Result<Option<Digest>, SourceError> {
         let Some(root) = self.maps.directory(self.function, &tree).await? else { return Ok(None) };

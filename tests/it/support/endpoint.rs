@@ -183,7 +183,7 @@ fn until_one_sleeps(seconds: &str) -> String {
 }
 
 /// Returns where a program is that `.ci/setup test` installs.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let found = path().into_iter().map(|directory| directory.join(name)).find(|program| program.exists());
     found.unwrap_or_else(|| panic!("`{name}` is not installed: run `.ci/setup test`"))
 }

@@ -1,0 +1,3 @@
+#!/bin/sh
+printf '@GREETING@, '
+exec tr a-z A-Z
