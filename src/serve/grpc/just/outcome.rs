@@ -9,6 +9,7 @@ use crate::proto::{just, reapi};
 use crate::serve::status::source_status;
 use crate::source::{ArchiveError, DistdirError, SourceError};
 use crate::spec::GitId;
+use crate::store::StoreError;
 
 /// How a request for a source tree or a file went.
 #[derive(Debug, Default, PartialEq)]
@@ -65,6 +66,7 @@ impl Outcome {
             | SourceError::UnknownCommit { .. }
             | SourceError::UnknownContent { .. }
             | SourceError::NoCommit { .. }
+            | SourceError::Store(StoreError::NotCommit { .. })
             | SourceError::NoSubdir { .. }
             | SourceError::Distdir(DistdirError::Unknown { .. }) => return Ok(Self::trouble(Trouble::Unknown)),
             SourceError::Distdir(DistdirError::Name { .. }) => return Err(source_status(error)),

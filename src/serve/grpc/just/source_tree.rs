@@ -94,7 +94,7 @@ impl SourceTree for Just {
         let request = request.into_inner();
         let (commit, subdir) = (git_id("commit", &request.commit)?, path("subdir", &request.subdir)?);
         let resolver = self.resolver().await?;
-        let derived = resolver.sources().commit_tree(commit, &subdir, &Origin::default()).await;
+        let derived = resolver.sources().commit_tree(commit, &subdir, &Origin::default(), Vec::new()).await;
         Ok(Response::new(served(resolver, derived, request.sync_tree).await?.into()))
     }
 
