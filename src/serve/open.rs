@@ -14,7 +14,7 @@ use super::remote::{Local, RemoteBackend, RemoteOptions};
 use super::resolve::{Identity, Parts, Resolver};
 use crate::digest::DigestFunction;
 use crate::execute::LocalExecution;
-use crate::source::Sources;
+use crate::source::{SourceOptions, Sources};
 use crate::store::{
     Database, GitStore, LocalActionCache, LocalBlobStore, SourceMaps, StoreError, StoreOptions, blocking,
 };
@@ -65,6 +65,9 @@ async fn open_embedded(options: &ServeOptions, embedded: EmbeddedOptions) -> Res
     let execution = Arc::new(LocalExecution::new(store.clone(), actions.clone(), execution));
     let blobs = Arc::new(store.clone());
     let reapi = Reapi::new(store.clone(), actions, execution.clone(), instance.clone());
+    // The embedded CAS takes them all.
+    let sources = SourceOptions { functions: DigestFunction::ALL.into(), ..SourceOptions::clone(&options.sources) };
+    let sources = Arc::new(sources);
     let resolver = |function| {
         Resolver::new(Parts {
             sources: Sources::new(
@@ -72,7 +75,7 @@ async fn open_embedded(options: &ServeOptions, embedded: EmbeddedOptions) -> Res
                 SourceMaps::new(database.clone()),
                 blobs.clone(),
                 function,
-                Arc::clone(&options.sources),
+                Arc::clone(&sources),
             ),
             store: blobs.clone(),
             dispatch: Dispatch::to(execution.clone()),

@@ -15,7 +15,7 @@ use crate::store::{
 };
 
 /// Writes the tree below a root Directory into the Git cache and returns its Git tree id.
-/// Empty directories, which Git does not hold, are left out.
+/// Empty directories are kept: Git makes none itself, but a tree whose symlinks were left out may have them.
 ///
 /// # Errors
 /// `StoreError::Missing` with the first blob that is not in the CAS; `Directory` when one is malformed.
@@ -87,9 +87,6 @@ fn import_entries(
             Node::Symlink { target } => (GitEntryKind::Symlink, import.blob(name.as_ref(), target.as_bytes())?),
             Node::Directory { digest } => {
                 let inner = import_entries(import, *digest, directories, blobs)?;
-                if inner.is_empty() {
-                    continue;
-                }
                 (GitEntryKind::Tree, import.tree(&named(*digest), inner)?)
             }
         };
@@ -122,6 +119,20 @@ mod tests {
         let other = GitStore::open(&directory.path().join("two"), &[]).expect("made");
         assert_eq!(import_directory(&store, root, &other).await.expect("complete"), tree);
         assert!(other.contains(tree).expect("readable"));
+    }
+
+    #[tokio::test]
+    async fn so_is_one_with_an_empty_directory() {
+        let directory = tempfile::tempdir().expect("temporary");
+        let git = GitStore::open(&directory.path().join("one"), &[]).expect("made");
+        let empty = git.write_tree(Vec::new()).expect("written");
+        let entry = GitEntry { name: "empty".to_owned(), kind: GitEntryKind::Tree, id: empty };
+        let tree = git.write_tree(vec![entry]).expect("written");
+        let store = MemoryBlobStore::default();
+        let root = export_tree(&git, tree, &store, DigestFunction::Blake3).await.expect("exported").expect("known");
+
+        let other = GitStore::open(&directory.path().join("two"), &[]).expect("made");
+        assert_eq!(import_directory(&store, root, &other).await.expect("complete"), tree);
     }
 
     #[tokio::test]

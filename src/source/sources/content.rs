@@ -32,6 +32,9 @@ impl Sources {
         if let Some(digest) = self.content_in_cas(content).await? {
             return Ok(Content { digest, fetched: false });
         }
+        if let Some(digest) = self.content_by_another_name(content).await? {
+            return Ok(Content { digest, fetched: false });
+        }
         let git = self.git.clone();
         if let Some(bytes) = blocking(move || git.blob(content)).await? {
             let digest = self.store.put(self.function, bytes.into()).await?;
@@ -92,6 +95,18 @@ impl Sources {
         tracing::info!(%content, from = file.from(), bytes = file.size(), "fetched a file");
         let digest = self.keep_content(content, file.path()).await?;
         Ok(Content { digest, fetched: true })
+    }
+
+    /// Puts a file into the CAS again that is there under a digest of another function.
+    async fn content_by_another_name(&self, content: GitId) -> Result<Option<Digest>, SourceError> {
+        for function in self.options.functions.iter().filter(|function| **function != self.function) {
+            let Some(other) = self.maps.blob(*function, &content).await? else { continue };
+            let file = self.temporary_file().await?;
+            if self.store.get_file(&other, &file).await? {
+                return Ok(Some(self.keep_content(content, &file).await?));
+            }
+        }
+        Ok(None)
     }
 
     async fn content_in_cas(&self, content: GitId) -> Result<Option<Digest>, StoreError> {

@@ -139,7 +139,6 @@ impl Sources {
     }
 
     /// Takes over a tree that a client uploaded: returns its Git tree id, and knows it from now on.
-    /// Its own export is what builds use: the Directory uploaded may hold empty directories, which Git does not.
     ///
     /// # Errors
     /// When a blob is not in the CAS or a Directory is malformed.

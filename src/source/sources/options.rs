@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 use std::{fs, io};
 
+use crate::digest::DigestFunction;
 use crate::source::Limits;
 use crate::store::StoreError;
 
@@ -23,6 +24,8 @@ pub struct SourceOptions {
     pub fetch: Vec<FetchPrefix>,
     /// The environment of `git`, with which commits are fetched.
     pub environment: BTreeMap<String, String>,
+    /// Functions of digests that the CAS takes beside the one of a conversation.
+    pub functions: Vec<DigestFunction>,
 }
 
 impl SourceOptions {
@@ -33,6 +36,7 @@ impl SourceOptions {
             limits: Limits::default(),
             fetch: Vec::new(),
             environment: BTreeMap::new(),
+            functions: Vec::new(),
         }
     }
 

@@ -112,6 +112,22 @@ async fn a_tree_that_only_the_cas_has_is_treated_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_file_that_the_cas_has_under_another_function_is_found() {
+    let fixture = fixture();
+    let content = fixture.give(b"x".to_vec()).await;
+    let Sources { git, maps, options, .. } = fixture.sources.clone();
+    let with = |functions: &[DigestFunction]| {
+        let options = SourceOptions { functions: functions.into(), ..SourceOptions::clone(&options) };
+        Sources::new(git.clone(), maps.clone(), fixture.store.clone(), DigestFunction::Blake3, Arc::new(options))
+    };
+    let origin = Origin::default();
+    assert!(with(&[]).content(content, &origin).await.is_err(), "a CAS of one function is not asked for another");
+    let found = with(&DigestFunction::ALL).content(content, &origin).await.unwrap();
+    assert_eq!(found.digest, DigestFunction::Blake3.digest(b"x"));
+    assert!(fixture.store.find_missing(&[found.digest]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn an_unsound_archive_is_refused_each_time() {
     let fixture = fixture();
     let mut bytes = archive("x");

@@ -35,6 +35,7 @@ impl Roots {
         world.write("known/data/file", "a file\n");
         world.write("known/data/sub/inner", "inner\n");
         world.write("consumer/own/theirs", "of the client\n");
+        fs::create_dir(world.path("consumer/own/empty")).expect("temporary");
         let known = world.path("known");
         succeed(Command::new("tar").arg("-czf").arg(world.path("a.tgz")).arg("-C").arg(&known).arg("data"));
         succeed(Command::new("python3").args(["-c", ZIP]).arg(world.path("a.zip")));
