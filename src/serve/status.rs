@@ -155,6 +155,7 @@ fn archive_status(error: &SourceError, source: &ArchiveError) -> Status {
         ArchiveError::Read { .. }
         | ArchiveError::Truncated { .. }
         | ArchiveError::Zip { .. }
+        | ArchiveError::SevenZ { .. }
         | ArchiveError::NotUtf8 { .. }
         | ArchiveError::Absolute { .. }
         | ArchiveError::Upwards { .. }
@@ -169,6 +170,8 @@ fn archive_status(error: &SourceError, source: &ArchiveError) -> Status {
         | ArchiveError::Size { .. }
         | ArchiveError::Collision { .. }
         | ArchiveError::Method { .. }
+        | ArchiveError::ListMethod
+        | ArchiveError::Memory { .. }
         | ArchiveError::Entries { .. }
         | ArchiveError::Bytes { .. }
         | ArchiveError::FileBytes { .. }

@@ -44,6 +44,15 @@ pub enum ArchiveError {
         #[source]
         source: zip::result::ZipError,
     },
+    /// It is no 7z archive, or one that cannot be read.
+    #[error("cannot read the 7z archive {place}")]
+    SevenZ {
+        /// After which entry.
+        place: Place,
+        /// What the reader says.
+        #[source]
+        source: sevenz_rust2::Error,
+    },
     /// A name is not UTF-8.
     #[error("the name of entry `{entry}` is not UTF-8")]
     NotUtf8 {
@@ -141,6 +150,19 @@ pub enum ArchiveError {
     Method {
         /// The entry.
         entry: String,
+    },
+    /// A list of entries that is itself packed in a way that is not known here.
+    #[error("the list of entries is encrypted, or packed by an unknown method")]
+    ListMethod,
+    /// More memory than allowed.
+    #[error("the archive takes {bytes} bytes of memory to unpack, and it may take {limit}, {place}")]
+    Memory {
+        /// After which entry.
+        place: Place,
+        /// What it takes.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
     },
     /// More entries than allowed.
     #[error("the archive has more than {limit} entries")]

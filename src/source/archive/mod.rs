@@ -14,6 +14,8 @@ mod limits;
 mod meter;
 mod name;
 pub mod properties;
+mod sevenz;
+mod stated;
 mod tar;
 #[cfg(test)]
 mod tests;
@@ -36,7 +38,7 @@ use crate::store::{GitStore, PackWriter};
 pub enum ArchiveKind {
     /// A tar archive, plain or compressed by gzip, bzip2, xz, zstd or lz4.
     Tar,
-    /// A zip archive.
+    /// A zip or 7z archive.
     Zip,
 }
 
@@ -61,7 +63,7 @@ pub fn unpack(
 /// As `unpack`.
 pub fn unpack_from(
     git: &GitStore,
-    archive: impl Read + Seek,
+    mut archive: impl Read + Seek,
     kind: ArchiveKind,
     subdir: &RelativePath,
     limits: &Limits,
@@ -69,6 +71,7 @@ pub fn unpack_from(
     let mut unpacking = Unpacking { pack: git.pack()?, builder: Builder::new(limits), limits };
     match kind {
         ArchiveKind::Tar => tar::read(archive, &mut unpacking)?,
+        ArchiveKind::Zip if sevenz::recognise(&mut archive)? => sevenz::read(archive, &mut unpacking)?,
         ArchiveKind::Zip => zip::read(archive, &mut unpacking)?,
     }
     let Unpacking { mut pack, builder, .. } = unpacking;

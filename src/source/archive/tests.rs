@@ -5,6 +5,7 @@ mod damaged;
 mod good;
 mod limits;
 mod random;
+mod sevenz;
 mod zips;
 
 use std::io::{Cursor, Write};

@@ -7,15 +7,11 @@ use zip::ZipArchive;
 use zip::read::ZipFile;
 use zip::result::ZipError;
 
-use super::builder::{self, Leaf};
-use super::meter::{Meter, Unpacked};
-use super::name::{MAX_PATH, check_target, entry_path, shown};
+use super::meter::Meter;
+use super::name::shown;
+use super::stated::{Stated, take};
 use super::{ArchiveError, Unpacking};
-use crate::spec::RelativePath;
-use crate::store::{GitEntryKind, PackError};
 
-/// The type of a file in a Unix mode.
-const TYPE: u32 = 0o170_000;
 /// The first bytes of a record of the central directory, and its bytes up to the name.
 const RECORD: [u8; 4] = *b"PK\x01\x02";
 const RECORD_BYTES: usize = 46;
@@ -43,7 +39,10 @@ pub(super) fn read(mut archive: impl Read + Seek, unpacking: &mut Unpacking) -> 
             }
             error => failed(error, &meter),
         })?;
-        take(&mut file, &meter, unpacking)?;
+        let name = self::name(&file);
+        let (mode, size) = (file.unix_mode().unwrap_or(0), file.size());
+        let entry = Stated { name: &name, directory: false, mode, size, content: &mut file };
+        take(entry, &meter, unpacking)?;
     }
     let (entries, directory) = (zip.len(), zip.central_directory_start());
     refuse_repeated(zip.into_inner(), directory, entries, &meter)
@@ -84,69 +83,7 @@ fn next_name(archive: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(name))
 }
 
-fn take(file: &mut ZipFile<impl Read>, meter: &Meter, unpacking: &mut Unpacking) -> Result<(), ArchiveError> {
-    let name = name(file);
-    let unsupported = |what| Err(ArchiveError::Unsupported { entry: shown(name.as_bytes()), what });
-    if name.contains('\\') {
-        // Some programs of Windows write it between directories, so it may mean either.
-        return Err(ArchiveError::Name { entry: shown(name.as_bytes()), what: "contains a backslash" });
-    }
-    let path = entry_path(name.as_bytes())?;
-    let mode = file.unix_mode().unwrap_or(0);
-    match mode & TYPE {
-        _ if name.ends_with('/') => unpacking.builder.directory(&path),
-        0o040_000 => unpacking.builder.directory(&path),
-        0o120_000 => symlink(file, &path, meter, unpacking),
-        0 | 0o100_000 => regular(file, &path, mode, meter, unpacking),
-        0o010_000 => unsupported("a fifo"),
-        0o020_000 => unsupported("a character device"),
-        0o060_000 => unsupported("a block device"),
-        0o140_000 => unsupported("a socket"),
-        _ => unsupported("of an unknown type"),
-    }
-}
-
 /// Returns the name of an entry. Programs of Unix write UTF-8 without saying so.
 fn name(file: &ZipFile<impl Read>) -> String {
     std::str::from_utf8(file.name_raw()).map_or_else(|_| file.name().to_owned(), str::to_owned)
-}
-
-fn regular(
-    file: &mut ZipFile<impl Read>,
-    path: &RelativePath,
-    mode: u32,
-    meter: &Meter,
-    unpacking: &mut Unpacking,
-) -> Result<(), ArchiveError> {
-    let place = unpacking.builder.reserve(path)?;
-    let size = file.size();
-    unpacking.check_size(path, size)?;
-    let content = Unpacked { inner: file, meter };
-    let id = unpacking.pack.blob_from(content, size).map_err(|error| explain(error, path, meter))?;
-    let kind = if mode & 0o100 != 0 { GitEntryKind::Executable } else { GitEntryKind::File };
-    unpacking.builder.put(place, Leaf { kind, id })
-}
-
-fn symlink(
-    file: &mut ZipFile<impl Read>,
-    path: &RelativePath,
-    meter: &Meter,
-    unpacking: &mut Unpacking,
-) -> Result<(), ArchiveError> {
-    let place = unpacking.builder.reserve(path)?;
-    let mut target = Vec::new();
-    let longest = MAX_PATH as u64 + 1;
-    let content = Unpacked { inner: file, meter };
-    content.take(longest).read_to_end(&mut target).map_err(|error| explain(PackError::Read(error), path, meter))?;
-    check_target(path, &target)?;
-    let id = unpacking.pack.blob(&target).map_err(|error| builder::written(error, path.as_str()))?;
-    unpacking.builder.put(place, Leaf { kind: GitEntryKind::Symlink, id })
-}
-
-/// Says what is wrong with the content of an entry. The end of an archive is known before, so it is never cut short.
-fn explain(error: PackError, path: &RelativePath, meter: &Meter) -> ArchiveError {
-    match error {
-        PackError::Read(source) => meter.limit().unwrap_or_else(|| ArchiveError::Read { place: meter.place(), source }),
-        error => builder::written(error, path.as_str()),
-    }
 }
