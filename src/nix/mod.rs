@@ -1,0 +1,19 @@
+//! The formats of Nix: store paths, derivations, what a builder is given, archives, references, binary caches.
+//!
+//! Pure functions over bytes and over trees in a CAS. Nothing here evaluates, builds or asks a network.
+
+mod aterm;
+pub mod base32;
+mod derivation;
+mod hash;
+mod references;
+mod store_path;
+#[cfg(test)]
+mod tests;
+mod unsupported;
+
+pub use derivation::{Derivation, DerivationError, HashMethod, MAX_DERIVATION_BYTES, Output, OutputKind};
+pub use hash::{HashAlgorithm, HashError, NixHash};
+pub use references::ReferenceScanner;
+pub use store_path::{HASH_PART_LEN, MAX_NAME_LEN, STORE_DIRECTORY, StorePath, StorePathError};
+pub use unsupported::Unsupported;
