@@ -6,6 +6,7 @@ mod aterm;
 pub mod base32;
 mod derivation;
 mod hash;
+mod nar;
 mod references;
 mod store_path;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod unsupported;
 
 pub use derivation::{Derivation, DerivationError, HashMethod, MAX_DERIVATION_BYTES, Output, OutputKind};
 pub use hash::{HashAlgorithm, HashError, NixHash};
+pub use nar::{NarError, Unpacked, nar_facts, unpack_nar, write_nar};
 pub use references::ReferenceScanner;
 pub use store_path::{HASH_PART_LEN, MAX_NAME_LEN, STORE_DIRECTORY, StorePath, StorePathError};
 pub use unsupported::Unsupported;

@@ -1,0 +1,287 @@
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::digest::{Digest, DigestFunction};
+use crate::nix::tests::Nix;
+use crate::store::{BATCH_BYTES, BlobStore, Directory, MemoryBlobStore, Node};
+
+const FUNCTION: DigestFunction = DigestFunction::Blake3;
+const LIMIT: u64 = 1 << 30;
+
+/// A tree with every kind of entry, written to a path.
+fn tree(at: &Path) {
+    let file = |name: &str, bytes: &[u8], mode| {
+        std::fs::write(at.join(name), bytes).expect("temporary");
+        std::fs::set_permissions(at.join(name), std::fs::Permissions::from_mode(mode)).expect("temporary");
+    };
+    std::fs::create_dir_all(at.join("directory/empty")).expect("temporary");
+    std::fs::create_dir_all(at.join("directory-/a")).expect("temporary");
+    let large: Vec<u8> = (0..3 * BATCH_BYTES + 5).map(|index| u8::try_from(index % 251).expect("small")).collect();
+    for size in 0..=9 {
+        file(&format!("size-{size}"), &large[..size], 0o644);
+    }
+    file("directory/large", &large, 0o755);
+    file("directory/program", b"#!", 0o755);
+    file("directory.txt", b"sorted between", 0o644);
+    file("é", b"not ASCII", 0o644);
+    file("Z", b"upper case", 0o644);
+    symlink("directory/program", at.join("link")).expect("temporary");
+    symlink("/nowhere/at all", at.join("directory-/a/dangling")).expect("temporary");
+}
+
+/// Puts what lies at a path into the store.
+fn import<'a>(store: &'a dyn BlobStore, at: PathBuf) -> std::pin::Pin<Box<dyn Future<Output = Node> + 'a>> {
+    Box::pin(async move {
+        let metadata = at.symlink_metadata().expect("there");
+        if metadata.is_symlink() {
+            let target = at.read_link().expect("a link").into_os_string().into_string().expect("UTF-8");
+            return Node::Symlink { target };
+        }
+        if metadata.is_file() {
+            let bytes = std::fs::read(&at).expect("readable");
+            let digest = store.put(FUNCTION, bytes.into()).await.expect("memory");
+            return Node::File { digest, executable: metadata.permissions().mode() & 0o100 != 0 };
+        }
+        let mut directory = Directory::default();
+        for entry in at.read_dir().expect("readable") {
+            let entry = entry.expect("readable");
+            let node = import(store, entry.path()).await;
+            directory.insert(entry.file_name().into_string().expect("UTF-8"), node).expect("unique");
+        }
+        Node::Directory { digest: store.put(FUNCTION, directory.encode().into()).await.expect("memory") }
+    })
+}
+
+async fn archive(store: &dyn BlobStore, root: Node) -> Result<Vec<u8>, NarError> {
+    let scratch = TempDir::new().expect("temporary");
+    let bytes = write_nar(store, root, scratch.path(), Vec::new()).await?;
+    assert_eq!(scratch.path().read_dir().expect("there").count(), 0);
+    Ok(bytes)
+}
+
+async fn unpack(store: &dyn BlobStore, bytes: &[u8]) -> Result<Unpacked, NarError> {
+    unpack_nar(std::io::Cursor::new(bytes.to_vec()), store, FUNCTION, &std::env::temp_dir(), LIMIT).await
+}
+
+/// Returns the strings of an archive in its form.
+fn strings(values: &[&str]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for value in values {
+        let length = value.len() as u64;
+        bytes.extend(length.to_le_bytes());
+        bytes.extend(value.bytes());
+        bytes.extend(vec![0; padding(length)]);
+    }
+    bytes
+}
+
+fn directory(entries: &[(&str, &[&str])]) -> Vec<u8> {
+    let mut values = vec![MAGIC, "(", "type", "directory"];
+    for (name, node) in entries {
+        values.extend(["entry", "(", "name", name, "node"]);
+        values.extend(*node);
+        values.push(")");
+    }
+    values.push(")");
+    strings(&values)
+}
+
+const FILE: &[&str] = &["(", "type", "regular", "contents", "x", ")"];
+const EMPTY: &[&str] = &["(", "type", "directory", ")"];
+
+#[tokio::test]
+async fn archives_are_those_of_nix_in_both_directions() {
+    let nix = Nix::new();
+    tree(&nix.path("tree"));
+    for name in
+        ["tree", "tree/directory/program", "tree/size-0", "tree/directory/large", "tree/link", "tree/directory/empty"]
+    {
+        let at = nix.path(name);
+        let expected = nix.run("nix-store", &["--dump", &at.display().to_string()]).stdout;
+        assert!(!expected.is_empty());
+        let store = MemoryBlobStore::default();
+        let root = import(&store, at.clone()).await;
+        assert!(archive(&store, root.clone()).await.expect("whole") == expected, "{name}");
+        let (nar, references) = nar_facts(&store, root.clone(), &nix.path(""), []).await.expect("whole");
+        assert!(references.is_empty());
+        let hash = nix.succeed("nix-hash", &["--type", "sha256", &at.display().to_string()]);
+        assert_eq!((nar.hash(), nar.size()), (hash, expected.len() as u64));
+        let other = MemoryBlobStore::default();
+        assert_eq!(unpack(&other, &expected).await.expect("made by Nix"), Unpacked { root: root.clone(), nar });
+        assert!(archive(&other, root).await.expect("whole") == expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn references_are_those_that_nix_finds() {
+    let nix = Nix::new();
+    let expression = r#"derivation { name = "user"; system = builtins.currentSystem; builder = "/bin/sh"; a = builtins.toFile "a" "";
+        b = builtins.toFile "b" ""; args = [ "-c" "read x < $a; echo $a > $out" ]; }"#;
+    let drv = nix.succeed("nix-instantiate", &["--expr", expression]);
+    let references = nix.succeed("nix-store", &["--query", "--references", &drv]);
+    let candidates: Vec<_> = references.lines().map(|path| path.parse().expect("made by Nix")).collect();
+    let other = crate::nix::StorePath::from_base_name("0123456789abcdfghijklmnpqrsvwxyz-x").expect("valid");
+    let store = MemoryBlobStore::default();
+    let root = import(&store, nix.real_path(&drv)).await;
+    let all = candidates.iter().cloned().chain([other]);
+    let (_, found) = nar_facts(&store, root, &nix.path(""), all).await.expect("whole");
+    assert_eq!(candidates.len(), 2);
+    assert_eq!(found, candidates.into_iter().collect());
+}
+
+#[tokio::test]
+async fn a_blob_that_is_gone_and_a_sink_that_refuses_are_told() {
+    struct Refusing;
+    impl std::io::Write for Refusing {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let store = MemoryBlobStore::default();
+    for size in [1, BATCH_BYTES + 1] {
+        let digest = Digest::parse(FUNCTION, &"0".repeat(64), size).expect("valid");
+        let error = archive(&store, Node::File { digest, executable: false }).await.expect_err("it is not there");
+        assert!(matches!(error, NarError::Store(crate::store::StoreError::Missing { .. })), "{error:?}");
+    }
+    let place = TempDir::new().expect("temporary");
+    tree(place.path());
+    let root = import(&store, place.path().to_owned()).await;
+    let error = write_nar(&store, root, &std::env::temp_dir(), Refusing).await.map(drop).expect_err("it refuses");
+    assert!(matches!(error, NarError::Io { action: "write", .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn directories_nested_too_deep_are_refused_in_both_directions() {
+    let store = MemoryBlobStore::default();
+    let dynamic: &dyn BlobStore = &store;
+    let mut digest = dynamic.put(FUNCTION, Directory::default().encode().into()).await.expect("memory");
+    for depth in 1..=MAX_DEPTH {
+        let root = Node::Directory { digest };
+        let written = archive(&store, root).await;
+        assert!(written.is_ok(), "{depth}");
+        assert!(unpack(&store, &written.expect("just checked")).await.is_ok(), "{depth}");
+        let mut directory = Directory::default();
+        directory.insert("d".into(), Node::Directory { digest }).expect("free");
+        digest = dynamic.put(FUNCTION, directory.encode().into()).await.expect("memory");
+    }
+    let error = archive(&store, Node::Directory { digest }).await;
+    assert!(matches!(error, Err(NarError::TooLarge { what: "levels", .. })));
+    let mut values = vec![MAGIC];
+    values.extend(["(", "type", "directory", "entry", "(", "name", "d", "node"].repeat(100_000));
+    let error = unpack(&store, &strings(&values)).await;
+    assert!(matches!(error, Err(NarError::TooLarge { what: "levels", .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn entries_that_no_directory_can_have_are_refused() {
+    let store = MemoryBlobStore::default();
+    unpack(&store, &directory(&[("a", FILE), ("b", EMPTY)])).await.expect("valid");
+    for name in ["", ".", "..", "a/b", "/", "a\0b", &"x".repeat(256)] {
+        for node in [FILE, EMPTY] {
+            let error = unpack(&store, &directory(&[(name, node)])).await.expect_err(name);
+            assert!(matches!(error, NarError::Entry { .. }), "{name}: {error:?}");
+        }
+    }
+    for (one, two) in [("b", "a"), ("a", "a"), ("a", "Z")] {
+        for node in [FILE, EMPTY] {
+            let error = unpack(&store, &directory(&[(one, node), (two, node)])).await.expect_err(two);
+            assert!(matches!(error, NarError::Order { .. }), "{one} {two}: {error:?}");
+        }
+    }
+    let link = |target: &str| strings(&[MAGIC, "(", "type", "symlink", "target", target, ")"]);
+    unpack(&store, &link("../anywhere")).await.expect("an archive may hold it");
+    for target in ["", "a\0b"] {
+        assert!(matches!(unpack(&store, &link(target)).await, Err(NarError::Entry { .. })), "{target}");
+    }
+    assert!(matches!(unpack(&store, &link(&"x".repeat(4097))).await, Err(NarError::Syntax { .. })));
+    let mut latin1 = link("ab");
+    let at = latin1.windows(2).position(|pair| pair == b"ab").expect("there");
+    latin1[at] = 0xe9;
+    assert!(matches!(unpack(&store, &latin1).await, Err(NarError::Utf8 { .. })));
+}
+
+#[tokio::test]
+async fn bytes_that_nix_does_not_write_are_refused() {
+    let store = MemoryBlobStore::default();
+    let valid = directory(&[("a", FILE), ("b", EMPTY)]);
+    for length in 0..valid.len() {
+        let error = unpack(&store, &valid[..length]).await.expect_err("cut");
+        assert!(matches!(error, NarError::Truncated { .. }), "{length}: {error:?}");
+    }
+    let error = unpack(&store, &[&valid[..], b"\0"].concat()).await;
+    assert!(matches!(error, Err(NarError::Trailing { offset }) if offset == valid.len() as u64));
+    for word in [&b"nix-archive-1"[..], b"regular", b"contents", b"name", b"node", b"entry"] {
+        let at = valid.windows(word.len()).position(|part| part == word).expect("there");
+        for at in [at, at + word.len()] {
+            let mut bytes = valid.clone();
+            bytes[at] ^= 1;
+            let error = unpack(&store, &bytes).await.expect_err("broken");
+            assert!(matches!(error, NarError::Syntax { .. }), "{word:?}: {error:?}");
+        }
+    }
+    let file = |words: &[&str]| strings(&[&[MAGIC, "(", "type", "regular"], words].concat());
+    unpack(&store, &file(&["executable", "", "contents", "x", ")"])).await.expect("valid");
+    for words in [&["executable", "x", "contents", "x", ")"][..], &["executable", "contents", "x", ")"], &[")"]] {
+        assert!(matches!(unpack(&store, &file(words)).await, Err(NarError::Syntax { .. })), "{words:?}");
+    }
+}
+
+#[tokio::test]
+async fn sizes_that_lie_take_no_room() {
+    let store = MemoryBlobStore::default();
+    let head = strings(&[MAGIC, "(", "type", "regular", "contents"]);
+    for (size, truncated) in [(u64::MAX, false), (LIMIT + 1, false), (LIMIT, true), (BATCH_BYTES, true)] {
+        let bytes = [&head[..], &size.to_le_bytes(), b"few"].concat();
+        match unpack(&store, &bytes).await {
+            Err(NarError::Truncated { .. }) if truncated => {}
+            Err(NarError::TooLarge { what: "bytes", .. }) if !truncated => {}
+            other => panic!("{size}: {other:?}"),
+        }
+    }
+    let valid = directory(&[("a", FILE), ("b", EMPTY)]);
+    let limited = |limit| {
+        let bytes = std::io::Cursor::new(valid.clone());
+        unpack_nar(bytes, &store, FUNCTION, Path::new("/nowhere"), limit)
+    };
+    limited(valid.len() as u64).await.expect("just as large");
+    let error = limited(valid.len() as u64 - 1).await;
+    assert!(matches!(error, Err(NarError::TooLarge { what: "bytes", .. })), "{error:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    #[test]
+    fn a_changed_archive_is_refused_or_read_for_what_it_is(
+        names in prop::collection::btree_set("[a-c]{1,3}", 0..5),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 0..3),
+    ) {
+        let link: &[&str] = &["(", "type", "symlink", "target", "t", ")"];
+        let kinds = [FILE, EMPTY, link];
+        let entries: Vec<_> = names.iter().enumerate().map(|(at, name)| (name.as_str(), kinds[at % 3])).collect();
+        let mut bytes = directory(&entries);
+        for (at, byte, how) in &changes {
+            let at = at.index(bytes.len());
+            match how {
+                0 => bytes[at] = *byte,
+                1 => bytes.insert(at, *byte),
+                _ => drop(bytes.remove(at)),
+            }
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let store = MemoryBlobStore::default();
+            match unpack(&store, &bytes).await {
+                Ok(unpacked) => assert!(archive(&store, unpacked.root).await.expect("stored") == bytes),
+                Err(_) => assert!(!changes.is_empty()),
+            }
+        });
+    }
+}
