@@ -79,11 +79,7 @@ pub fn decode(text: &str) -> Result<Vec<u8>, Base32Error> {
         let value = u16::from(digit_value(byte).ok_or(Base32Error::Digit { offset })?);
         let (index, shift) = (position * 5 / 8, position * 5 % 8);
         let [low, high] = (value << shift).to_le_bytes();
-        if let Some(byte) = bytes.get_mut(index) {
-            *byte |= low;
-        } else if low != 0 {
-            return Err(Base32Error::Rest);
-        }
+        bytes[index] |= low;
         match bytes.get_mut(index + 1) {
             Some(byte) => *byte |= high,
             None if high != 0 => return Err(Base32Error::Rest),

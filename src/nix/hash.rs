@@ -35,7 +35,7 @@ impl HashAlgorithm {
     }
 
     /// Returns the length of a hash in bytes.
-    pub fn len(self) -> usize {
+    pub fn hash_len(self) -> usize {
         match self {
             Self::Md5 => 16,
             Self::Sha1 => 20,
@@ -85,7 +85,7 @@ pub enum HashError {
 impl NixHash {
     /// Returns the hash of so many bytes, or `None` when there are more or fewer than the algorithm makes.
     pub fn new(algorithm: HashAlgorithm, bytes: &[u8]) -> Option<Self> {
-        (bytes.len() == algorithm.len()).then(|| Self { algorithm, bytes: bytes.to_vec() })
+        (bytes.len() == algorithm.hash_len()).then(|| Self { algorithm, bytes: bytes.to_vec() })
     }
 
     /// Reads a hash with its algorithm: `ALGORITHM:` and base 16, 32 or 64, or `ALGORITHM-` and base 64.
@@ -108,11 +108,11 @@ impl NixHash {
     /// # Errors
     /// When it is a hash of that algorithm in none.
     pub fn parse_bare(algorithm: HashAlgorithm, text: &str) -> Result<Self, HashError> {
-        let bytes = if text.len() == 2 * algorithm.len() {
+        let bytes = if text.len() == 2 * algorithm.hash_len() {
             // The decoder would take upper case, and `0x` in front.
             let lower = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
             lower.then(|| const_hex::decode(text).ok()).flatten()
-        } else if text.len() == base32::encoded_len(algorithm.len()) {
+        } else if text.len() == base32::encoded_len(algorithm.hash_len()) {
             base32::decode(text).ok()
         } else {
             return Self::from_base64(algorithm, text).ok_or_else(|| not_of(algorithm, text));
@@ -121,7 +121,7 @@ impl NixHash {
     }
 
     fn from_base64(algorithm: HashAlgorithm, text: &str) -> Option<Self> {
-        if text.len() != algorithm.len().div_ceil(3) * 4 {
+        if text.len() != algorithm.hash_len().div_ceil(3) * 4 {
             return None;
         }
         Self::new(algorithm, &BASE64_STANDARD.decode(text).ok()?)
@@ -166,7 +166,7 @@ mod tests {
         let nix = Nix::new();
         for algorithm in HashAlgorithm::ALL {
             let bytes: Vec<u8> =
-                (0..algorithm.len()).map(|index| u8::try_from(index * 7 % 256).expect("small")).collect();
+                (0..algorithm.hash_len()).map(|index| u8::try_from(index * 7 % 256).expect("small")).collect();
             let hash = NixHash::new(algorithm, &bytes).expect("as long as it should be");
             let convert = |to: &str| nix.succeed("nix-hash", &["--type", algorithm.as_str(), to, &hash.to_hex()]);
             let bare = convert("--to-base32");

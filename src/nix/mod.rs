@@ -5,6 +5,7 @@
 mod aterm;
 pub mod base32;
 mod derivation;
+mod environment;
 mod hash;
 mod nar;
 mod narinfo;
@@ -17,6 +18,7 @@ mod tests;
 mod unsupported;
 
 pub use derivation::{Derivation, DerivationError, HashMethod, MAX_DERIVATION_BYTES, Output, OutputKind};
+pub use environment::{BuilderEnvironment, BuilderSettings, EnvironmentError};
 pub use hash::{HashAlgorithm, HashError, NixHash};
 pub use nar::{NarError, Unpacked, nar_facts, unpack_nar, write_nar};
 pub use narinfo::{Compression, MAX_NARINFO_BYTES, NarInfo, NarInfoError};

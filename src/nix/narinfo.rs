@@ -1,12 +1,16 @@
 //! What a binary cache says of an object: a `.narinfo` file.
 
+mod error;
+
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
-use super::hash::{HashAlgorithm, HashError, NixHash};
+use super::hash::{HashAlgorithm, NixHash};
 use super::path_info::{PathInfo, nar_digest_of, nar_hash};
-use super::signing::{PublicKey, Signature, SigningError};
-use super::store_path::{StorePath, StorePathError};
+use super::signing::{PublicKey, SecretKey, Signature};
+use super::store_path::StorePath;
+
+pub use error::NarInfoError;
 
 /// Longest narinfo, in bytes.
 pub const MAX_NARINFO_BYTES: usize = 4 << 20;
@@ -68,68 +72,6 @@ pub struct NarInfo {
     pub signatures: Vec<Signature>,
 }
 
-/// Why a text is no narinfo.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NarInfoError {
-    /// It is longer than anyone needs.
-    #[error("a narinfo of {size} bytes is longer than {MAX_NARINFO_BYTES}")]
-    TooLarge {
-        /// Its bytes.
-        size: usize,
-    },
-    /// A line is no name with a value, or not ended.
-    #[error("line {line} of a narinfo is not `NAME: VALUE`")]
-    Line {
-        /// The line, from 1.
-        line: usize,
-    },
-    /// A field stands there twice.
-    #[error("field `{field}` of a narinfo is given twice")]
-    Twice {
-        /// The field.
-        field: &'static str,
-    },
-    /// A field is missing.
-    #[error("a narinfo has no field `{field}`")]
-    Missing {
-        /// The field.
-        field: &'static str,
-    },
-    /// A field has a value that it cannot have.
-    #[error("field `{field}` of a narinfo cannot be `{value}`")]
-    Value {
-        /// The field.
-        field: &'static str,
-        /// The value, cut to a readable length.
-        value: String,
-    },
-    /// A field should be a store path.
-    #[error("field `{field}` of a narinfo is no store path")]
-    Path {
-        /// The field.
-        field: &'static str,
-        /// What is wrong.
-        #[source]
-        source: StorePathError,
-    },
-    /// A field should be a hash.
-    #[error("field `{field}` of a narinfo is no hash")]
-    Hash {
-        /// The field.
-        field: &'static str,
-        /// What is wrong.
-        #[source]
-        source: HashError,
-    },
-    /// A signature is none.
-    #[error("a signature of a narinfo cannot be read")]
-    Signature {
-        /// What is wrong.
-        #[source]
-        source: SigningError,
-    },
-}
-
 impl NarInfo {
     /// Reads the text of a `.narinfo` file. Fields that are not known are passed over.
     ///
@@ -166,7 +108,7 @@ impl NarInfo {
     }
 
     /// Adds the signature of a key, once.
-    pub fn sign(&mut self, key: &super::signing::SecretKey) {
+    pub fn sign(&mut self, key: &SecretKey) {
         let signature = key.sign(&self.info.fingerprint(&self.path));
         if !self.signatures.contains(&signature) {
             self.signatures.push(signature);

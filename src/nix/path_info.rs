@@ -27,8 +27,12 @@ impl PathInfo {
 
 /// Returns the hash of an archive as Nix writes it.
 pub(super) fn nar_hash(nar: &Digest) -> String {
-    let bytes = nar.to_bytes();
-    format!("{}:{}", nar.function(), base32::encode(&bytes[1..=HASH_LEN]))
+    format!("{}:{}", nar.function(), hash_base32(nar))
+}
+
+/// Returns the hash of a digest in base 32.
+pub(super) fn hash_base32(digest: &Digest) -> String {
+    base32::encode(&digest.to_bytes()[1..=HASH_LEN])
 }
 
 /// Returns the digest of an archive of that SHA-256 and size.

@@ -4,6 +4,8 @@
 //! bytes, zeros up to the next eighth byte. Entries are sorted bytewise, so
 //! each tree has one archive, and its SHA-256 names the tree.
 
+#[cfg(test)]
+mod hostile;
 mod read;
 #[cfg(test)]
 mod tests;

@@ -167,15 +167,15 @@ impl<R: Read> Unpacker<R> {
         if size > self.limit {
             return Err(NarError::TooLarge { limit: self.limit, what: "bytes" });
         }
-        let digest = if size > BATCH_BYTES { self.large(size)? } else { self.small(size)? };
+        let digest = if size > BATCH_BYTES {
+            self.large(size)?
+        } else {
+            let mut bytes = vec![0; usize::try_from(size).expect("it was compared")];
+            self.reader.bytes(&mut bytes)?;
+            self.blob(bytes.into())?
+        };
         self.reader.padding(size)?;
         Ok(Node::File { digest, executable })
-    }
-
-    fn small(&mut self, size: u64) -> Result<Digest, NarError> {
-        let mut bytes = vec![0; usize::try_from(size).expect("it was compared")];
-        self.reader.bytes(&mut bytes)?;
-        self.blob(bytes.into())
     }
 
     fn large(&mut self, size: u64) -> Result<Digest, NarError> {
