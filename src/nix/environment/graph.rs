@@ -1,5 +1,6 @@
 //! The closures that a derivation asks to be told of, by `exportReferencesGraph`.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -21,8 +22,8 @@ pub(super) fn registration(
 ) -> Result<String, EnvironmentError> {
     check_file(file)?;
     let mut text = String::new();
-    for path in reachable([object(path)?], closure)? {
-        let references = &closure[&path].references;
+    for (path, info) in reachable([&object(path)?], closure)? {
+        let references = &info.references;
         writeln!(text, "{path}\n\n{}", references.len()).expect("a string takes everything");
         references.iter().try_for_each(|path| writeln!(text, "{path}")).expect("a string takes everything");
     }
@@ -43,16 +44,19 @@ pub(super) fn describe(
         let path = |value: &Value| object(value.as_str().ok_or(EnvironmentError::Graph)?);
         let start: BTreeSet<StorePath> = paths.iter().map(path).collect::<Result<_, _>>()?;
         let described: Result<Vec<Value>, _> =
-            reachable(start, closure)?.into_iter().map(|path| describe_one(&path, closure)).collect();
+            reachable(&start, closure)?.into_iter().map(|(path, info)| describe_one(path, info, closure)).collect();
         attributes.insert(name, described?.into());
     }
     Ok(())
 }
 
-fn describe_one(path: &StorePath, closure: &BTreeMap<StorePath, PathInfo>) -> Result<Value, EnvironmentError> {
-    let info = &closure[path];
+fn describe_one(
+    path: &StorePath,
+    info: &PathInfo,
+    closure: &BTreeMap<StorePath, PathInfo>,
+) -> Result<Value, EnvironmentError> {
     let references: Vec<String> = info.references.iter().map(ToString::to_string).collect();
-    let size: u64 = reachable([path.clone()], closure)?.iter().map(|path| closure[path].nar.size()).sum();
+    let size: u64 = reachable([path], closure)?.values().map(|info| info.nar.size()).sum();
     let mut described = json!({
         "closureSize": size, "narHash": nar_hash(&info.nar), "narSize": info.nar.size(),
         "path": path.to_string(), "references": references,
@@ -64,19 +68,17 @@ fn describe_one(path: &StorePath, closure: &BTreeMap<StorePath, PathInfo>) -> Re
 }
 
 /// Returns what the paths lead to, themselves among it.
-fn reachable(
-    start: impl IntoIterator<Item = StorePath>,
-    closure: &BTreeMap<StorePath, PathInfo>,
-) -> Result<BTreeSet<StorePath>, EnvironmentError> {
-    let mut found = BTreeSet::new();
-    let mut next: Vec<StorePath> = start.into_iter().collect();
+fn reachable<'a>(
+    start: impl IntoIterator<Item = &'a StorePath>,
+    closure: &'a BTreeMap<StorePath, PathInfo>,
+) -> Result<BTreeMap<&'a StorePath, &'a PathInfo>, EnvironmentError> {
+    let mut found = BTreeMap::new();
+    let mut next: Vec<&StorePath> = start.into_iter().collect();
     while let Some(path) = next.pop() {
-        if found.contains(&path) {
-            continue;
+        if let Entry::Vacant(free) = found.entry(path) {
+            let info = closure.get(path).ok_or_else(|| EnvironmentError::GraphInput { path: path.clone() })?;
+            next.extend(&free.insert(info).references);
         }
-        let info = closure.get(&path).ok_or_else(|| EnvironmentError::GraphInput { path: path.clone() })?;
-        next.extend(info.references.iter().filter(|path| !found.contains(*path)).cloned());
-        found.insert(path);
     }
     Ok(found)
 }

@@ -10,8 +10,8 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::derivation::Derivation;
-use super::path_info::PathInfo;
+use super::derivation::{Derivation, Output};
+use super::path_info::{PathInfo, hash_base32};
 use super::store_path::{STORE_DIRECTORY, StorePath, StorePathError};
 use super::unsupported::Unsupported;
 use crate::digest::DigestFunction;
@@ -120,7 +120,7 @@ impl Derivation {
 
     /// Returns what stands for the path of each output where the path cannot be known, and the path.
     fn placeholders(&self) -> Vec<(String, String)> {
-        let one = |(name, output): (&String, &super::derivation::Output)| (placeholder(name), output.path.to_string());
+        let one = |(name, output): (&String, &Output)| (placeholder(name), output.path.to_string());
         self.outputs.iter().map(one).collect()
     }
 }
@@ -166,8 +166,7 @@ impl BuilderEnvironment {
         closure: &BTreeMap<StorePath, PathInfo>,
     ) -> Result<(), EnvironmentError> {
         let placeholders = derivation.placeholders();
-        let path =
-            |(name, output): (&String, &super::derivation::Output)| (name.clone(), output.path.to_string().into());
+        let path = |(name, output): (&String, &Output)| (name.clone(), output.path.to_string().into());
         let outputs: attributes::Attributes = derivation.outputs.iter().map(path).collect();
         attributes.insert("outputs".into(), outputs.into());
         graph::describe(&mut attributes, closure)?;
@@ -189,8 +188,7 @@ fn placeholder(output: &str) -> String {
 }
 
 fn sha256_base32(text: &str) -> String {
-    let digest = DigestFunction::Sha256.digest(text.as_bytes());
-    super::path_info::hash_base32(&digest)
+    hash_base32(&DigestFunction::Sha256.digest(text.as_bytes()))
 }
 
 fn rewrite(text: &str, placeholders: &[(String, String)]) -> String {
