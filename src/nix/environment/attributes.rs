@@ -123,6 +123,7 @@ fn is_identifier(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -173,5 +174,26 @@ mod tests {
         let expected = "declare -a empty=()\ndeclare -a list=(1 'a b' '' )\ndeclare no=\ndeclare nothing=''\n\
             declare -A table=(['k'\\''']=1 )\ndeclare text='it'\\''s'\ndeclare yes=1\n";
         assert_eq!(shell(attributes.as_object().expect("an object")), expected);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+        #[test]
+        fn every_number_is_read_as_it_was_written(value in any::<f64>()) {
+            prop_assume!(value.is_finite());
+            let text = float(value);
+            prop_assert_eq!(text.parse::<f64>().expect("a number").to_bits(), value.to_bits());
+            prop_assert_eq!(serde_json::from_str::<f64>(&text).expect("JSON").to_bits(), value.to_bits());
+            let _ = integer(&Number::from_f64(value).expect("finite"));
+        }
+
+        #[test]
+        fn every_attribute_is_read_as_it_was_written(name in ".{0,9}", text in ".{0,30}", number in any::<i64>()) {
+            let attributes = json!({ &name: [&text, { "deep": number }], "flat": { &text: number } });
+            let attributes = attributes.as_object().expect("an object");
+            prop_assert_eq!(&serde_json::from_str::<Attributes>(&json(attributes)).expect("JSON"), attributes);
+            prop_assert!(shell(attributes).contains("declare -A flat=(["));
+        }
     }
 }
