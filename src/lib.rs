@@ -7,6 +7,7 @@
 //! serve, client
 //! environment
 //! execute, source
+//! nix
 //! store
 //! transport
 //! spec
@@ -20,6 +21,7 @@ pub mod client;
 pub mod digest;
 pub mod environment;
 pub mod execute;
+pub mod nix;
 pub mod proto;
 pub mod serve;
 pub mod source;

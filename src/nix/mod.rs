@@ -1,0 +1,29 @@
+//! The formats of Nix: store paths, derivations, what a builder is given, archives, references, binary caches.
+//!
+//! Pure functions over bytes and over trees in a CAS. Nothing here evaluates, builds or asks a network.
+
+mod aterm;
+pub mod base32;
+mod derivation;
+mod environment;
+mod hash;
+mod nar;
+mod narinfo;
+mod path_info;
+mod references;
+mod signing;
+mod store_path;
+#[cfg(test)]
+mod tests;
+mod unsupported;
+
+pub use derivation::{Derivation, DerivationError, HashMethod, MAX_DERIVATION_BYTES, Output, OutputKind};
+pub use environment::{BuilderEnvironment, BuilderSettings, EnvironmentError};
+pub use hash::{HashAlgorithm, HashError, NixHash};
+pub use nar::{NarError, Unpacked, nar_facts, unpack_nar, write_nar};
+pub use narinfo::{Compression, MAX_NARINFO_BYTES, NarInfo, NarInfoError};
+pub use path_info::PathInfo;
+pub use references::ReferenceScanner;
+pub use signing::{PublicKey, SecretKey, Signature, SigningError};
+pub use store_path::{HASH_PART_LEN, MAX_NAME_LEN, STORE_DIRECTORY, StorePath, StorePathError};
+pub use unsupported::Unsupported;
