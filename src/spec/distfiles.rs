@@ -26,7 +26,7 @@ impl Spec {
             }
             Root::Distdir { repositories, .. } => {
                 let roots = repositories.iter().filter_map(|name| self.repositories.get(name));
-                let downloads = roots.filter_map(|repository| repository.root.download());
+                let downloads = roots.filter_map(|repository| archive(&repository.root));
                 downloads.map(|download| (download.file_name(), Distfile { download, executable: false })).collect()
             }
             Root::File { .. }
@@ -38,6 +38,11 @@ impl Spec {
             | Root::TreeStructure { .. } => BTreeMap::new(),
         }
     }
+}
+
+/// Returns the file of which a distdir holds a copy: that of an archive. Other roots add nothing, as in just-mr.
+fn archive(root: &Root) -> Option<&Download> {
+    root.download().filter(|_| !matches!(root, Root::ForeignFile { .. }))
 }
 
 impl Root {
@@ -57,7 +62,7 @@ impl Root {
     }
 }
 
-/// Checks that a distdir holds files only, under names that each stand for one of them.
+/// Checks that a distdir holds its archives under names that each stand for one of them.
 ///
 /// # Errors
 /// `Invalid` with the repository that cannot be in it.
@@ -71,10 +76,7 @@ pub(super) fn check_distdir(
     for (at, name) in listed.iter().enumerate() {
         let place = || place.key("repositories").index(at);
         let refuse = |expected| SpecError::Invalid { place: place(), value: shown(name), expected };
-        let download = repositories.get(name).and_then(|repository| repository.root.download());
-        let download = download.ok_or_else(|| {
-            refuse("a repository whose root is of type `archive`, `zip` or `foreign file` is expected")
-        })?;
+        let Some(download) = repositories.get(name).and_then(|repository| archive(&repository.root)) else { continue };
         if !valid_name(download.file_name()) {
             return Err(refuse("its file has no name: it needs a `distfile`"));
         }
@@ -109,24 +111,20 @@ mod tests {
     }
 
     #[test]
-    fn a_distdir_holds_files_under_their_own_names() {
-        let spec = spec(&["a", "f", "a"]).unwrap();
+    fn a_distdir_holds_archives_under_their_own_names() {
+        let spec = spec(&["a", "f", "tree", "a"]).unwrap();
         let names = |root: &str| -> Vec<(String, bool)> {
             let files = spec.distfiles(&spec.repositories[root].root);
             files.iter().map(|(name, file)| ((*name).to_owned(), file.executable)).collect()
         };
-        assert_eq!(names("d"), [("a.tgz".to_owned(), false), ("f".to_owned(), false)]);
+        assert_eq!(names("d"), [("a.tgz".to_owned(), false)]);
         assert_eq!(names("f"), [("other".to_owned(), true)]);
         assert!(names("a").is_empty());
     }
 
     #[test]
     fn what_cannot_be_in_a_distdir_is_told_with_its_place() {
-        for (listed, reason) in [
-            (vec!["a", "b"], "the same name"),
-            (vec!["a", "tree"], "`foreign file`"),
-            (vec!["a", "nameless"], "no name"),
-        ] {
+        for (listed, reason) in [(vec!["a", "b"], "the same name"), (vec!["a", "nameless"], "no name")] {
             let text = spec(&listed).unwrap_err().to_string();
             let place = "spec.json: repositories.d.repository.repositories[1]";
             assert!(text.starts_with(place) && text.contains(reason), "{text}");

@@ -29,7 +29,9 @@ impl GitStore {
                     || git2::Error::new(git2::ErrorCode::NotFound, git2::ErrorClass::Tree, "no such directory");
                 tree = repository.find_tree(entry.ok_or_else(missing)?)?;
             }
-            objects.push(odb.read(tree.id())?.data().to_vec());
+            if subdir.is_root() {
+                objects.push(odb.read(tree.id())?.data().to_vec());
+            }
             Ok(objects)
         })
     }

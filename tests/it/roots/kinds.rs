@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{Sources, resolved};
-use crate::support::{contents, git, succeed};
+use crate::support::{contents, files, git, succeed};
 
 /// Resolves a root without a server, then fetches it, and compares both with the content.
 fn assert_is_content(sources: &Sources, root: &Value, client: &str) {
@@ -72,7 +72,7 @@ fn a_file_by_itself_and_files_together() {
             "name": format!("the {name}"), "executable": executable})
     };
     let archive = sources.archive("a.tar.gz");
-    let distdir = json!({"type": "distdir", "repositories": ["one", "two"]});
+    let distdir = json!({"type": "distdir", "repositories": ["one", "two", "three"]});
     let expected = |files: &[(&str, &str, bool)]| {
         let directory = tempfile::tempdir().expect("temporary");
         git(directory.path(), &["init", "-q"]);
@@ -84,21 +84,18 @@ fn a_file_by_itself_and_files_together() {
         git(directory.path(), &["add", "-A"]);
         git(directory.path(), &["write-tree"])
     };
-    let more = json!({"one": archive, "two": file("run", true)});
+    let more = json!({"one": archive, "two": sources.archive("b.tar.xz"), "three": file("run", true)});
     let cases = [
-        (file("tool", false), expected(&[("tool", "the tool", false)])),
-        (file("run", true), expected(&[("run", "the run", true)])),
-        (distdir, expected(&[("a.tar.gz", "a.tar.gz", false), ("run", "run", false)])),
+        (file("tool", false), expected(&[("tool", "the tool", false)]), 1),
+        (file("run", true), expected(&[("run", "the run", true)]), 1),
+        (distdir, expected(&[("a.tar.gz", "a.tar.gz", false), ("b.tar.xz", "b.tar.xz", false)]), 2),
     ];
-    for (root, tree) in cases {
+    for (root, tree, count) in cases {
         let spec = sources.spec_with("spec.json", &root, &more);
         assert_eq!(resolved(&mut sources.world.client("client"), &spec), tree, "{root}");
         assert!(sources.web.asked().is_empty(), "the tree of files is known without them");
         let fetched = succeed(sources.world.client("client").arg("fetch").arg(&spec));
-        assert_eq!(
-            crate::support::files(&Path::new(&fetched).join("in")).len(),
-            root["repositories"].as_array().map_or(1, Vec::len)
-        );
+        assert_eq!(files(&Path::new(&fetched).join("in")).len(), count);
         assert!(!sources.web.asked().is_empty());
         fs::remove_dir_all(sources.world.path("client/memo")).expect("there");
     }

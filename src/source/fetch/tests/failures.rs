@@ -183,7 +183,9 @@ async fn compressed_files_arrive_as_they_are() {
 async fn a_directory_that_cannot_be_written_to_is_no_fault_of_the_address() {
     let server = Server::start(|_, _| Answer::file(b"text")).await;
     let place = Place::new();
-    let nowhere = place.directory.path().join("absent");
+    let file = place.directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let nowhere = file.join("below");
     let error = place.fetcher.fetch(&wanted(b"text", &[server.url("/")]), &nowhere, &Silent).await.err().unwrap();
     assert!(matches!(error, FetchError::Store(_)), "{error}");
     assert_eq!(server.count(), 0);
