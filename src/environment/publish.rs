@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::progress::Phase;
 use super::{Build, BuildError, Failure, FailureReason};
 use crate::digest::Digest;
-use crate::spec::{DESCRIPTOR_VERSION, Descriptor, KindName, Provenance, Provides};
+use crate::spec::{DESCRIPTOR_VERSION, Descriptor, KindName, NixFacts, Provenance, Provides};
 use crate::store::{Listing, StoreError, collect_tree};
 
 /// What a kind made.
@@ -16,6 +16,8 @@ pub(super) struct Made {
     pub root: Digest,
     /// The actions that were run for it.
     pub actions: Vec<Digest>,
+    /// What only a `nix` environment has.
+    pub nix: Option<NixFacts>,
 }
 
 /// An environment whose blobs, descriptor included, are all in the CAS.
@@ -41,14 +43,17 @@ pub(super) async fn publish(
     let tree = Bytes::from(collect_tree(build.store, made.root).await?);
     let invalid = |source| StoreError::Directory { digest: made.root, source };
     let listing = Listing::parse(made.root, &tree).map_err(invalid)?;
-    listing.check_symlinks().map_err(|error| {
-        BuildError::Failed(Box::new(Failure {
-            environment: build.parts.target(),
-            reason: FailureReason::Output { reason: error.to_string() },
-            log: None,
-            log_tail: Bytes::new(),
-        }))
-    })?;
+    // Objects of a Nix store name each other by absolute paths.
+    if made.nix.is_none() {
+        listing.check_symlinks().map_err(|error| {
+            BuildError::Failed(Box::new(Failure {
+                environment: build.parts.target(),
+                reason: FailureReason::Output { reason: error.to_string() },
+                log: None,
+                log_tail: Bytes::new(),
+            }))
+        })?;
+    }
     if let Some(digest) = build.store.find_missing(&listing.blobs()).await?.first() {
         return Err(StoreError::Missing { digest: *digest, role: "file of a finished environment" }.into());
     }
@@ -59,6 +64,7 @@ pub(super) async fn publish(
         root: made.root,
         tree: build.function.digest(&tree),
         provides,
+        nix: made.nix,
         provenance: Provenance {
             builder: concat!("envserve ", env!("CARGO_PKG_VERSION")).to_owned(),
             actions: made.actions,

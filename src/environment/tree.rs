@@ -20,7 +20,7 @@ pub(super) async fn build(build: &Build<'_>, fields: &TreeFields) -> Result<Made
     let inputs = build.inputs(&fields.inputs).await?;
     let root = compose(build, inputs).await?;
     match &fields.cmd {
-        None => Ok(Made { root, actions: Vec::new() }),
+        None => Ok(Made { root, actions: Vec::new(), nix: None }),
         Some(command) => run(build, fields, command, root).await,
     }
 }
@@ -76,7 +76,7 @@ async fn run(
         return Err(failed(build, FailureReason::MissingOutputs { paths: missing }, &result).await?);
     }
     let root = compose(build, outputs.into_iter().collect()).await?;
-    Ok(Made { root, actions: vec![action] })
+    Ok(Made { root, actions: vec![action], nix: None })
 }
 
 /// Puts the action and its command into the CAS.

@@ -1,6 +1,7 @@
 //! The formats of Nix: store paths, derivations, what a builder is given, archives, references, binary caches.
 //!
-//! Pure functions over bytes and over trees in a CAS. Nothing here evaluates, builds or asks a network.
+//! Pure functions over bytes and over trees in a CAS, and the table of the objects that lie there. Nothing here
+//! evaluates, builds or asks a network.
 
 mod aterm;
 pub mod base32;
@@ -16,6 +17,7 @@ mod store_path;
 #[cfg(test)]
 mod tests;
 mod unsupported;
+mod valid_paths;
 
 pub use derivation::{Derivation, DerivationError, HashMethod, MAX_DERIVATION_BYTES, Output, OutputKind};
 pub use environment::{BuilderEnvironment, BuilderSettings, EnvironmentError};
@@ -27,3 +29,4 @@ pub use references::ReferenceScanner;
 pub use signing::{PublicKey, SecretKey, Signature, SigningError};
 pub use store_path::{HASH_PART_LEN, MAX_NAME_LEN, STORE_DIRECTORY, StorePath, StorePathError};
 pub use unsupported::Unsupported;
+pub use valid_paths::{ValidPath, ValidPaths};

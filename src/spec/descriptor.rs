@@ -1,5 +1,7 @@
 //! The descriptor: what the cache answers for a key.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -29,8 +31,33 @@ pub struct Descriptor {
     pub tree: Digest,
     /// What it gives to those who enter it.
     pub provides: Provides,
+    /// What only a `nix` environment has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nix: Option<NixFacts>,
     /// How it came to be.
     pub provenance: Provenance,
+}
+
+/// What a `nix` environment is besides its tree, which has the closure in `nix/store` and the file `registration`:
+/// the input of `nix-store --load-db`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NixFacts {
+    /// The outputs asked for, in that order.
+    pub outputs: Vec<NixOutput>,
+    /// The variables of the shell, for an environment that is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variables: Option<BTreeMap<String, String>>,
+}
+
+/// An output of a derivation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NixOutput {
+    /// Its name.
+    pub name: String,
+    /// The base name of its store path: `HASH-NAME`.
+    pub path: String,
 }
 
 /// How an environment came to be.
@@ -88,6 +115,7 @@ mod tests {
                 path: vec![RelativePath::parse("bin").unwrap()],
                 vars: BTreeMap::from([("HOME".into(), "{{@root}}".into())]),
             },
+            nix: None,
             provenance: Provenance {
                 builder: "envserve 0.1.0".into(),
                 actions: vec![digest],

@@ -33,7 +33,7 @@ mod tests;
 
 pub use config::Config;
 pub use description::{Description, ResolvedRepository};
-pub use descriptor::{DESCRIPTOR_VERSION, Descriptor, Provenance};
+pub use descriptor::{DESCRIPTOR_VERSION, Descriptor, NixFacts, NixOutput, Provenance};
 pub use distfiles::Distfile;
 pub use environments::{Definition, Environment, EnvironmentsFile};
 pub use error::SpecError;

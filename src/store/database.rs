@@ -46,10 +46,12 @@ pub enum Table {
     Files,
     /// What a tree was derived from → Git tree id.
     Derived,
+    /// Function and hash part of a Nix store path → what is known of the object.
+    NixPaths,
 }
 
 impl Table {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Entries,
         Self::Actions,
         Self::Trees,
@@ -58,6 +60,7 @@ impl Table {
         Self::Contents,
         Self::Files,
         Self::Derived,
+        Self::NixPaths,
     ];
 
     /// Returns the name of the column family. The number is the version of the record's form.
@@ -71,6 +74,7 @@ impl Table {
             Self::Contents => "contents-1",
             Self::Files => "files-1",
             Self::Derived => "derived-1",
+            Self::NixPaths => "nix-paths-1",
         }
     }
 

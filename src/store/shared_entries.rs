@@ -244,6 +244,7 @@ mod tests {
             root: FUNCTION.digest(b"root"),
             tree: FUNCTION.digest(b"tree"),
             provides: Provides::default(),
+            nix: None,
             provenance: Provenance { builder: String::new(), actions: Vec::new(), built_at: 0, duration_ms: 0 },
         };
         let canonical = Bytes::from(descriptor.canonical());
