@@ -3,6 +3,7 @@
 //! A kind plans actions and has them run; where blobs lie, who executes and how
 //! the environments it uses come about is handed in with `Build`.
 
+mod action;
 mod build;
 mod definition;
 mod error;
