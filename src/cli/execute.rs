@@ -13,6 +13,7 @@ use super::security::ServerSecurityArguments;
 use super::serve;
 use super::store::{SizeArguments, directory};
 use crate::digest::DigestFunction;
+use crate::environment::NixOptions;
 use crate::serve::{EmbeddedOptions, EndpointOptions, ServeOptions};
 use crate::source::SourceOptions;
 
@@ -60,6 +61,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         repositories: Vec::new(),
         lease: Duration::ZERO,
         security: arguments.security.security(),
+        nix: NixOptions::default(),
         native: false,
         idle: None,
         grace: Duration::from_secs(arguments.grace_seconds),

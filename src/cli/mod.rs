@@ -13,6 +13,7 @@ mod fetch;
 mod fsck;
 mod gc;
 mod key;
+mod nix;
 mod output;
 mod remote;
 mod resolve;
@@ -42,7 +43,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run the daemon that answers requests for environments.
-    Serve(serve::Arguments),
+    Serve(Box<serve::Arguments>),
     /// Run a remote-execution endpoint alone.
     Execute(execute::Arguments),
     /// Get an environment and print the directory it lies in.

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::CliError;
 use super::execution::ExecutionArguments;
+use super::nix::NixArguments;
 use super::remote::RemoteArguments;
 use super::security::{RemoteSecurityArguments, ServerSecurityArguments};
 use super::sources::ServeSourceArguments;
@@ -55,6 +56,9 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     execution: ExecutionArguments,
+
+    #[command(flatten)]
+    nix: NixArguments,
 
     #[command(flatten)]
     security: ServerSecurityArguments,
@@ -115,6 +119,7 @@ fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
         repositories: arguments.repositories.clone(),
         lease: Duration::from_secs(arguments.lease_seconds.unwrap_or(lease)),
         security: arguments.security.security(),
+        nix: arguments.nix.options(),
         native: true,
         idle: arguments.idle_seconds.map(Duration::from_secs),
         grace: Duration::from_secs(arguments.grace_seconds),

@@ -99,23 +99,6 @@ impl Ran {
     pub(super) async fn failed(&self, build: &Build<'_>, reason: FailureReason) -> Result<BuildError, BuildError> {
         failed(build, reason, &self.result).await
     }
-
-    /// Returns what it wrote to stdout.
-    ///
-    /// # Errors
-    /// `Missing` when that is not in the CAS any more.
-    pub(super) async fn stdout(&self, build: &Build<'_>) -> Result<Bytes, BuildError> {
-        let result = &self.result;
-        if !result.stdout_raw.is_empty() || result.stdout_digest.is_none() {
-            return Ok(Bytes::copy_from_slice(&result.stdout_raw));
-        }
-        let digest = match wire::digest(build.function, "stdout_digest", result.stdout_digest.as_ref()) {
-            Ok(digest) => digest,
-            Err(error) => return Err(self.failed(build, FailureReason::Output { reason: error.to_string() }).await?),
-        };
-        let missing = StoreError::Missing { digest, role: "stdout of an action" };
-        Ok(build.store.get(&digest).await?.ok_or(missing)?)
-    }
 }
 
 /// Puts the action and its command into the CAS.

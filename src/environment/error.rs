@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::digest::Digest;
 use crate::execute::ExecuteError;
+use crate::nix::{NarError, StorePath};
 use crate::source::SourceError;
 use crate::spec::{GitId, KindName, PathError, RelativePath, SpecError};
 use crate::store::{MerkleError, StoreError};
@@ -113,6 +114,23 @@ pub enum BuildError {
         #[source]
         source: Box<ExecuteError>,
     },
+    /// Objects of a Nix store have gone since they were built or found.
+    #[error("store paths that were there are gone: {}", paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    LostPath {
+        /// The paths; perhaps not all of them are gone.
+        paths: Vec<StorePath>,
+    },
+    /// An object of a Nix store cannot be read as an archive.
+    #[error("environment `{environment}`: cannot look at `{path}`")]
+    Archive {
+        /// The environment.
+        environment: String,
+        /// The object.
+        path: StorePath,
+        /// Why not.
+        #[source]
+        source: Box<NarError>,
+    },
     /// The environment's own build failed.
     #[error("environment `{}` failed to build: {}", .0.environment, .0.reason)]
     Failed(Box<Failure>),
@@ -140,12 +158,29 @@ impl BuildError {
     /// Says whether a blob was gone that had been in the CAS.
     pub(super) fn is_lost_blob(&self) -> bool {
         match self {
-            Self::Store(StoreError::Missing { .. }) | Self::Source(SourceError::Store(StoreError::Missing { .. })) => {
-                true
-            }
+            Self::Store(StoreError::Missing { .. })
+            | Self::Source(SourceError::Store(StoreError::Missing { .. }))
+            | Self::LostPath { .. } => true,
+            Self::Archive { source, .. } => matches!(**source, NarError::Store(StoreError::Missing { .. })),
             Self::Execute { source, .. } => matches!(**source, ExecuteError::MissingBlobs { .. }),
             _ => false,
         }
+    }
+
+    /// Returns a failure as that of a step within a build, and any other error as it is.
+    pub(super) fn within(self, step: impl FnOnce(Box<FailureReason>) -> FailureReason) -> Self {
+        match self {
+            Self::Failed(failure) => {
+                let reason = step(Box::new(failure.reason));
+                Self::Failed(Box::new(Failure { reason, ..*failure }))
+            }
+            error => error,
+        }
+    }
+
+    /// Returns the error of an object that cannot be read as an archive.
+    pub(super) fn archive(build: &super::Build<'_>, path: &StorePath, source: NarError) -> Self {
+        Self::Archive { environment: build.parts.target(), path: path.clone(), source: Box::new(source) }
     }
 
     /// Returns the error that an environment down the line began with.
@@ -202,6 +237,23 @@ pub enum FailureReason {
         /// Why not.
         reason: String,
     },
+    /// Its Nix expression asks for something that is not possible here.
+    Refused {
+        /// What, and why not.
+        reason: String,
+    },
+    /// Its Nix expression could not be evaluated.
+    Evaluation {
+        /// What happened.
+        reason: Box<FailureReason>,
+    },
+    /// One of its derivations failed.
+    Derivation {
+        /// Which.
+        path: String,
+        /// What happened.
+        reason: Box<FailureReason>,
+    },
 }
 
 impl fmt::Display for FailureReason {
@@ -214,6 +266,12 @@ impl fmt::Display for FailureReason {
                 write!(f, "its command did not make {}", paths.join(", "))
             }
             Self::Output { reason } => write!(f, "what its command made cannot be used: {reason}"),
+            Self::Refused { reason } => f.write_str(reason),
+            Self::Evaluation { reason } => write!(
+                f,
+                "its expression was not evaluated: {reason} (an expression sees its inputs and `args`; there is no time, system, network or other file)"
+            ),
+            Self::Derivation { path, reason } => write!(f, "derivation `{path}`: {reason}"),
         }
     }
 }

@@ -7,6 +7,7 @@ mod action;
 mod build;
 mod definition;
 mod error;
+mod nix;
 mod plan;
 mod progress;
 mod publish;
@@ -15,6 +16,7 @@ mod tree;
 pub use build::{Build, Dependencies};
 pub use definition::{definition, definition_at, describe, joined};
 pub use error::{BuildError, Failure, FailureReason};
+pub use nix::{NixBuilds, NixOptions};
 pub use plan::{Known, Plan, plan};
 pub use progress::{Phase, Progress, ProgressSink};
 pub use publish::Published;
@@ -51,7 +53,8 @@ async fn build_once(build: &Build<'_>) -> Result<Published, BuildError> {
     let environment = definition.expand(&build.parts.effective_config)?;
     let made = match &environment.kind {
         Kind::Tree(fields) => tree::build(build, fields).await?,
-        Kind::Nix(_) | Kind::Image(_) | Kind::Checkpoint(_) => {
+        Kind::Nix(fields) => nix::build(build, fields).await?,
+        Kind::Image(_) | Kind::Checkpoint(_) => {
             return Err(BuildError::Kind { name: build.parts.name.clone(), kind: definition.kind_name() });
         }
     };

@@ -106,6 +106,8 @@ async fn visit(
 fn actions(kind: &Kind) -> u32 {
     match kind {
         Kind::Tree(fields) => u32::from(fields.cmd.is_some()),
-        Kind::Nix(_) | Kind::Image(_) | Kind::Checkpoint(_) => 0,
+        // How many more it will be, only evaluation tells.
+        Kind::Nix(_) => 1,
+        Kind::Image(_) | Kind::Checkpoint(_) => 0,
     }
 }

@@ -126,7 +126,10 @@ impl Derivation {
     }
 
     /// Returns the words of an attribute: of a string, or the strings of a list.
-    pub(super) fn words(&self, name: &str) -> Result<Vec<String>, Unsupported> {
+    ///
+    /// # Errors
+    /// `Structured` when the structured attributes, or this one, cannot be read.
+    pub fn words(&self, name: &str) -> Result<Vec<String>, Unsupported> {
         let Some(attributes) = self.structured_attributes()? else {
             let text = self.environment.get(name).map_or("", String::as_str);
             return Ok(text

@@ -49,7 +49,12 @@ pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
         EndpointOptions::Remote(remote) => open_remote(&options, *remote).await?,
     };
     // The database admits one process: no daemon is at work here.
-    let cleared = blocking(move || sources.clear()).await;
+    let cleared = blocking(move || {
+        sources.clear()?;
+        let directory = &sources.temporary;
+        std::fs::create_dir_all(directory).map_err(StoreError::io("make the directory", directory))
+    });
+    let cleared = cleared.await;
     cleared.map_err(|source| ServeError::Open { root: options.root.clone(), source })?;
     Ok(Opened { options, backend, endpoint, handshakes, admission })
 }
@@ -84,6 +89,8 @@ async fn open_embedded(options: &ServeOptions, embedded: EmbeddedOptions) -> Res
             function,
             endpoint: Identity { instance: instance.clone(), ..Identity::default() },
             lease: options.lease,
+            nix: options.nix.clone(),
+            scratch: sources.temporary.clone(),
         })
     };
     let native = resolver(function);
@@ -101,7 +108,8 @@ async fn open_remote(options: &ServeOptions, remote: RemoteOptions) -> Result<Op
         Ok((database, GitStore::open(&root.join("git"), &repositories)?))
     });
     let (database, git) = opened.await.map_err(failed)?;
-    let local = Local { git, database, sources: Arc::clone(&options.sources), lease: options.lease };
+    let local =
+        Local { git, database, sources: Arc::clone(&options.sources), lease: options.lease, nix: options.nix.clone() };
     let remote = Arc::new(RemoteBackend::new(remote, local)?);
     if let Err(error) = remote.resolver().await {
         let error = &error as &dyn std::error::Error;

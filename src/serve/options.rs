@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::remote::RemoteOptions;
 use super::security::ServerSecurity;
 use crate::digest::DigestFunction;
+use crate::environment::NixOptions;
 use crate::execute::ExecutionOptions;
 use crate::source::SourceOptions;
 
@@ -21,6 +22,8 @@ pub struct ServeOptions {
     pub repositories: Vec<PathBuf>,
     /// What archives may come to, and what the daemon fetches itself.
     pub sources: Arc<SourceOptions>,
+    /// How derivations of Nix are built.
+    pub nix: NixOptions,
     /// How long what was answered stays.
     pub lease: Duration,
     /// How connections are secured, and who is admitted.

@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use super::dispatch::{Dispatch, DispatchRule};
 use super::resolve::{Identity, Parts, Resolver};
 use crate::digest::DigestFunction;
+use crate::environment::NixOptions;
 use crate::execute::{Execution, RemoteExecution};
 use crate::source::{SourceOptions, Sources};
 use crate::store::{
@@ -47,6 +48,7 @@ pub(super) struct Local {
     pub(super) database: Database,
     pub(super) sources: Arc<SourceOptions>,
     pub(super) lease: Duration,
+    pub(super) nix: NixOptions,
 }
 
 /// A daemon's way to its endpoint.
@@ -170,7 +172,7 @@ impl RemoteBackend {
             dispatch.add(rule.properties.clone(), execution(link));
         }
         let store: Arc<RemoteBlobStore> = Arc::new(blobs.clone());
-        let Local { git, database, sources, lease } = &self.local;
+        let Local { git, database, sources, lease, nix } = &self.local;
         let actions = Arc::new(RemoteActionCache::new(self.cache.clone(), instance.clone()));
         let shared = SharedEntries::new(actions, store.clone(), function, self.options.secret.clone());
         if !found.action_cache_updates {
@@ -198,6 +200,8 @@ impl RemoteBackend {
                 address: Some(address.to_string()),
             },
             lease: *lease,
+            nix: nix.clone(),
+            scratch: sources.temporary.clone(),
         })
     }
 }

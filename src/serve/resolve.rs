@@ -1,6 +1,7 @@
 //! The path of a request: key → entry in the cache, or single flight → build → entry; descriptor and lease.
 //! No tonic types here.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,10 +12,16 @@ use super::dispatch::{Dispatch, Properties};
 use super::flight::{Flights, Seat};
 use super::wanted::{self, Wanted};
 use crate::digest::{Digest, DigestFunction};
-use crate::environment::{Build, BuildError, Dependencies, Known, Plan, ProgressSink, build, plan};
-use crate::source::Sources;
+use crate::environment::{
+    Build, BuildError, Dependencies, Known, NixBuilds, NixOptions, Plan, ProgressSink, build, plan,
+};
+use crate::nix::ValidPaths;
+use crate::source::{Sources, Turns};
 use crate::spec::{Descriptor, EnvKey, KeyParts, Shard, ShardParts, SpecError};
 use crate::store::{BlobStore, Database, SharedEntries, StoreError};
+
+/// Most derivations that are built at a time, for all environments together.
+const MAX_TURNS: usize = 4096;
 
 /// What the resolver works with.
 pub struct Parts {
@@ -34,6 +41,10 @@ pub struct Parts {
     pub endpoint: Identity,
     /// How long what was answered stays.
     pub lease: Duration,
+    /// How derivations are built.
+    pub nix: NixOptions,
+    /// Where large files wait while they are looked at.
+    pub scratch: PathBuf,
 }
 
 /// Who an endpoint is, wherever it may be reached.
@@ -60,6 +71,7 @@ struct Inner {
     cache: KeyedCache,
     function: DigestFunction,
     endpoint: Identity,
+    nix: NixBuilds,
     flights: Flights<(Shard, EnvKey), Result<Answer, Arc<BuildError>>>,
     known: wanted::Known,
 }
@@ -102,7 +114,9 @@ impl Flight {
 impl Resolver {
     /// Returns a resolver over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, dispatch, sources, database, shared, function, endpoint, lease } = parts;
+        let Parts { store, dispatch, sources, database, shared, function, endpoint, lease, nix, scratch } = parts;
+        let paths = ValidPaths::new(database.clone(), Arc::clone(&store), function);
+        let nix = NixBuilds { paths, turns: Turns::new(MAX_TURNS), options: nix, scratch };
         let cache = KeyedCache::new(Arc::clone(&store), database, shared, function, lease);
         Self {
             inner: Arc::new(Inner {
@@ -112,6 +126,7 @@ impl Resolver {
                 cache,
                 function,
                 endpoint,
+                nix,
                 flights: Flights::new(),
                 known: wanted::Known::default(),
             }),
@@ -138,6 +153,11 @@ impl Resolver {
     /// Returns the endpoint's CAS.
     pub fn store(&self) -> &dyn BlobStore {
         &*self.inner.store
+    }
+
+    /// Returns the objects of a Nix store that are in the CAS.
+    pub fn paths(&self) -> &ValidPaths {
+        &self.inner.nix.paths
     }
 
     /// Returns who the endpoint is.
@@ -251,6 +271,7 @@ impl Resolver {
             sources: &own.sources,
             store: &*own.store,
             execution: own.dispatch.executor(properties),
+            nix: &own.nix,
             dependencies: &dependencies,
             fresh: false,
             started,

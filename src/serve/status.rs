@@ -13,6 +13,7 @@ use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt};
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::BuildError;
 use crate::execute::ExecuteError;
+use crate::nix::NarError;
 use crate::serve::remote::RemoteError;
 use crate::source::{ArchiveError, DistdirError, FetchError, SourceError};
 use crate::spec::{GitId, SpecError};
@@ -199,8 +200,25 @@ pub fn build_status(error: &BuildError) -> Status {
         BuildError::Store(error) => store_status(error),
         BuildError::Execute { source, .. } => execute_status(source),
         BuildError::Failed(_) => told(Code::FailedPrecondition, error),
+        BuildError::LostPath { .. } => told(Code::FailedPrecondition, error),
+        BuildError::Archive { source, .. } => object_status(error, source),
         BuildError::Dependency(error) => build_status(error),
         BuildError::Lost { .. } => logged(Code::Internal, error),
+    }
+}
+
+/// Returns the status of an object of a Nix store that cannot be looked at.
+fn object_status(error: &BuildError, source: &NarError) -> Status {
+    match source {
+        NarError::Store(error) => store_status(error),
+        NarError::Io { source, .. } => io_status(error, source),
+        NarError::TooLarge { .. } => told(Code::InvalidArgument, error),
+        NarError::Syntax { .. }
+        | NarError::Truncated { .. }
+        | NarError::Trailing { .. }
+        | NarError::Utf8 { .. }
+        | NarError::Order { .. }
+        | NarError::Entry { .. } => logged(Code::Internal, error),
     }
 }
 

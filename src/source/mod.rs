@@ -35,7 +35,9 @@ pub use fetch::{
 pub use import::import_directory;
 pub use objects::{file_id, import_file};
 pub use scan::{import_path, tree_id_of_path};
-pub use sources::{Content, Derived, Distfile, FetchPrefix, FetchPrefixError, Origin, SourceOptions, Sources};
+pub use sources::{
+    Content, Derived, Distfile, FetchPrefix, FetchPrefixError, Origin, SourceOptions, Sources, Turn, Turns,
+};
 pub(crate) use sources::{file_in_git, lookup};
 pub use special::{SpecialError, resolve};
 pub use structure::tree_structure;

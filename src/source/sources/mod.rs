@@ -12,8 +12,7 @@ use bytes::Bytes;
 pub use content::Content;
 pub use derive::{Derived, Distfile};
 pub use options::{FetchPrefix, FetchPrefixError, SourceOptions};
-
-use turns::Turns;
+pub use turns::{Turn, Turns};
 
 use super::{FetchOptions, Fetcher, SourceError, export_tree, import_directory};
 use crate::digest::{Digest, DigestFunction};
@@ -21,6 +20,9 @@ use crate::spec::{GitId, RelativePath};
 use crate::store::{
     BlobStore, Directory, GitEntryKind, GitStore, Listing, Node, SourceMaps, StoreError, blocking, collect_tree,
 };
+
+/// Pieces of work that run side by side.
+const AT_ONCE: usize = 4;
 
 /// Source trees in the Git cache, in further Git repositories, and in the CAS.
 #[derive(Clone)]
@@ -66,8 +68,8 @@ impl Sources {
             function,
             options,
             fetcher: Fetcher::new(FetchOptions::default()),
-            derivations: Turns::new(),
-            contents: Turns::new(),
+            derivations: Turns::new(AT_ONCE),
+            contents: Turns::new(AT_ONCE),
         }
     }
 

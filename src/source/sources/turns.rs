@@ -5,29 +5,27 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
-/// Pieces of work that run side by side.
-const AT_ONCE: usize = 4;
-
 /// Who does which piece of work now.
 #[derive(Clone)]
-pub(super) struct Turns {
+pub struct Turns {
     taken: Arc<Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>>,
     room: Arc<Semaphore>,
 }
 
 /// Held while the work is done.
-pub(super) struct Turn {
+pub struct Turn {
     _alone: OwnedMutexGuard<()>,
     _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Turns {
-    pub(super) fn new() -> Self {
-        Self { taken: Arc::default(), room: Arc::new(Semaphore::new(AT_ONCE)) }
+    /// Returns turns of which so many are taken at a time.
+    pub fn new(at_once: usize) -> Self {
+        Self { taken: Arc::default(), room: Arc::new(Semaphore::new(at_once)) }
     }
 
     /// Waits until nobody else does the work of this name, and not too many do others.
-    pub(super) async fn take(&self, name: &str) -> Turn {
+    pub async fn take(&self, name: &str) -> Turn {
         let alone = self.named(name).lock_owned().await;
         // The semaphore is never closed.
         Turn { _alone: alone, _room: Arc::clone(&self.room).acquire_owned().await.ok() }
@@ -53,7 +51,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn one_at_a_time_does_the_work_of_a_name() {
-        let (turns, working, done) = (Turns::new(), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (turns, working, done) = (Turns::new(4), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let tasks = (0..50).map(|_| {
             let (turns, working, done) = (turns.clone(), Arc::clone(&working), Arc::clone(&done));
             async move {
