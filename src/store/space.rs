@@ -17,6 +17,10 @@ const BLOCK: u64 = 4096;
 /// The part of the disk that is left alone, within these bounds in bytes.
 const RESERVE_PART: u64 = 50;
 const RESERVE_BYTES: (u64, u64) = (12 << 20, 1 << 30);
+/// The part of the database's size that is left alone besides, and the most bytes: it rewrites what it tidies up, and
+/// removes the old files only afterwards. Without room for that it can write nothing, not even what is evicted.
+const TIDY_PART: u64 = 3;
+const TIDY_BYTES: u64 = 4 << 30;
 /// The size of the database is looked at again after so long, or so many bytes.
 const LOOK_AFTER: Duration = Duration::from_millis(500);
 const LOOK_AFTER_BYTES: u64 = 4 << 20;
@@ -109,7 +113,8 @@ impl Space {
         }
         let beyond_limit = self.limit.map_or(0, |limit| state.total().saturating_add(bytes).saturating_sub(limit));
         let disk = disk(&self.root)?;
-        let needed = state.reserved.saturating_add(bytes).saturating_add(reserve(disk.size));
+        let spared = reserve(disk.size) + (state.database / TIDY_PART).min(TIDY_BYTES);
+        let needed = state.reserved.saturating_add(bytes).saturating_add(spared);
         Ok(beyond_limit.max(needed.saturating_sub(disk.free)))
     }
 

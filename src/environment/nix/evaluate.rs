@@ -92,7 +92,7 @@ pub(super) async fn evaluate(
         let needed = String::from_utf8_lossy(&read(build, &ran, Some(needed)).await?).into_owned();
         let wanted = wanted(build, &needed)?;
         let graph = Graph::read(build, &store, wanted.keys().cloned()).await?;
-        actions.extend(Realisation::new(build, &graph, &store).realise(wanted.clone()).await?);
+        Realisation::new(build, &graph, &store).realise(wanted.clone()).await?;
         let before = built.len();
         for (derivation, outputs) in wanted {
             for output in outputs {

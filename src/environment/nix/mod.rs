@@ -61,10 +61,11 @@ pub(super) async fn build(build: &Build<'_>, fields: &NixFields) -> Result<Made,
     if build.fresh {
         build.nix.paths.doubt_all();
     }
+    // Those of the derivations are many, and belong to other environments as well.
     let mut actions = Vec::new();
     let evaluated = evaluate::evaluate(build, fields, &mut actions).await?;
     let realisation = Realisation::new(build, &evaluated.graph, &evaluated.store);
-    actions.extend(realisation.realise(BTreeMap::from([(evaluated.derivation.clone(), evaluated.outputs())])).await?);
+    realisation.realise(BTreeMap::from([(evaluated.derivation.clone(), evaluated.outputs())])).await?;
     let outputs = evaluated.output_paths(build)?;
     let closure = closure(build, outputs.iter().map(|(_, path)| path.clone())).await?;
     let variables = match fields.mode {

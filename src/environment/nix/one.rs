@@ -31,13 +31,13 @@ const ENTER_DIRECTORY: &str = "--wd=/build";
 /// Where builders start.
 const BUILD_DIRECTORY: &str = "/build";
 
-/// Builds a derivation from the closure of its inputs, and makes its outputs known. Returns the action.
+/// Builds a derivation from the closure of its inputs, and makes its outputs known.
 pub(super) async fn build(
     build: &Build<'_>,
     drv: &StorePath,
     derivation: &Derivation,
     inputs: &BTreeMap<StorePath, ValidPath>,
-) -> Result<Digest, BuildError> {
+) -> Result<(), BuildError> {
     let given = given(build, drv, derivation, inputs)?;
     let network = derivation.is_fixed() && !build.nix.options.network.is_empty();
     let none = BTreeMap::new();
@@ -55,7 +55,7 @@ pub(super) async fn build(
     for output in &outputs {
         build.nix.paths.put(output).await?;
     }
-    Ok(ran.action)
+    Ok(())
 }
 
 /// Returns what the builder is given.

@@ -9,7 +9,6 @@ use super::super::{Build, BuildError};
 use super::evaluate::refused;
 use super::graph::Graph;
 use super::{one, sources};
-use crate::digest::Digest;
 use crate::nix::StorePath;
 use crate::store::Directory;
 
@@ -32,12 +31,8 @@ impl<'a> Realisation<'a> {
         Self { build, graph, store }
     }
 
-    /// Sees to it that outputs of derivations are known, with all that they refer to. Returns the actions that this
-    /// took.
-    pub(super) async fn realise(
-        &self,
-        wanted: BTreeMap<StorePath, BTreeSet<String>>,
-    ) -> Result<Vec<Digest>, BuildError> {
+    /// Sees to it that outputs of derivations are known, with all that they refer to.
+    pub(super) async fn realise(&self, wanted: BTreeMap<StorePath, BTreeSet<String>>) -> Result<(), BuildError> {
         let missing = self.missing(wanted).await?;
         self.check_supported(&missing)?;
         let mut after: BTreeMap<&StorePath, Vec<&StorePath>> = BTreeMap::new();
@@ -50,7 +45,7 @@ impl<'a> Realisation<'a> {
         let total = u32::try_from(missing.len()).unwrap_or(u32::MAX);
         let mut ready: Vec<&StorePath> =
             waits.iter().filter(|(_, count)| **count == 0).map(|(path, _)| *path).collect();
-        let (mut running, mut actions, mut done) = (FuturesUnordered::new(), Vec::new(), 0);
+        let (mut running, mut done) = (FuturesUnordered::new(), 0);
         self.build.progress.actions(done, total);
         loop {
             while running.len() < AT_ONCE
@@ -58,8 +53,8 @@ impl<'a> Realisation<'a> {
             {
                 running.push(async move { (path, self.one(path).await) });
             }
-            let Some((path, built)) = running.next().await else { return Ok(actions) };
-            actions.extend(built?);
+            let Some((path, built)) = running.next().await else { return Ok(()) };
+            built?;
             done += 1;
             self.build.progress.actions(done, total);
             for next in after.remove(path).unwrap_or_default() {
@@ -112,12 +107,12 @@ impl<'a> Realisation<'a> {
     }
 
     /// Builds one derivation whose inputs are known. Whoever else needs it at the same time waits.
-    async fn one(&self, path: &StorePath) -> Result<Option<Digest>, BuildError> {
+    async fn one(&self, path: &StorePath) -> Result<(), BuildError> {
         let nix = self.build.nix;
         let _turn = nix.turns.take(&path.to_string()).await;
         let derivation = self.graph.get(path);
         if self.is_known(path, &derivation.outputs.keys().cloned().collect()).await? {
-            return Ok(None);
+            return Ok(());
         }
         sources::take_in(self.build, self.store, &derivation.input_sources).await?;
         let mut inputs: BTreeSet<StorePath> = derivation.input_sources.clone();
@@ -127,6 +122,6 @@ impl<'a> Realisation<'a> {
             }
         }
         let inputs = super::closure(self.build, inputs).await?;
-        one::build(self.build, path, derivation, &inputs).await.map(Some)
+        one::build(self.build, path, derivation, &inputs).await
     }
 }
