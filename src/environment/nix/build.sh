@@ -26,9 +26,14 @@ while [ "$1" != -- ]; do shift; done
 shift
 
 mkdir -p root/proc root/dev root/tmp root/build root/etc
-# The modes of what belongs to somebody else stay as they are.
+# The modes and times of what belongs to somebody else stay as they are.
 chmod 1777 root/tmp 2>/dev/null || :
+chmod 1775 root/nix/store 2>/dev/null || :
+chmod 750 root 2>/dev/null || :
 chmod 700 root/build 2>/dev/null || :
+if [ -n "$(find root/nix/store -mindepth 1 -maxdepth 1 -newermt @1 -print -quit)" ]; then
+    find root/nix/store -mindepth 1 -exec touch --no-dereference --date=@1 {} + 2>/dev/null || :
+fi
 mount --bind root root
 mount -t proc proc root/proc 2>/dev/null || mount --rbind /proc root/proc
 mount -t tmpfs -o mode=755 dev root/dev

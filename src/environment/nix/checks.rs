@@ -245,7 +245,7 @@ mod tests {
             let json = format!(r#"{{"outputChecks":{{"{output}":{checks}}},"allowedReferences":[]}}"#);
             checked(&[("__json", &json)])
         };
-        assert_eq!(checks("dev", r#"{"allowedReferences":["ccccc"]}"#).is_err(), true);
+        assert!(checks("dev", r#"{"allowedReferences":["ccccc"]}"#).is_err());
         assert_eq!(checks("out", r#"{"allowedReferences":["out","dev"],"maxSize":7}"#), Ok(()));
         assert!(checks("out", r#"{"maxSize":6}"#).is_err());
         assert!(checks("out", r#"{"maxClosureSize":27}"#).is_err());
