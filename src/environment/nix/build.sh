@@ -67,5 +67,9 @@ while read -r output; do
     find "$output" -type d ! -perm -u=rwx -exec chmod u+rwx {} \;
     find "$output" -type f ! -perm -u=r -exec chmod u+r {} +
     special=$(find "$output" ! -type f ! -type d ! -type l)
-    [ -z "$special" ] || { printf '%s is neither file, directory nor symlink\n' "${special#root}" >&2; exit 1; }
+    if [ -n "$special" ]; then
+        printf '%s is neither file, directory nor symlink\n' "${special#root}" >&2
+        rm -rf "$output"
+        exit 1
+    fi
 done <outputs

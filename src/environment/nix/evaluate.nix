@@ -74,19 +74,19 @@ let
   pureBuiltins = removeAttrs builtins impure // reading // { builtins = pureBuiltins; };
   inputPaths = map (name: ./inputs + "/${name}") settings.inputs;
 
-  # Calls a function with those of the arguments that it takes, as `nix-build` does.
+  # Calls a function with those of the arguments that it takes, as `nix-build` does. Only one that names them is called.
   call = value:
     let
+      pattern = builtins.toXML value;
       formals = builtins.functionArgs value;
-      taken = if formals == { } then settings.args else builtins.intersectAttrs formals settings.args;
+      takes = what: builtins.match ".*<${what}.*" pattern != null;
+      taken = if takes "attrspat[^>]*ellipsis" then settings.args else builtins.intersectAttrs formals settings.args;
+      lacking = filter (name: !formals.${name} && !(taken ? ${name})) (attrNames formals);
     in
-      if isFunction value then call' value formals taken
-      else if isAttrs value && value ? __functor then call (value.__functor value)
-      else value;
-  call' = value: formals: taken:
-    let lacking = filter (name: !formals.${name} && !(taken ? ${name})) (attrNames formals); in
-    if lacking == [ ] then call (value taken)
-    else throw "the expression takes arguments that `args` does not give: ${concatStringsSep ", " lacking}";
+      if isAttrs value && value ? __functor then call (value.__functor value)
+      else if !(isFunction value && takes "attrspat") then value
+      else if lacking == [ ] then call (value taken)
+      else throw "the expression takes arguments that `args` does not give: ${concatStringsSep ", " lacking}";
 
   select = value: name:
     let called = call value; in

@@ -91,24 +91,26 @@ fn parse(text: &str) -> Option<BTreeMap<String, String>> {
 
 /// Reads a quoted word up to the end of its line. Returns what comes after it.
 fn word(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
+    let mut value = Vec::new();
     let mut rest = text;
     loop {
-        let Some(first) = rest.chars().next().filter(|char| *char != '\n') else { return Some((value, rest)) };
+        let Some(first) = rest.chars().next().filter(|char| *char != '\n') else {
+            return Some((String::from_utf8(value).ok()?, rest));
+        };
         if let Some(quoted) = rest.strip_prefix('\'') {
             let (inner, after) = quoted.split_once('\'')?;
-            value.push_str(inner);
+            value.extend_from_slice(inner.as_bytes());
             rest = after;
         } else if let Some(quoted) = rest.strip_prefix("$'") {
             rest = escaped(quoted, '\'', &mut value, ansi)?;
         } else if let Some(quoted) = rest.strip_prefix('"') {
-            rest = escaped(quoted, '"', &mut value, |char| Some(char.to_string()))?;
+            rest = escaped(quoted, '"', &mut value, Some)?;
         } else if let Some(after) = rest.strip_prefix('\\') {
             let char = after.chars().next()?;
-            value.push(char);
+            push(&mut value, char);
             rest = &after[char.len_utf8()..];
         } else {
-            value.push(first);
+            push(&mut value, first);
             rest = &rest[first.len_utf8()..];
         }
     }
@@ -118,8 +120,8 @@ fn word(text: &str) -> Option<(String, &str)> {
 fn escaped<'a>(
     text: &'a str,
     quote: char,
-    value: &mut String,
-    meaning: impl Fn(char) -> Option<String>,
+    value: &mut Vec<u8>,
+    meaning: impl Fn(char) -> Option<char>,
 ) -> Option<&'a str> {
     let mut chars = text.char_indices();
     loop {
@@ -128,22 +130,27 @@ fn escaped<'a>(
             return Some(&text[at + 1..]);
         }
         if char != '\\' {
-            value.push(char);
+            push(value, char);
             continue;
         }
         let (at, char) = chars.next()?;
         if let Some(octal) = text.get(at..at + 3).filter(|octal| octal.bytes().all(|byte| matches!(byte, b'0'..=b'7')))
         {
-            value.push(char::from(u8::from_str_radix(octal, 8).ok()?));
+            // A byte; several of them are one character.
+            value.push(u8::from_str_radix(octal, 8).ok()?);
             chars.nth(1);
             continue;
         }
-        value.push_str(&meaning(char)?);
+        push(value, meaning(char)?);
     }
 }
 
+fn push(value: &mut Vec<u8>, char: char) {
+    value.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
 /// Returns what stands for a control character in `$'…'`.
-fn ansi(char: char) -> Option<String> {
+fn ansi(char: char) -> Option<char> {
     let meant = match char {
         'n' => '\n',
         't' => '\t',
@@ -156,7 +163,7 @@ fn ansi(char: char) -> Option<String> {
         '\\' | '\'' | '"' | '?' => char,
         _ => return None,
     };
-    Some(meant.to_string())
+    Some(meant)
 }
 
 #[cfg(test)]

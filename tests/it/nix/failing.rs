@@ -108,6 +108,6 @@ fn a_fixed_output_has_the_network_only_where_the_operator_allows_it() {
     assert_eq!(web.asked(), [""; 0]);
     let with = Daemon::start(&world.path("with"), &["--allow-network", "--nix-network", "network=on"]);
     let answer = descriptor(&mut world.client_of(&with, "client"), &spec);
-    assert_eq!(content(with.link(), &answer), "fixed");
+    assert_eq!(content(&with.address, &answer), "fixed");
     assert_eq!(web.asked(), ["file"]);
 }

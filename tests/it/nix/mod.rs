@@ -12,7 +12,7 @@ use std::process::Command;
 use envserve::digest::Digest;
 use envserve::nix::NixHash;
 use envserve::store::{BlobStore, Directory, Node, RemoteBlobStore};
-use envserve::transport::Link;
+use envserve::transport::{Link, Security};
 use serde_json::{Value, json};
 
 use crate::support::{World, spec, succeed, text};
@@ -48,7 +48,10 @@ impl Expression {
     /// that it gets, and its key with it; derivations do not.
     pub(crate) fn spec_of(&self, attribute: &str, fields: &Value) -> PathBuf {
         let name = if attribute.is_empty() { "whole" } else { attribute };
-        let mut environment = json!({"type": "nix", "expression": {"path": "source"}, "attr": attribute});
+        let mut environment = json!({"type": "nix", "expression": {"path": "source"}});
+        if !attribute.is_empty() {
+            environment["attr"] = attribute.into();
+        }
         environment.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
         let known = fs::read(self.world.path("source/ENVS")).unwrap_or_else(|_| b"{}".to_vec());
         let mut environments: Value = serde_json::from_slice(&known).expect("JSON");
@@ -106,17 +109,18 @@ pub(crate) fn descriptor(client: &mut Command, spec: &Path) -> Value {
 }
 
 /// Reads from a CAS what registers the closure of an environment.
-pub(crate) fn registered(cas: Link, descriptor: &Value) -> BTreeMap<String, Facts> {
+pub(crate) fn registered(cas: &str, descriptor: &Value) -> BTreeMap<String, Facts> {
     facts(&text(&file(cas, descriptor, "registration")))
 }
 
 /// Reads a file of an environment from a CAS.
-pub(crate) fn file(cas: Link, descriptor: &Value, path: &str) -> Vec<u8> {
+pub(crate) fn file(cas: &str, descriptor: &Value, path: &str) -> Vec<u8> {
     let root: Digest = descriptor["root"].as_str().expect("a digest").parse().expect("a digest");
     let function = root.function();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let store = RemoteBlobStore::new(cas, String::new(), function);
+        let link = Link::new(&cas.parse().expect("an address"), &Security::default()).expect("an address");
+        let store = RemoteBlobStore::new(link, String::new(), function);
         let read = async |digest: &Digest| store.get(digest).await.expect("an answer").expect("it is there");
         let mut at = Node::Directory { digest: root };
         for name in path.split('/') {
@@ -137,6 +141,6 @@ pub(crate) fn output(descriptor: &Value) -> String {
 }
 
 /// Returns what a file in the first output holds, or the output itself.
-pub(crate) fn content(cas: Link, descriptor: &Value) -> String {
+pub(crate) fn content(cas: &str, descriptor: &Value) -> String {
     text(&file(cas, descriptor, &output(descriptor)[1..]))
 }

@@ -12,7 +12,7 @@ fn what_derivations_make_is_what_nix_makes_of_them() {
     assert!(expected.len() > 20, "{} objects", expected.len());
     let daemon = expression.world.daemon();
     let answer = descriptor(&mut expression.world.client_of(&daemon, "client"), &expression.spec("everything"));
-    let actual = registered(daemon.link(), &answer);
+    let actual = registered(&daemon.address, &answer);
     let paths = |facts: &std::collections::BTreeMap<String, _>| facts.keys().cloned().collect::<Vec<_>>();
     assert_eq!(paths(&actual), paths(&expected));
     for (path, facts) in &expected {
@@ -27,7 +27,7 @@ fn different(expression: &Expression, daemon: &Daemon, answer: &serde_json::Valu
     if there.is_dir() {
         theirs
     } else {
-        format!("{theirs}\n---\n{}", text(&super::file(daemon.link(), answer, &path[1..])))
+        format!("{theirs}\n---\n{}", text(&super::file(&daemon.address, answer, &path[1..])))
     }
 }
 
@@ -38,7 +38,7 @@ fn a_closure_of_three_hundred_is_what_nix_makes_of_it() {
     assert!(expected.len() > 300, "{} objects", expected.len());
     let daemon = expression.world.daemon();
     let answer = descriptor(&mut expression.world.client_of(&daemon, "client"), &expression.spec("large"));
-    assert_eq!(registered(daemon.link(), &answer), expected);
+    assert_eq!(registered(&daemon.address, &answer), expected);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn on_a_foreign_cluster_it_is_the_same() {
         let daemon = Daemon::start(&world.path("serve"), &["--remote", &endpoint.address]);
         let expected = expression.built_by_nix("everything");
         let answer = descriptor(&mut expression.world.client_of(&daemon, "client"), &expression.spec("everything"));
-        assert_eq!(registered(endpoint.link(), &answer), expected);
+        assert_eq!(registered(&endpoint.address, &answer), expected);
     });
 }
 
@@ -92,7 +92,7 @@ fn inputs_are_found_by_name_and_may_be_other_environments() {
     let spec = world.spec("it", &environments);
     let daemon = world.daemon();
     let answer = descriptor(&mut world.client_of(&daemon, "client"), &spec);
-    assert_eq!(content(daemon.link(), &answer), "of an environment\ncontent");
+    assert_eq!(content(&daemon.address, &answer), "of an environment\ncontent");
 }
 
 #[test]
