@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::execute::{ExecuteError, ExecuteRequest};
 use crate::proto::{protobuf, reapi};
 use crate::spec::RelativePath;
-use crate::store::{Listing, MerkleTree, Node, StoreError, wire};
+use crate::store::{Directory, Listing, MerkleTree, Node, StoreError, wire};
 
 /// Bytes of a failed action's output that are sent along.
 const LOG_TAIL: usize = 64 << 10;
@@ -98,6 +98,18 @@ impl Ran {
     /// When its log cannot be read.
     pub(super) async fn failed(&self, build: &Build<'_>, reason: FailureReason) -> Result<BuildError, BuildError> {
         failed(build, reason, &self.result).await
+    }
+
+    /// Returns a directory that it left, an empty one if it left none.
+    ///
+    /// # Errors
+    /// `Missing` when that has gone since.
+    pub(super) async fn directory(&self, build: &Build<'_>, path: &RelativePath) -> Result<Directory, BuildError> {
+        let Some(Node::Directory { digest }) = self.outputs.get(path) else { return Ok(Directory::default()) };
+        let missing = StoreError::Missing { digest: *digest, role: "directory that an action left" };
+        let bytes = build.store.get(digest).await?.ok_or(missing)?;
+        let wrong = |source| StoreError::Directory { digest: *digest, source };
+        Ok(Directory::parse(build.function, &bytes).map_err(wrong)?)
     }
 }
 

@@ -3,11 +3,12 @@
 #   build.sh network|isolated COMMAND...
 #
 # Started in the input root of an action, where `root` is the root file system that the builder sees: the closure of
-# its inputs in `root/nix/store`, where its outputs go too. `outputs` names these, one a line. COMMAND enters `root`.
+# its inputs in `root/nix/store`, where its outputs go too. `outputs` names these, one a line; they end up in `made`.
+# COMMAND enters `root`.
 set -eu
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
-ulimit -c 0
+ulimit -S -c 0
 if [ "$1" != inside ]; then
     network=$1
     shift
@@ -16,9 +17,18 @@ if [ "$1" != inside ]; then
     if [ "$network" = isolated ] && sed 1,2d /proc/net/dev | grep -qv '^ *lo:'; then
         unshared=--net
     fi
+    code=0
     # shellcheck disable=SC2086
-    exec unshare --user --map-root-user --mount --ipc --uts --pid --fork --kill-child $unshared \
-        /bin/sh "$0" inside "$network" $unshared -- "$@"
+    unshare --user --map-root-user --mount --ipc --uts --pid --fork --kill-child $unshared \
+        /bin/sh "$0" inside "$network" $unshared -- "$@" || code=$?
+    [ "$code" = 0 ] || exit "$code"
+    # Not every worker takes a symlink that is an output itself, but each takes what is in a directory.
+    mkdir made
+    while read -r output; do
+        output=root/nix/store/$output
+        [ ! -e "$output" ] && [ ! -L "$output" ] || mv "$output" made/
+    done <outputs
+    exit 0
 fi
 network=$2
 [ "$3" = -- ] || { ip link set lo up 2>/dev/null || :; }
@@ -69,7 +79,6 @@ while read -r output; do
     special=$(find "$output" ! -type f ! -type d ! -type l)
     if [ -n "$special" ]; then
         printf '%s is neither file, directory nor symlink\n' "${special#root}" >&2
-        rm -rf "$output"
         exit 1
     fi
 done <outputs

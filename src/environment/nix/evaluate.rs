@@ -206,16 +206,10 @@ fn store_path(build: &Build<'_>, text: &str) -> Result<StorePath, BuildError> {
     StorePath::parse(text).map_err(|error| refused(build, error.to_string()))
 }
 
-/// Reads the directory with all derivations and sources.
+/// Returns the directory with all derivations and sources.
 async fn store(build: &Build<'_>, ran: &Ran) -> Result<Directory, BuildError> {
-    let Some(Node::Directory { digest }) = ran.outputs.get(&path("work/store/nix/store")) else {
-        // Nothing was put there: a constant evaluates without a store, and is no derivation.
-        return Ok(Directory::default());
-    };
-    let missing = StoreError::Missing { digest: *digest, role: "store of an evaluation" };
-    let bytes = build.store.get(digest).await?.ok_or(missing)?;
-    let wrong = |source| StoreError::Directory { digest: *digest, source };
-    Ok(Directory::parse(build.function, &bytes).map_err(wrong)?)
+    // Nothing may have been put there: a constant evaluates without a store, and is no derivation.
+    ran.directory(build, &path("work/store/nix/store")).await
 }
 
 /// Reads a small file that evaluation left behind.

@@ -10,7 +10,6 @@ use super::evaluate::refused;
 use super::{checks, fixed, path, store_nodes};
 use crate::digest::Digest;
 use crate::nix::{BuilderEnvironment, BuilderSettings, Derivation, PathInfo, StorePath, ValidPath, nar_facts};
-use crate::spec::RelativePath;
 use crate::store::Node;
 
 const SCRIPT: &str = include_str!("build.sh");
@@ -28,6 +27,8 @@ const ETC_FILES: [(&str, &str); 3] = [
 /// Enters the root file system as the user that builders have.
 const ENTER: [&str; 5] = ["/usr/bin/unshare", "--user", "--map-user=1000", "--map-group=100", "--root=root"];
 const ENTER_DIRECTORY: &str = "--wd=/build";
+/// The directory with the outputs.
+const MADE: &str = "made";
 /// Where builders start.
 const BUILD_DIRECTORY: &str = "/build";
 
@@ -45,7 +46,7 @@ pub(super) async fn build(
         arguments: arguments(derivation, &given, network),
         environment: &none,
         input_root: input_root(build, derivation, &given, inputs).await?,
-        outputs: derivation.outputs.values().map(|output| place(&output.path)).collect(),
+        outputs: vec![path(MADE)],
         timeout: None,
         properties: if network { &build.nix.options.network } else { &none },
     };
@@ -84,21 +85,15 @@ fn arguments(derivation: &Derivation, given: &BuilderEnvironment, network: bool)
     arguments
 }
 
-/// Returns where an output lies in the input root.
-fn place(output: &StorePath) -> RelativePath {
-    path("root/nix/store").join(output.base_name()).expect("a base name is one component")
-}
-
 async fn input_root(
     build: &Build<'_>,
     derivation: &Derivation,
     given: &BuilderEnvironment,
     inputs: &BTreeMap<StorePath, ValidPath>,
 ) -> Result<Digest, BuildError> {
-    let mut names: Vec<&str> = derivation.outputs.values().map(|output| output.path.base_name()).collect();
-    names.push("");
+    let names: String = derivation.outputs.values().map(|output| format!("{}\n", output.path.base_name())).collect();
     let mut files = vec![(path("build.sh"), Bytes::from_static(SCRIPT.as_bytes()))];
-    files.push((path("outputs"), Bytes::from(names.join("\n"))));
+    files.push((path("outputs"), Bytes::from(names)));
     files.extend(ETC_FILES.map(|(at, text)| (path(at), Bytes::from_static(text.as_bytes()))));
     for (name, bytes) in &given.files {
         let at = path("root/build").join(name);
@@ -124,11 +119,12 @@ async fn look_at(
     inputs: &BTreeMap<StorePath, ValidPath>,
     ran: &Ran,
 ) -> Result<Vec<ValidPath>, BuildError> {
+    let made = ran.directory(build, &path(MADE)).await?;
     let mut outputs = BTreeMap::new();
     let own = || derivation.outputs.values().map(|output| output.path.clone());
     let candidates: BTreeSet<StorePath> = inputs.keys().cloned().chain(own()).collect();
     for (name, output) in &derivation.outputs {
-        let Some(node) = ran.outputs.get(&place(&output.path)) else {
+        let Some(node) = made.get(output.path.base_name()) else {
             let reason = format!("it did not make its output `{name}`");
             return Err(unusable(build, drv, ran, reason).await?);
         };
