@@ -82,13 +82,12 @@ in rec {
     cat /etc/passwd /etc/group /etc/hosts >>$out
     ls / | sort >>$out
     ls -a1 /build >>$out
-    stat -c '%n %a %u %g' / /build /tmp /nix /nix/store /dev /dev/null /dev/shm >>$out
+    stat -c '%n %a %u %g' / /build /tmp /nix /nix/store /dev /dev/shm >>$out
     echo ~ >>$out
     grep -c lo: /proc/net/dev >>$out
     ls -1 /dev | grep -v kvm | sort >>$out
     cat /proc/sys/kernel/hostname >>$out
     stat -c '%n %Y' ${./tree} ${./tree}/file ${script} >>$out
-    cat /proc/self/limits | grep core >>$out
   '';
   source = make "source" { tree = ./tree; text = builtins.toFile "text" "some ${./tree} text"; } "cp -r $tree $out; chmod -R u+w $out; cat $text >>$out/file";
   wanted = make "wanted" { disallowedReferences = [ script ]; } "echo ${multiple.dev} >$out";
