@@ -61,6 +61,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         lease: Duration::ZERO,
         security: arguments.security.security(),
         native: false,
+        nix: None,
         idle: None,
         grace: Duration::from_secs(arguments.grace_seconds),
     };

@@ -13,6 +13,7 @@ mod fetch;
 mod fsck;
 mod gc;
 mod key;
+mod nix;
 mod output;
 mod remote;
 mod resolve;

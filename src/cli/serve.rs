@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::CliError;
 use super::execution::ExecutionArguments;
+use super::nix::NixArguments;
 use super::remote::RemoteArguments;
 use super::security::{RemoteSecurityArguments, ServerSecurityArguments};
 use super::sources::ServeSourceArguments;
@@ -58,6 +59,9 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     security: ServerSecurityArguments,
+
+    #[command(flatten)]
+    nix: NixArguments,
 
     #[command(flatten)]
     remote_security: RemoteSecurityArguments,
@@ -116,6 +120,8 @@ fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
         lease: Duration::from_secs(arguments.lease_seconds.unwrap_or(lease)),
         security: arguments.security.security(),
         native: true,
+        // A private daemon has a socket that Nix cannot use.
+        nix: arguments.idle_seconds.is_none().then(|| arguments.nix.options()),
         idle: arguments.idle_seconds.map(Duration::from_secs),
         grace: Duration::from_secs(arguments.grace_seconds),
     })

@@ -12,6 +12,7 @@ use super::flight::{Flights, Seat};
 use super::wanted::{self, Wanted};
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{Build, BuildError, Dependencies, Known, Plan, ProgressSink, build, plan};
+use crate::nix::ValidPaths;
 use crate::source::Sources;
 use crate::spec::{Descriptor, EnvKey, KeyParts, Shard, ShardParts, SpecError};
 use crate::store::{BlobStore, Database, SharedEntries, StoreError};
@@ -62,6 +63,7 @@ struct Inner {
     endpoint: Identity,
     flights: Flights<(Shard, EnvKey), Result<Answer, Arc<BuildError>>>,
     known: wanted::Known,
+    paths: ValidPaths,
 }
 
 /// What a request comes to at once.
@@ -103,6 +105,7 @@ impl Resolver {
     /// Returns a resolver over these parts.
     pub fn new(parts: Parts) -> Self {
         let Parts { store, dispatch, sources, database, shared, function, endpoint, lease } = parts;
+        let paths = ValidPaths::new(database.clone(), Arc::clone(&store), function);
         let cache = KeyedCache::new(Arc::clone(&store), database, shared, function, lease);
         Self {
             inner: Arc::new(Inner {
@@ -114,6 +117,7 @@ impl Resolver {
                 endpoint,
                 flights: Flights::new(),
                 known: wanted::Known::default(),
+                paths,
             }),
         }
     }
@@ -138,6 +142,11 @@ impl Resolver {
     /// Returns the endpoint's CAS.
     pub fn store(&self) -> &dyn BlobStore {
         &*self.inner.store
+    }
+
+    /// Returns the objects of the Nix store that are known.
+    pub fn paths(&self) -> &ValidPaths {
+        &self.inner.paths
     }
 
     /// Returns who the endpoint is.

@@ -26,6 +26,7 @@ use std::io::{Read, Seek};
 use std::path::Path;
 
 pub use error::{ArchiveError, Place};
+pub(crate) use compression::{Compression, Decoder};
 pub use limits::{CaseCollisions, Limits};
 
 use builder::Builder;
