@@ -184,6 +184,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_token_may_be_the_password_of_a_request_that_is_no_grpc_call() {
+        let admission = admission("one\nt:wo\n").expect("good");
+        let basic = |pair: &str| format!("Basic {}", BASE64_STANDARD.encode(pair));
+        for good in ["anyone:one", ":one", "x:t:wo"] {
+            assert_eq!(refusal(&admission, Some(&basic(good))).await, "", "{good}");
+        }
+        for bad in ["one:", "one:two", "x:on"] {
+            assert!(refusal(&admission, Some(&basic(bad))).await.contains("not one that is accepted"), "{bad}");
+        }
+        assert!(refusal(&admission, Some(&basic("one"))).await.contains("a token is needed"));
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, basic("x:one").parse().expect("a header"));
+        headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+        assert!(admission.refusal(&headers).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_no_grpc_call_is_refused_as_the_web_does() {
+        let admission = admission("one\n").expect("good");
+        let service = tower::service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) });
+        let refused = |kind: &'static str| {
+            let request = Request::builder().header("content-type", kind).body(()).expect("a request");
+            tower::ServiceExt::oneshot(admission.layer(service), request)
+        };
+        let answer = refused("text/plain").await.expect("infallible");
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(answer.headers().get_all(WWW_AUTHENTICATE).iter().count(), 2);
+        let answer = refused("application/grpc").await.expect("infallible");
+        assert_eq!((answer.status(), &answer.headers()["grpc-status"]), (StatusCode::OK, &HeaderValue::from(16)));
+    }
+
+    #[tokio::test]
     async fn an_empty_file_admits_nobody_and_none_everybody() {
         let empty = admission("\n# nobody\n").expect("good");
         assert!(!refusal(&empty, Some("Bearer ")).await.is_empty());

@@ -74,15 +74,19 @@ where
     }
 }
 
+/// Returns what of a path names the call.
+fn rpc(path: &str) -> &str {
+    // `/package.Service/Method`: the package says nothing new. Other paths have no dot before their last part.
+    let dot = path.rsplit_once('/').and_then(|(service, _)| service.rfind('.'));
+    dot.map_or(path, |dot| &path[dot + 1..])
+}
+
 /// Returns the span of a request.
 fn span(path: &str, headers: &HeaderMap) -> Span {
-    // `/package.Service/Method`: the package says nothing new. Other paths have no dot before their last part.
-    let service = path.rsplit_once('/').and_then(|(service, _)| service.rfind('.'));
-    let rpc = service.map_or(path, |dot| &path[dot + 1..]);
     let empty = field::Empty;
     let span = tracing::info_span!(
         "request",
-        rpc = cut(rpc),
+        rpc = cut(rpc(path)),
         instance = empty,
         tool = empty,
         invocation = empty,

@@ -1,6 +1,6 @@
 //! What is served over plain HTTP, beside gRPC on the same port: the binary cache of Nix.
 
-pub mod nix;
+pub(super) mod nix;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};

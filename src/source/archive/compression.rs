@@ -78,9 +78,7 @@ impl<R: BufRead> Decoder<R> {
             Compression::None => Format::None(whole),
             Compression::Gzip => Format::Gzip(flate2::bufread::MultiGzDecoder::new(whole)),
             Compression::Bzip2 => Format::Bzip2(bzip2::bufread::MultiBzDecoder::new(whole)),
-            Compression::Xz => {
-                Format::Xz(Box::new(lzma_rust2::XzReader::new_mem_limit(whole, true, MAX_XZ_KIB)))
-            }
+            Compression::Xz => Format::Xz(Box::new(lzma_rust2::XzReader::new_mem_limit(whole, true, MAX_XZ_KIB))),
             Compression::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(whole)?;
                 decoder.window_log_max(MAX_ZSTD_WINDOW)?;

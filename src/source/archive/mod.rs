@@ -25,8 +25,8 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 
-pub use error::{ArchiveError, Place};
 pub(crate) use compression::{Compression, Decoder};
+pub use error::{ArchiveError, Place};
 pub use limits::{CaseCollisions, Limits};
 
 use builder::Builder;

@@ -83,7 +83,8 @@ mod tests {
         let nar_hash = "0".repeat(52);
         for (prefix, compression, suffix) in [("", Compression::None, ".nar"), (ZSTD, Compression::Zstd, ".nar.zst")] {
             let parsed = |rest: &str| format!("{prefix}{rest}");
-            let (narinfo, nar) = (parsed(&format!("{HASH}.narinfo")), parsed(&format!("nar/{HASH}-{nar_hash}{suffix}")));
+            let (narinfo, nar) =
+                (parsed(&format!("{HASH}.narinfo")), parsed(&format!("nar/{HASH}-{nar_hash}{suffix}")));
             assert_eq!(Address::parse(&narinfo), Some(Address::NarInfo { compression, hash_part: HASH }));
             let expected = Address::Nar { compression, hash_part: HASH, nar_hash: &nar_hash };
             assert_eq!(Address::parse(&nar), Some(expected));

@@ -47,7 +47,7 @@ pub struct CacheOptions {
 }
 
 /// The cache of a daemon.
-pub struct Cache {
+pub(crate) struct Cache {
     key: SecretKey,
     uploads: Option<Uploads>,
     /// Where files lie that are too large for memory, and what is being uploaded.
@@ -60,14 +60,11 @@ impl Cache {
     ///
     /// # Errors
     /// When the key cannot be read or made, or there is no place for what is being uploaded.
-    pub(in crate::serve) async fn open(
-        root: &Path,
-        backend: Backend,
-        options: CacheOptions,
-    ) -> Result<Self, KeyError> {
+    pub(in crate::serve) async fn open(root: &Path, backend: Backend, options: CacheOptions) -> Result<Self, KeyError> {
         let CacheOptions { secret_key, upload, trusted_keys } = options;
         let root = root.to_owned();
-        let opened = blocking(move || Ok((key::open(&root, secret_key)?, key::empty_directory(&root.join("nix-tmp"))?)));
+        let opened =
+            blocking(move || Ok((key::open(&root, secret_key)?, key::empty_directory(&root.join("nix-tmp"))?)));
         let (key, scratch) = opened.await?;
         let scratch: Arc<Path> = scratch.into();
         tracing::info!(public_key = %key.public_key(), uploads = upload, "the binary cache of Nix is at /nix/");

@@ -95,7 +95,8 @@ fn pieces(found: Found, scratch: Arc<Path>) -> Pieces {
             resolver.paths().doubt_all();
         })
     };
-    let failure = stream::once(sending).filter_map(|sent| std::future::ready(sent.err().map(|error| Err(error.into()))));
+    let failure =
+        stream::once(sending).filter_map(|sent| std::future::ready(sent.err().map(|error| Err(error.into()))));
     let sent = stream::unfold(receiver, |mut receiver| async move { Some((Ok(receiver.recv().await?), receiver)) });
     // Both are polled in turn, so the archive is made while what is made is sent.
     stream::select(sent, failure).boxed()
