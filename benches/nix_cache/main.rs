@@ -44,11 +44,14 @@ fn main() {
     let objects = nix.make(if quick { 20 } else { 60 });
     let daemon = Daemon::start("serve", &place.path("daemon"), &["--nix-upload"]);
     let own = format!("http://{}/nix", daemon.address);
-    nix.copy_to(&own, &objects);
+    nix.copy_to(&format!("{own}?compression=none"), &objects);
     nix.copy_to(&format!("file://{}?compression=none", place.path("files").display()), &objects);
     let nginx = Nginx::start(&place, &place.path("files"));
     println!("{} objects, {} MB in {} files", objects.len(), nix::MEGABYTES, nix::FILES);
-    let cases = [("archives as they are", own.clone(), "nginx"), ("compressed on the way", format!("{own}/zstd"), "nginx, plain")];
+    let cases = [
+        ("archives as they are", own.clone(), "nginx"),
+        ("compressed on the way", format!("{own}/zstd"), "nginx, plain"),
+    ];
     for (case, from, other) in cases {
         let mut measured = Rounds::default();
         for _ in 0..rounds {

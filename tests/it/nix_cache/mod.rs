@@ -58,8 +58,8 @@ impl Nix {
         command.env_clear().env("HOME", self.path("home")).env("USER", "u").env("PATH", "/usr/bin:/bin");
         command.env("NIX_CONF_DIR", self.path("none")).env("NIX_REMOTE", self.path("store"));
         command.env("XDG_CACHE_HOME", self.path(&format!("said-{call}")));
-        let own = "build-users-group =\nsubstitute = false\nexperimental-features = nix-command\n\
-                   download-attempts = 1\nnetrc-file = netrc\n";
+        let own =
+            "build-users-group =\nsubstitute = false\nexperimental-features = nix-command\ndownload-attempts = 1\n";
         command.env("NIX_CONFIG", format!("{own}{settings}"));
         command.args(arguments).current_dir(&self.directory).stdin(Stdio::null());
         command.output().expect("it is installed")
