@@ -43,7 +43,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run the daemon that answers requests for environments.
-    Serve(serve::Arguments),
+    Serve(Box<serve::Arguments>),
     /// Run a remote-execution endpoint alone.
     Execute(execute::Arguments),
     /// Get an environment and print the directory it lies in.

@@ -152,6 +152,6 @@ async fn serve(endpoint: Endpoint, options: ServeOptions) -> Result<(), CliError
     };
     tracing::info!(address, root = %root.display(), "listening");
     output::print(address.as_bytes())?;
-    serve::run(listener, opened, shutdown).await?;
+    Box::pin(serve::run(listener, opened, shutdown)).await?;
     Ok(())
 }

@@ -61,7 +61,7 @@ pub(crate) struct Decoder<R: BufRead>(Format<R>);
 
 enum Format<R: BufRead> {
     None(R),
-    Gzip(flate2::bufread::MultiGzDecoder<R>),
+    Gzip(Box<flate2::bufread::MultiGzDecoder<R>>),
     Bzip2(bzip2::bufread::MultiBzDecoder<R>),
     Xz(Box<lzma_rust2::XzReader<R>>),
     Zstd(zstd::stream::read::Decoder<'static, R>),
@@ -76,7 +76,7 @@ impl<R: BufRead> Decoder<R> {
     pub(crate) fn new(compression: Compression, whole: R) -> io::Result<Self> {
         Ok(Self(match compression {
             Compression::None => Format::None(whole),
-            Compression::Gzip => Format::Gzip(flate2::bufread::MultiGzDecoder::new(whole)),
+            Compression::Gzip => Format::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(whole))),
             Compression::Bzip2 => Format::Bzip2(bzip2::bufread::MultiBzDecoder::new(whole)),
             Compression::Xz => Format::Xz(Box::new(lzma_rust2::XzReader::new_mem_limit(whole, true, MAX_XZ_KIB))),
             Compression::Zstd => {
