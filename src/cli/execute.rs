@@ -63,6 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         security: arguments.security.security(),
         nix: NixOptions::default(),
         native: false,
+        nix_cache: None,
         idle: None,
         grace: Duration::from_secs(arguments.grace_seconds),
     };

@@ -58,10 +58,10 @@ pub(super) struct Arguments {
     execution: ExecutionArguments,
 
     #[command(flatten)]
-    nix: NixArguments,
+    security: ServerSecurityArguments,
 
     #[command(flatten)]
-    security: ServerSecurityArguments,
+    nix: NixArguments,
 
     #[command(flatten)]
     remote_security: RemoteSecurityArguments,
@@ -119,8 +119,10 @@ fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
         repositories: arguments.repositories.clone(),
         lease: Duration::from_secs(arguments.lease_seconds.unwrap_or(lease)),
         security: arguments.security.security(),
-        nix: arguments.nix.options(),
+        nix: arguments.nix.builds(),
         native: true,
+        // A private daemon has a socket that Nix cannot use.
+        nix_cache: arguments.idle_seconds.is_none().then(|| arguments.nix.cache()),
         idle: arguments.idle_seconds.map(Duration::from_secs),
         grace: Duration::from_secs(arguments.grace_seconds),
     })
@@ -151,6 +153,6 @@ async fn serve(endpoint: Endpoint, options: ServeOptions) -> Result<(), CliError
     };
     tracing::info!(address, root = %root.display(), "listening");
     output::print(address.as_bytes())?;
-    serve::run(listener, opened, shutdown).await?;
+    Box::pin(serve::run(listener, opened, shutdown)).await?;
     Ok(())
 }

@@ -23,7 +23,7 @@ mod valid_paths;
 pub use derivation::{Derivation, DerivationError, HashMethod, MAX_DERIVATION_BYTES, Output, OutputKind};
 pub use environment::{BuilderEnvironment, BuilderSettings, EnvironmentError};
 pub use hash::{HashAlgorithm, HashError, NixHash};
-pub use nar::{NarError, Unpacked, nar_facts, unpack_nar, write_nar};
+pub use nar::{NarError, Unpacked, nar_facts, send_nar, unpack_nar, write_nar};
 pub use narinfo::{Compression, MAX_NARINFO_BYTES, NarInfo, NarInfoError};
 pub use path_info::PathInfo;
 pub use references::ReferenceScanner;

@@ -18,6 +18,11 @@ pub struct PathInfo {
 }
 
 impl PathInfo {
+    /// Returns the hash of the archive in base 32, without its algorithm.
+    pub fn nar_hash_base32(&self) -> String {
+        hash_base32(&self.nar)
+    }
+
     /// Returns the text that is signed for the object at a path.
     pub fn fingerprint(&self, path: &StorePath) -> String {
         let references: Vec<String> = self.references.iter().map(ToString::to_string).collect();

@@ -1,22 +1,30 @@
 //! Who may call: whoever shows a token that is listed in a file.
 //!
 //! Without a file everybody may. With one, every call needs `authorization: Bearer TOKEN`, over every kind of
-//! connection. Tokens are kept and compared as digests, which takes the same time whatever they have in common.
+//! connection; for requests that are no gRPC calls the token may also be the password of `Basic`, which is all that
+//! Nix can send (from a netrc file). Tokens are kept and compared as digests, which takes the same time whatever they have in common.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use futures::future::Either;
 use tonic::Status;
-use tonic::codegen::http::header::AUTHORIZATION;
-use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::codegen::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use tower::{Layer, Service};
 
+use super::http::is_grpc;
 use crate::store::blocking;
 use crate::transport::{Reloaded, SecurityError, lines};
+
+/// The ways in which a request that is no gRPC call may show its token.
+const CHALLENGES: [&str; 2] = ["Bearer realm=\"envserve\"", "Basic realm=\"envserve\", charset=\"UTF-8\""];
 
 /// Admits calls to a server. Clones share the tokens.
 #[derive(Debug, Clone)]
@@ -38,9 +46,12 @@ impl Admission {
             let tokens = Arc::clone(tokens);
             blocking(move || tokens.look()).await;
         }
-        match bearer(headers) {
+        let token = bearer(headers).map(Cow::Borrowed);
+        // gRPC clients send a header; those of the web may know no other way than a password.
+        let token = token.or_else(|| password(headers).filter(|_| !is_grpc(headers)).map(Cow::Owned));
+        match token {
             None => Some("a token is needed, as header `authorization: Bearer TOKEN`"),
-            Some(token) if tokens.current().admit(token) => None,
+            Some(token) if tokens.current().admit(&token) => None,
             Some(_) => Some("the token is not one that is accepted here"),
         }
     }
@@ -51,6 +62,25 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let header = headers.get(AUTHORIZATION)?.as_bytes();
     let (scheme, token) = header.split_at_checked("Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+}
+
+/// Returns the password that a request shows, whatever the name.
+fn password(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let header = headers.get(AUTHORIZATION)?.as_bytes();
+    let (scheme, pair) = header.split_at_checked("Basic ".len())?;
+    let pair = scheme.eq_ignore_ascii_case(b"Basic ").then(|| BASE64_STANDARD.decode(pair.trim_ascii()).ok())??;
+    let colon = pair.iter().position(|byte| *byte == b':')?;
+    Some(pair[colon + 1..].to_vec())
+}
+
+/// Returns how a request is refused that is no gRPC call.
+fn unauthorized<B: Default>() -> Response<B> {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    for challenge in CHALLENGES {
+        response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    response
 }
 
 /// The digests of the tokens that are accepted.
@@ -114,7 +144,8 @@ where
         Either::Right(Box::pin(async move {
             match admission.refusal(request.headers()).await {
                 None => inner.call(request).await,
-                Some(reason) => Ok(Status::unauthenticated(reason).into_http()),
+                Some(reason) if is_grpc(request.headers()) => Ok(Status::unauthenticated(reason).into_http()),
+                Some(_) => Ok(unauthorized()),
             }
         }))
     }
@@ -150,6 +181,38 @@ mod tests {
         for none in [None, Some("one"), Some("Basic one"), Some("Bearerone"), Some("")] {
             assert!(refusal(&admission, none).await.contains("a token is needed"), "{none:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_token_may_be_the_password_of_a_request_that_is_no_grpc_call() {
+        let admission = admission("one\nt:wo\n").expect("good");
+        let basic = |pair: &str| format!("Basic {}", BASE64_STANDARD.encode(pair));
+        for good in ["anyone:one", ":one", "x:t:wo"] {
+            assert_eq!(refusal(&admission, Some(&basic(good))).await, "", "{good}");
+        }
+        for bad in ["one:", "one:two", "x:on"] {
+            assert!(refusal(&admission, Some(&basic(bad))).await.contains("not one that is accepted"), "{bad}");
+        }
+        assert!(refusal(&admission, Some(&basic("one"))).await.contains("a token is needed"));
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, basic("x:one").parse().expect("a header"));
+        headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+        assert!(admission.refusal(&headers).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_no_grpc_call_is_refused_as_the_web_does() {
+        let admission = admission("one\n").expect("good");
+        let service = tower::service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) });
+        let refused = |kind: &'static str| {
+            let request = Request::builder().header("content-type", kind).body(()).expect("a request");
+            tower::ServiceExt::oneshot(admission.layer(service), request)
+        };
+        let answer = refused("text/plain").await.expect("infallible");
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(answer.headers().get_all(WWW_AUTHENTICATE).iter().count(), 2);
+        let answer = refused("application/grpc").await.expect("infallible");
+        assert_eq!((answer.status(), &answer.headers()["grpc-status"]), (StatusCode::OK, &HeaderValue::from(16)));
     }
 
     #[tokio::test]

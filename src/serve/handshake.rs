@@ -12,7 +12,7 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::server::TlsStream;
 
 use crate::store::blocking;
-use crate::transport::{HTTP2, Identity, Reloaded, SecurityError, authorities, identity, provider};
+use crate::transport::{HTTP1, HTTP2, Identity, Reloaded, SecurityError, authorities, identity, provider};
 
 /// Longest handshake. Who takes longer wants to keep a place.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
@@ -74,6 +74,6 @@ fn config(tls: &ServerTls) -> Result<ServerConfig, SecurityError> {
     let (certificate, key_file) = (tls.identity.certificate.clone(), tls.identity.key.clone());
     let unusable = |source| SecurityError::Identity { certificate, key: key_file, source };
     let mut config = config.with_single_cert(chain, key).map_err(unusable)?;
-    config.alpn_protocols = vec![HTTP2.to_vec()];
+    config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
     Ok(config)
 }

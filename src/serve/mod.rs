@@ -7,6 +7,7 @@ mod dispatch;
 mod flight;
 pub mod grpc;
 mod handshake;
+mod http;
 mod listen;
 mod open;
 mod options;
@@ -34,6 +35,7 @@ use crate::transport::{Endpoint, EndpointError, FRAME_BYTES, SecurityError};
 
 pub use dispatch::{DispatchError, DispatchRule};
 pub use handshake::ServerTls;
+pub use http::nix::{CacheOptions, KeyError};
 pub use listen::{Listener, Peer};
 pub use open::{Opened, open, open_store};
 pub use options::{EmbeddedOptions, EndpointOptions, ServeOptions};
@@ -80,6 +82,9 @@ pub enum ServeError {
     /// The address is none.
     #[error(transparent)]
     Address(#[from] EndpointError),
+    /// It cannot be a binary cache.
+    #[error(transparent)]
+    Cache(#[from] KeyError),
     /// The transport gave up.
     #[error("the server stopped")]
     Transport(#[source] tonic::transport::Error),
@@ -94,7 +99,7 @@ pub async fn run(
     daemon: Opened,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let Opened { options, backend, endpoint, handshakes, admission } = daemon;
+    let Opened { options, backend, endpoint, handshakes, admission, cache } = daemon;
     let open_connections = Arc::new(AtomicUsize::new(0));
     let mut routes = RoutesBuilder::default();
     if options.native {
@@ -118,7 +123,12 @@ pub async fn run(
         }
         stop.send_replace(true);
     };
+    let (routes, plain) = match cache {
+        Some(cache) => (http::add_to(routes.routes(), cache), true),
+        None => (routes.routes(), false),
+    };
     let server = Server::builder()
+        .accept_http1(plain)
         .max_frame_size(Some(FRAME_BYTES))
         .initial_stream_window_size(Some(4 << 20))
         .initial_connection_window_size(Some(8 << 20))
@@ -126,7 +136,7 @@ pub async fn run(
         .concurrency_limit_per_connection(MAX_REQUESTS)
         .layer(RequestLog)
         .layer(admission)
-        .add_routes(routes.routes())
+        .add_routes(routes)
         .serve_with_incoming_shutdown(listener.connections(open_connections, handshakes), signal);
     let served = tokio::select! {
         served = within_grace(server, stopped, options.grace) => served,

@@ -9,6 +9,7 @@ use super::backend::Backend;
 use super::dispatch::Dispatch;
 use super::grpc::reapi::Reapi;
 use super::handshake::Handshakes;
+use super::http::nix::Cache;
 use super::options::{EmbeddedOptions, EndpointOptions, ServeOptions};
 use super::remote::{Local, RemoteBackend, RemoteOptions};
 use super::resolve::{Identity, Parts, Resolver};
@@ -27,6 +28,8 @@ pub struct Opened {
     pub(super) admission: Admission,
     /// What is served of the endpoint itself.
     pub(super) endpoint: OpenedEndpoint,
+    /// The binary cache of Nix, where there is one.
+    pub(super) cache: Option<Cache>,
 }
 
 /// The endpoint itself.
@@ -56,7 +59,11 @@ pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
     });
     let cleared = cleared.await;
     cleared.map_err(|source| ServeError::Open { root: options.root.clone(), source })?;
-    Ok(Opened { options, backend, endpoint, handshakes, admission })
+    let cache = match options.nix_cache.clone() {
+        Some(nix) => Some(Cache::open(&options.root, backend.clone(), nix).await?),
+        None => None,
+    };
+    Ok(Opened { options, backend, endpoint, handshakes, admission, cache })
 }
 
 async fn open_embedded(options: &ServeOptions, embedded: EmbeddedOptions) -> Result<OpenedBackend, ServeError> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::http::nix::CacheOptions;
 use super::remote::RemoteOptions;
 use super::security::ServerSecurity;
 use crate::digest::DigestFunction;
@@ -30,6 +31,8 @@ pub struct ServeOptions {
     pub security: ServerSecurity,
     /// Whether the native protocol is spoken beside the REAPI.
     pub native: bool,
+    /// How the daemon is a binary cache of Nix, if it is one.
+    pub nix_cache: Option<CacheOptions>,
     /// For a private daemon: it leaves when it had no connection for so long.
     pub idle: Option<Duration>,
     /// Longest wait for running requests when it stops.

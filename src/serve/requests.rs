@@ -3,6 +3,7 @@
 //! REAPI clients may send a `RequestMetadata`: which tool, for which build, for which action. It goes into the span,
 //! so that every line logged on the way says for whom. What is no such message is ignored, what is long is cut.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -11,11 +12,12 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use prost::Message;
 use tonic::Code;
-use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::codegen::http::{HeaderMap, Request, Response, StatusCode};
 use tonic::metadata::MetadataMap;
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, field};
 
+use super::http::is_grpc;
 use crate::proto::reapi::RequestMetadata;
 
 /// The header that holds the metadata.
@@ -62,21 +64,29 @@ where
         let answer = span.in_scope(|| self.inner.call(request));
         let answer = async move {
             let answer = answer.await?;
-            line.note(answer.headers());
+            match is_grpc(answer.headers()) {
+                true => line.note(answer.headers()),
+                false => line.outcome = Some(Outcome::Http(answer.status())),
+            }
             Ok(answer.map(|body| LoggedBody { body, line }))
         };
         Box::pin(answer.instrument(span))
     }
 }
 
+/// Returns what of a path names the call.
+fn rpc(path: &str) -> &str {
+    // `/package.Service/Method`: the package says nothing new. Other paths have no dot before their last part.
+    let dot = path.rsplit_once('/').and_then(|(service, _)| service.rfind('.'));
+    dot.map_or(path, |dot| &path[dot + 1..])
+}
+
 /// Returns the span of a request.
 fn span(path: &str, headers: &HeaderMap) -> Span {
-    // `/package.Service/Method`: the package says nothing new.
-    let rpc = path.rsplit_once('.').map_or(path, |(_, rpc)| rpc);
     let empty = field::Empty;
     let span = tracing::info_span!(
         "request",
-        rpc = cut(rpc),
+        rpc = cut(rpc(path)),
         instance = empty,
         tool = empty,
         invocation = empty,
@@ -117,14 +127,32 @@ fn cut(text: &str) -> &str {
 struct Line {
     span: Span,
     begun: Instant,
-    outcome: Option<Code>,
+    outcome: Option<Outcome>,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    Grpc(Code),
+    Http(StatusCode),
+    BrokenOff,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Grpc(code) => write!(f, "{code:?}"),
+            Self::Http(status) => write!(f, "{}", status.as_u16()),
+            Self::BrokenOff => f.write_str("broken off"),
+        }
+    }
 }
 
 impl Line {
     /// Takes note of the outcome, which stands among the headers or the trailers.
     fn note(&mut self, headers: &HeaderMap) {
         if let Some(status) = headers.get("grpc-status") {
-            self.outcome = Some(Code::from_bytes(status.as_bytes()));
+            self.outcome = Some(Outcome::Grpc(Code::from_bytes(status.as_bytes())));
         }
     }
 }
@@ -133,7 +161,7 @@ impl Drop for Line {
     fn drop(&mut self) {
         let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.span.in_scope(|| match self.outcome {
-            Some(outcome) => tracing::debug!(?outcome, ms, "answered"),
+            Some(outcome) => tracing::debug!(%outcome, ms, "answered"),
             None => tracing::debug!(outcome = "given up by the client", ms, "answered"),
         });
     }
@@ -153,10 +181,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for LoggedBody<B> {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let Self { body, line } = &mut *self;
         let frame = ready!(line.span.in_scope(|| Pin::new(body).poll_frame(cx)));
-        if let Some(Ok(frame)) = &frame
-            && let Some(trailers) = frame.trailers_ref()
-        {
-            line.note(trailers);
+        match &frame {
+            Some(Ok(frame)) => frame.trailers_ref().into_iter().for_each(|trailers| line.note(trailers)),
+            Some(Err(_)) => line.outcome = Some(Outcome::BrokenOff),
+            None => {}
         }
         Poll::Ready(frame)
     }

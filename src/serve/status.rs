@@ -256,7 +256,7 @@ fn rpc_status(error: &StoreError, code: Code) -> Status {
     }
 }
 
-fn io_status(error: &(dyn Error + 'static), source: &io::Error) -> Status {
+pub(crate) fn io_status(error: &(dyn Error + 'static), source: &io::Error) -> Status {
     if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
         tracing::error!(error = chain(error), "the disk is full");
         let details = ErrorDetails::with_retry_info(Some(RETRY));
@@ -302,7 +302,7 @@ fn logged(code: Code, error: &(dyn Error + 'static)) -> Status {
 }
 
 /// Returns an error with its causes.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

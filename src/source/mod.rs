@@ -22,6 +22,7 @@ mod structure;
 
 pub use archive::properties as archive_properties;
 pub use archive::{ArchiveError, ArchiveKind, CaseCollisions, Limits, Place, unpack, unpack_from};
+pub(crate) use archive::{Compression, Decoder};
 pub use command::git_tree;
 pub use commit::{fetch_commit, known_commit};
 pub use derivation::Derivation;

@@ -24,7 +24,7 @@ pub use link::{CallError, Channel, Link, is_of_transport};
 pub(crate) use pem::{authorities, authorities_of_host, identity};
 pub(crate) use reload::{Reloaded, lines};
 pub use security::{Identity, Security, SecurityError};
-pub(crate) use tls::{HTTP2, explanation, provider};
+pub(crate) use tls::{HTTP1, HTTP2, explanation, provider};
 
 pub(crate) use backoff::Backoff;
 use breaker::Breaker;

@@ -16,6 +16,9 @@ use super::{Security, SecurityError, pem};
 /// The protocol to agree on: HTTP/2, which gRPC needs.
 pub(crate) const HTTP2: &[u8] = b"h2";
 
+/// The other protocol of a server, for clients that speak no gRPC.
+pub(crate) const HTTP1: &[u8] = b"http/1.1";
+
 /// Returns the implementation of all cryptography.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())

@@ -10,6 +10,7 @@ mod flight;
 mod hostile;
 mod just;
 mod nix;
+mod nix_cache;
 mod private;
 mod readme;
 mod remote;

@@ -18,7 +18,7 @@ use std::io;
 use crate::store::{DirectoryError, StoreError};
 
 pub use unpack::{Unpacked, unpack_nar};
-pub use write::{nar_facts, write_nar};
+pub use write::{nar_facts, send_nar, write_nar};
 
 /// The first string of every archive.
 const MAGIC: &str = "nix-archive-1";

@@ -58,6 +58,63 @@ pub async fn write_nar<W: Write + Send + 'static>(
     Ok(sink)
 }
 
+/// Hands the archive of a tree over, piece by piece. No thread waits while nobody takes one.
+///
+/// Large files go through temporary files in `scratch`.
+///
+/// # Errors
+/// When the tree is not whole in the store or too deep, or a temporary file cannot be used. That nobody takes the
+/// pieces any more is none.
+///
+/// # Cancel safety
+/// Dropping the future leaves the archive half handed over.
+pub async fn send_nar(
+    store: &dyn BlobStore,
+    root: Node,
+    scratch: &Path,
+    pieces: Sender<Bytes>,
+) -> Result<(), NarError> {
+    let (sender, receiver) = channel(1);
+    let walking = async {
+        let mut archive = Archive { store, scratch, sender, gathered: BytesMut::new() };
+        archive.write(root).await
+    };
+    let (walked, forwarded) = tokio::join!(walking, forward(receiver, pieces));
+    forwarded.map_err(NarError::io("read part of"))?;
+    walked
+}
+
+/// Sends pieces on, files in parts.
+async fn forward(mut received: Receiver<Piece>, pieces: Sender<Bytes>) -> io::Result<()> {
+    while let Some(piece) = received.recv().await {
+        match piece {
+            Piece::Bytes(bytes) => {
+                if pieces.send(bytes).await.is_err() {
+                    break;
+                }
+            }
+            Piece::File(file) => {
+                let mut open = blocking(move || File::open(file.path())).await?;
+                loop {
+                    let (again, part) = blocking(move || read_part(open)).await?;
+                    if part.is_empty() || pieces.send(part).await.is_err() {
+                        break;
+                    }
+                    open = again;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads the next part of a file, which is empty at its end. Blocks.
+fn read_part(mut file: File) -> io::Result<(File, Bytes)> {
+    let mut part = Vec::with_capacity(PIECE_BYTES);
+    Read::by_ref(&mut file).take(PIECE_BYTES as u64).read_to_end(&mut part)?;
+    Ok((file, part.into()))
+}
+
 /// Returns SHA-256 and size of the archive of a tree, and which of the candidates it names.
 ///
 /// # Errors

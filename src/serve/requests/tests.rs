@@ -83,3 +83,17 @@ async fn metadata_that_makes_no_sense_is_ignored_and_long_metadata_cut() {
     let cut = logged(Some(encoded(&long))).await;
     assert!(cut.contains("ééé") && cut.len() < plain + 2 * 300, "{cut}");
 }
+
+#[tokio::test]
+async fn a_request_that_is_no_grpc_call_is_logged_with_its_path_and_status() {
+    for (path, named) in [
+        ("/nix/nar/x-y.nar", "rpc=\"/nix/nar/x-y.nar\""),
+        ("/a.narinfo", "rpc=\"/a.narinfo\""),
+        ("/some.package.Service/Method", "rpc=\"Service/Method\""),
+    ] {
+        assert_eq!(format!("rpc={:?}", rpc(path)), named);
+    }
+    let line = |outcome: Outcome| outcome.to_string();
+    assert_eq!([line(Outcome::Http(StatusCode::NOT_FOUND)), line(Outcome::BrokenOff)], ["404", "broken off"]);
+    assert_eq!(line(Outcome::Grpc(Code::NotFound)), "NotFound");
+}

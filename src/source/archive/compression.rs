@@ -12,14 +12,20 @@ const MAX_ZSTD_WINDOW: u32 = 27;
 const LOOKED_AT: u64 = 262;
 const BUFFER: usize = 128 << 10;
 
-/// How a tar archive is compressed.
+/// How an archive is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Compression {
+pub(crate) enum Compression {
+    /// Not at all.
     None,
+    /// gzip, any number of members.
     Gzip,
+    /// bzip2, any number of streams.
     Bzip2,
+    /// xz.
     Xz,
+    /// Zstandard.
     Zstd,
+    /// LZ4 frames.
     Lz4,
 }
 
@@ -43,23 +49,57 @@ fn recognise(start: &[u8]) -> Compression {
 ///
 /// # Errors
 /// When its beginning cannot be read.
-pub(super) fn decompress<'a>(mut archive: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+pub(super) fn decompress<R: Read>(mut archive: R) -> io::Result<Decoder<impl BufRead>> {
     let mut start = Vec::new();
     archive.by_ref().take(LOOKED_AT).read_to_end(&mut start)?;
     let compression = recognise(&start);
-    let whole = BufReader::with_capacity(BUFFER, Cursor::new(start).chain(archive));
-    Ok(match compression {
-        Compression::None => Box::new(whole),
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
-        Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(whole)),
-        Compression::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(whole, true, MAX_XZ_KIB)),
-        Compression::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(whole)?;
-            decoder.window_log_max(MAX_ZSTD_WINDOW)?;
-            Box::new(decoder)
+    Decoder::new(compression, BufReader::with_capacity(BUFFER, Cursor::new(start).chain(archive)))
+}
+
+/// Reads what is compressed. Its memory is bounded; the length of what it gives is not.
+pub(crate) struct Decoder<R: BufRead>(Format<R>);
+
+enum Format<R: BufRead> {
+    None(R),
+    Gzip(Box<flate2::bufread::MultiGzDecoder<R>>),
+    Bzip2(bzip2::bufread::MultiBzDecoder<R>),
+    Xz(Box<lzma_rust2::XzReader<R>>),
+    Zstd(zstd::stream::read::Decoder<'static, R>),
+    Lz4(Box<Frames<R>>),
+}
+
+impl<R: BufRead> Decoder<R> {
+    /// Returns a reader of what is compressed so.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub(crate) fn new(compression: Compression, whole: R) -> io::Result<Self> {
+        Ok(Self(match compression {
+            Compression::None => Format::None(whole),
+            Compression::Gzip => Format::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(whole))),
+            Compression::Bzip2 => Format::Bzip2(bzip2::bufread::MultiBzDecoder::new(whole)),
+            Compression::Xz => Format::Xz(Box::new(lzma_rust2::XzReader::new_mem_limit(whole, true, MAX_XZ_KIB))),
+            Compression::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(whole)?;
+                decoder.window_log_max(MAX_ZSTD_WINDOW)?;
+                Format::Zstd(decoder)
+            }
+            Compression::Lz4 => Format::Lz4(Box::new(Frames::new(whole))),
+        }))
+    }
+}
+
+impl<R: BufRead> Read for Decoder<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Format::None(reader) => reader.read(buffer),
+            Format::Gzip(reader) => reader.read(buffer),
+            Format::Bzip2(reader) => reader.read(buffer),
+            Format::Xz(reader) => reader.read(buffer),
+            Format::Zstd(reader) => reader.read(buffer),
+            Format::Lz4(reader) => reader.read(buffer),
         }
-        Compression::Lz4 => Box::new(Frames::new(whole)),
-    })
+    }
 }
 
 /// The frames of an LZ4 file, one after the other.

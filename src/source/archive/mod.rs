@@ -25,6 +25,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 
+pub(crate) use compression::{Compression, Decoder};
 pub use error::{ArchiveError, Place};
 pub use limits::{CaseCollisions, Limits};
 

@@ -4,6 +4,7 @@ mod daemon;
 mod endpoint;
 mod files;
 mod guard;
+mod http;
 mod proxy;
 mod web;
 
@@ -19,6 +20,7 @@ pub(crate) use daemon::Daemon;
 pub(crate) use endpoint::{Endpoint, Kind, program};
 pub(crate) use files::{Node, contents, files, tree};
 pub(crate) use guard::{processes, until};
+pub(crate) use http::{Answer, request};
 pub(crate) use proxy::{Fault, Proxy};
 pub(crate) use web::Web;
 
