@@ -19,6 +19,7 @@ mod enter;
 mod error;
 mod events;
 mod fetch;
+mod fill;
 mod install;
 mod materialize;
 mod memo;

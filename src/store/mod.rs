@@ -32,6 +32,7 @@ mod shared_entries;
 mod small;
 mod space;
 mod sweep;
+mod times;
 mod used;
 mod verified;
 pub mod wire;
@@ -74,6 +75,7 @@ pub use pins::Pin;
 pub use remote::{BlobSink, Capabilities, RemoteActionCache, RemoteBlobStore};
 pub(crate) use remove::remove_tree;
 pub use shared_entries::{EntrySecret, SharedEntries};
+pub(crate) use times::{settle, settle_path};
 pub use writer::BlobWriter;
 
 /// Blobs up to this size travel in batches, larger ones in a stream of their own.
