@@ -13,17 +13,10 @@ use rustix::fs::{FlockOperation, flock};
 use super::ClientError;
 use super::connect::Reached;
 use super::events::Events;
+use super::fetch::{Brought, Lies};
 use super::fill::{Filled, Filling, fill};
 use crate::digest::Digest;
 use crate::store::{FileBlobStore, Listing, blocking, remove_tree};
-
-/// How materialising ended.
-pub(super) enum Outcome {
-    /// The directory is there.
-    Done { directory: PathBuf, downloaded: u64 },
-    /// These blobs are not at the endpoint.
-    Lost(Vec<Digest>),
-}
 
 fn home(root: &Path, digest: &Digest) -> PathBuf {
     root.join("environments").join(digest.function().as_str()).join(digest.hash())
@@ -42,25 +35,25 @@ pub(super) async fn materialize(
     digest: Digest,
     listing: Listing,
     events: &dyn Events,
-) -> Result<Outcome, ClientError> {
+) -> Result<Brought, ClientError> {
     let directory = home(root, &digest);
     let (lock, partial) = {
         let directory = directory.clone();
         blocking(move || prepare(&directory)).await?
     };
     if directory.is_dir() {
-        return Ok(Outcome::Done { directory, downloaded: 0 });
+        return Ok(Brought::Here { place: Lies::Directory(directory), downloaded: 0 });
     }
     let filling = Filling { directory: partial.clone(), listing, function: digest.function() };
     let (listing, downloaded) = match fill(filling, store, cas, events).await? {
         (listing, Filled::Whole { downloaded }) => (listing, downloaded),
-        (_, Filled::Lost(lost)) => return Ok(Outcome::Lost(lost)),
+        (_, Filled::Lost(lost)) => return Ok(Brought::Lost(lost)),
     };
     let target = directory.clone();
     blocking(move || {
         finish(&partial, &listing, &target)?;
         drop(lock);
-        Ok(Outcome::Done { directory: target, downloaded })
+        Ok(Brought::Here { place: Lies::Directory(target), downloaded })
     })
     .await
 }
