@@ -9,6 +9,7 @@ mod fetch;
 mod flight;
 mod hostile;
 mod just;
+mod nix;
 mod private;
 mod readme;
 mod remote;
