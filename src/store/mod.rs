@@ -58,7 +58,7 @@ pub use directory::{Directory, DirectoryError, Node};
 pub use entries::{ActionCache, Entries, LocalActionCache};
 pub use error::StoreError;
 pub use file::FileBlobStore;
-pub(crate) use file::hash_file;
+pub(crate) use file::{hash_file, hash_reader};
 pub use fsck::{Checked, FsckOptions, Problem};
 pub use git::{GitEntry, GitEntryKind, GitStore};
 pub(crate) use git::{blob_id, tree_id};

@@ -16,7 +16,9 @@ use super::registration::Registration;
 use super::store_root::StoreRoot;
 use crate::client::ClientError;
 use crate::client::install::{absolute_link, note_root};
+use crate::digest::{Digest, DigestFunction};
 use crate::nix::StorePath;
+use crate::store::hash_reader;
 
 const PROGRAM: &str = "nix-store";
 /// Paths that are asked about at a time: the system bounds the length of a command line.
@@ -81,6 +83,24 @@ impl NixDatabase {
         command.arg("--load-db");
         self.run("register paths with", command, &registration.text(paths))?;
         Ok(())
+    }
+
+    /// Returns SHA-256 and size of the archive of what lies at a path.
+    ///
+    /// # Errors
+    /// When Nix cannot read it.
+    pub(super) fn archive(&self, path: &Path) -> Result<Digest, ClientError> {
+        let failed = || ClientError::io("run", &self.program);
+        let mut command = Command::new(&self.program);
+        command.arg("--dump").arg(path).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(failed())?;
+        let hashed = hash_reader(DigestFunction::Sha256, &mut child.stdout.take().expect("stdout was made a pipe"));
+        let status = child.wait().map_err(failed())?;
+        if !status.success() {
+            let (root, said) = (self.root.path().to_owned(), format!("`{}` cannot be read", path.display()));
+            return Err(ClientError::NixDatabase { action: "compare with", root, said });
+        }
+        hashed.map_err(ClientError::io("read", path))
     }
 
     fn command(&self) -> Command {

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::closure::Closure;
 use super::database::NoCollection;
+use super::doubt::clear_doubtful;
 use super::registration::Registration;
 use super::store_root::{Making, StoreRoot};
-use super::{Registering, kept, register};
+use super::{Registering, database, kept};
 use crate::client::ClientError;
 use crate::client::connect::Reached;
 use crate::client::cores::on_all_cores;
@@ -62,9 +63,17 @@ impl Make<'_> {
         for _ in 0..ATTEMPTS {
             let (making, missing) = self.begin().await?;
             if !missing.is_empty() {
-                match self.fill(&making, &missing, store, cas, events).await? {
-                    Filled::Whole { downloaded: more } => downloaded += more,
-                    Filled::Lost(lost) => return Ok(Made::Lost(lost)),
+                let failed = match self.fill(&making, &missing, store, cas, events).await {
+                    Ok(Filled::Whole { downloaded: more }) => {
+                        downloaded += more;
+                        None
+                    }
+                    Ok(Filled::Lost(lost)) => Some(Ok(Made::Lost(lost))),
+                    Err(error) => Some(Err(error)),
+                };
+                if let Some(failed) = failed {
+                    blocking(move || drop(making)).await;
+                    return failed;
                 }
             }
             if let Some(kept) = self.finish(making, missing).await? {
@@ -76,10 +85,14 @@ impl Make<'_> {
 
     /// Takes the lock of the store, and looks what is missing then.
     async fn begin(&self) -> Result<(Making, BTreeSet<StorePath>), ClientError> {
-        let (root, registration) = (self.root.clone(), Arc::clone(&self.registration));
+        let (root, registration, registering) = (self.root.clone(), Arc::clone(&self.registration), self.registering);
         blocking(move || {
             let making = root.lock()?;
-            let missing = root.missing(registration.paths())?;
+            let mut missing = root.missing(registration.paths())?;
+            if registering == Registering::Yes {
+                let there = registration.paths().filter(|path| !missing.contains(*path)).cloned().collect();
+                missing.extend(clear_doubtful(&root, &database(&root)?, &registration, &there)?);
+            }
             Ok((making, missing))
         })
         .await
@@ -116,12 +129,18 @@ impl Make<'_> {
         let (root, registration, registering) = (self.root.clone(), Arc::clone(&self.registration), self.registering);
         blocking(move || {
             let kept = kept(&root, registering)?;
-            making.publish(&root, &made)?;
-            drop(making);
-            if !root.missing(registration.paths())?.is_empty() {
+            let free = making.publish(&root, &made)?;
+            let whole = root.missing(registration.paths())?.is_empty();
+            if registering == Registering::No {
+                return Ok(whole.then_some(kept));
+            }
+            // What came meanwhile, or went, is looked at anew.
+            if !free || !whole {
                 return Ok(None);
             }
-            register(&root, registering, &registration)?;
+            let database = database(&root)?;
+            let unregistered = database.unregistered(&registration.paths().cloned().collect())?;
+            database.register(&registration, &unregistered)?;
             Ok(Some(kept))
         })
         .await

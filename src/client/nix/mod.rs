@@ -9,6 +9,7 @@
 
 mod closure;
 mod database;
+mod doubt;
 mod make;
 mod namespace;
 mod registration;
@@ -165,7 +166,12 @@ impl Client {
             if !root.missing(registration.paths())?.is_empty() {
                 return Ok(None);
             }
-            register(&root, registering, &registration)?;
+            if registering == Registering::Yes {
+                let all = registration.paths().cloned().collect();
+                if !database(&root)?.unregistered(&all)?.is_empty() {
+                    return Ok(None);
+                }
+            }
             Ok(Some(Stored { root, outputs: facts.outputs, registration: Arc::new(registration), _kept: kept }))
         })
         .await
@@ -245,11 +251,10 @@ fn read(descriptor: &Descriptor, facts: &Facts, bytes: &[u8]) -> Result<Registra
 /// `Lacks` when there is a database and no Nix.
 fn registering(root: &StoreRoot, placement: &Placement) -> Result<Registering, ClientError> {
     let wanted = placement.view == View::Nix;
-    let installed = NixDatabase::new(root).is_some();
     if NixDatabase::exists(root) {
-        let lacks = ClientError::Lacks { program: "nix-store", package: "nix", purpose: "register paths" };
-        return if installed { Ok(Registering::Yes) } else { Err(lacks) };
+        return database(root).map(|_| Registering::Yes);
     }
+    let installed = NixDatabase::new(root).is_some();
     if wanted && installed && placement.store.is_some() {
         return Ok(Registering::Yes);
     }
@@ -267,13 +272,7 @@ fn kept(root: &StoreRoot, registering: Registering) -> Result<Option<Arc<NoColle
     }
 }
 
-/// Registers what is not registered of a closure that is there.
-fn register(root: &StoreRoot, registering: Registering, registration: &Registration) -> Result<(), ClientError> {
-    if registering == Registering::No {
-        return Ok(());
-    }
+fn database(root: &StoreRoot) -> Result<NixDatabase, ClientError> {
     let lacks = ClientError::Lacks { program: "nix-store", package: "nix", purpose: "register paths" };
-    let database = NixDatabase::new(root).ok_or(lacks)?;
-    let unregistered = database.unregistered(&registration.paths().cloned().collect())?;
-    database.register(registration, &unregistered)
+    NixDatabase::new(root).ok_or(lacks)
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::ClosureError;
+use crate::digest::{Digest, HASH_LEN};
 use crate::nix::{NixHash, StorePath};
 
 /// What is known of the paths of a closure.
@@ -62,6 +63,13 @@ impl Registration {
     /// Returns the paths to which a path refers, itself among them where it does.
     pub(crate) fn references(&self, path: &StorePath) -> impl Iterator<Item = &StorePath> {
         self.records.get(path).into_iter().flat_map(|record| &record.references)
+    }
+
+    /// Says whether the archive of a path is this one.
+    pub(crate) fn describes(&self, path: &StorePath, nar: &Digest) -> bool {
+        let Some(record) = self.records.get(path) else { return false };
+        let hash = NixHash::parse(&record.hash);
+        record.size == nar.size() && hash.is_ok_and(|hash| hash.as_bytes() == &nar.to_bytes()[1..=HASH_LEN])
     }
 
     /// Returns what `nix-store --load-db` is to be given for some of the paths.

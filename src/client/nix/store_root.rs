@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 
+use super::database::NixDatabase;
 use crate::client::ClientError;
 use crate::nix::{STORE_DIRECTORY, StorePath};
 use crate::store::{Listing, remove_tree, settle_path};
@@ -72,7 +73,10 @@ impl StoreRoot {
         for path in paths {
             let real = self.real(path);
             match fs::symlink_metadata(&real) {
-                Ok(found) if found.is_dir() && found.mode() & 0o222 != 0 => close_late(&real),
+                // Where there is a database, it may be Nix that writes to it.
+                Ok(found) if found.is_dir() && found.mode() & 0o222 != 0 && !NixDatabase::exists(self) => {
+                    close_late(&real);
+                }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     missing.insert(path.clone());
@@ -145,17 +149,21 @@ impl Making {
         &self.staging
     }
 
-    /// Puts paths in their places. What has come there meanwhile stays.
+    /// Puts paths in their places and returns whether all were free. What has come there meanwhile stays.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub(super) fn publish(&self, root: &StoreRoot, paths: &BTreeSet<StorePath>) -> Result<(), ClientError> {
+    pub(super) fn publish(&self, root: &StoreRoot, paths: &BTreeSet<StorePath>) -> Result<bool, ClientError> {
         let top = self.paths();
+        let mut free = true;
         for path in paths {
             let (from, to) = (top.join(path.base_name()), root.real(path));
             match rename_new(&from, &to) {
                 Ok(()) => {}
-                Err(error) if is_occupied(&error) => continue,
+                Err(error) if is_occupied(&error) => {
+                    free = false;
+                    continue;
+                }
                 Err(error) => return Err(ClientError::io("put in place", &to)(error)),
             }
             if fs::symlink_metadata(&to).is_ok_and(|found| found.is_dir()) {
@@ -163,7 +171,7 @@ impl Making {
                 fs::set_permissions(&to, closed).map_err(ClientError::io("protect", &to))?;
             }
         }
-        Ok(())
+        Ok(free)
     }
 }
 

@@ -137,7 +137,7 @@ impl World {
         for (name, node) in nodes {
             let facts = nar_facts(&self.blobs, node.clone(), self.directory.path(), paths.clone()).await;
             let (nar, references) = facts.expect("complete");
-            let hash = base32::encode(&nar.to_bytes()[1..]);
+            let hash = base32::encode(&nar.to_bytes()[1..=32]);
             text += &format!("/nix/store/{name}\nsha256:{hash}\n{}\n\n{}\n", nar.size(), references.len());
             references.iter().for_each(|reference| text += &format!("{reference}\n"));
         }

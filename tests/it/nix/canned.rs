@@ -102,7 +102,7 @@ async fn put(
         store.put_batch(blobs).await.expect("stored");
         let facts = nar_facts(store, Node::Directory { digest }, scratch.path(), paths.clone()).await;
         let (nar, references) = facts.expect("complete");
-        let hash = base32::encode(&nar.to_bytes()[1..]);
+        let hash = base32::encode(&nar.to_bytes()[1..=32]);
         registration += &format!("/nix/store/{name}\nsha256:{hash}\n{}\n\n{}\n", nar.size(), references.len());
         references.iter().for_each(|reference| registration += &format!("{reference}\n"));
     }

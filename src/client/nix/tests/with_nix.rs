@@ -70,6 +70,23 @@ async fn a_root_keeps_a_closure_and_the_lock_keeps_the_collector_away() {
 }
 
 #[tokio::test]
+async fn what_nix_does_not_know_is_taken_only_when_it_is_right() {
+    let world = World::new();
+    let (root, known) = (world.store(), world.closure().await);
+    // As after a kill between the last rename and the registration.
+    world.make(&root, &known, Registering::No).await.expect("made");
+    let inode = |name: &str| fs::symlink_metadata(root.real(&path(name))).expect("there").ino();
+    let (library, program) = (inode(LIBRARY), inode(PROGRAM));
+    // As Nix leaves it when it is killed while it makes the path.
+    crate::store::remove_tree(&root.real(&path(PROGRAM))).expect("removed");
+    fs::create_dir(root.real(&path(PROGRAM))).expect("free");
+    world.make(&root, &known, Registering::Yes).await.expect("made");
+    assert_eq!(inode(LIBRARY), library);
+    assert_ne!(inode(PROGRAM), program);
+    said(&root, &["--verify", "--check-contents"]);
+}
+
+#[tokio::test]
 async fn nix_that_refuses_says_why() {
     let world = World::new();
     let (root, known) = (world.store(), world.closure().await);
