@@ -7,9 +7,10 @@ use clap::Args;
 
 use super::error::CliError;
 use super::output::Display;
+use super::placement::StoreArguments;
 use super::security::{RemoteSecurityArguments, ServeSecurityArguments};
 use super::sources::ClientSourceArguments;
-use crate::client::{Client, ClientError, ClientOptions, Events, Fetched, OnUnavailable, Request};
+use crate::client::{Client, ClientError, ClientOptions, Events, Fetched, OnUnavailable, Request, View};
 use crate::spec::{Config, Spec, Target};
 use crate::store::blocking;
 use crate::transport::Endpoint;
@@ -118,9 +119,10 @@ struct Located {
 
 impl SpecArguments {
     /// Fetches the environment with progress on the terminal.
-    pub(super) async fn fetch(self) -> Result<Fetched, CliError> {
-        let display = Display::new(false);
-        let worked = self.work(&display, async |client, request| client.fetch(request, &display).await).await;
+    pub(super) async fn fetch(self, store: &StoreArguments) -> Result<Fetched, CliError> {
+        let (display, placement) = (Display::new(false), store.placement(View::Dir)?);
+        let fetch = async |client: &Client, request: &Request| client.fetch(request, &placement, &display).await;
+        let worked = self.work(&display, fetch).await;
         display.clear();
         Ok(worked?.outcome)
     }

@@ -140,6 +140,8 @@ fn client_exit(error: &ClientError) -> Exit {
         ClientError::Failed(_) => Exit::BuildFailed,
         ClientError::Lost { .. } => Exit::Lost,
         ClientError::Waited { .. } => Exit::Deadline,
+        ClientError::View { .. } => Exit::Usage,
+        ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
         ClientError::Spec(_)
         | ClientError::Unreachable(_)
         | ClientError::Disconnected { .. }
@@ -151,6 +153,11 @@ fn client_exit(error: &ClientError) -> Exit {
         | ClientError::Nameless { .. }
         | ClientError::RootAsked { .. }
         | ClientError::Tree { .. }
+        | ClientError::Closure { .. }
+        | ClientError::NotAlone { .. }
+        | ClientError::NoDirectory { .. }
+        | ClientError::NixDatabase { .. }
+        | ClientError::Removed { .. }
         | ClientError::Io { .. }
         | ClientError::Occupied { .. } => Exit::Error,
     }

@@ -9,7 +9,8 @@ use super::Exit;
 use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
 use super::output::{self, Display};
-use crate::client::{self, Client, ClientError, Fetched, FetchedSource, Probed, Request};
+use super::placement::StoreArguments;
+use crate::client::{self, Client, ClientError, Fetched, FetchedSource, NixOutput, Probed, Request, Stored, View};
 use crate::spec::Spec;
 use crate::store::blocking;
 
@@ -20,6 +21,13 @@ const JSON_VERSION: u32 = 1;
 pub(super) struct Arguments {
     #[command(flatten)]
     spec: SpecArguments,
+
+    /// The form in which the environment is wanted.
+    #[arg(long, value_enum, default_value_t = View::Dir)]
+    view: View,
+
+    #[command(flatten)]
+    store: StoreArguments,
 
     /// Make a symlink to the environment, which also keeps it from garbage collection.
     #[arg(short, long = "out-link", value_name = "LINK")]
@@ -55,7 +63,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
-    let Arguments { spec, out, install, absent, probe, sources, backup_to_remote, json, quiet } = arguments;
+    let placement = arguments.store.placement(arguments.view)?;
+    let Arguments { spec, view: _, store: _, out, install, absent, probe, sources, backup_to_remote, json, quiet } =
+        arguments;
     for (option, given) in [("out-link", out.is_some()), ("install", install.is_some())] {
         if absent && given {
             return Err(CliError::AbsentWith { option });
@@ -68,7 +78,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         return say_sources(&fetched?, json);
     }
     if probe {
-        let worked = spec.work(&display, async |client, request| client.probe(request).await).await;
+        let worked = spec.work(&display, async |client, request| client.probe(request, &placement).await).await;
         display.clear();
         return say_probed(&worked?, json);
     }
@@ -81,15 +91,17 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         output::print(line.as_bytes())?;
         return Ok(Exit::Done);
     }
-    let worked = spec.work(&display, async |client, request| client.fetch(request, &display).await).await;
+    let fetch = async |client: &Client, request: &Request| client.fetch(request, &placement, &display).await;
+    let worked = spec.work(&display, fetch).await;
     display.clear();
     let Worked { client, request, outcome: fetched } = worked?;
     place(&client, &fetched, out, install).await?;
     if json {
         output::print(object(&request, &fetched).to_string().as_bytes())?;
-    } else {
-        output::print(fetched.directory.as_os_str().as_encoded_bytes())?;
+        return Ok(Exit::Done);
     }
+    let places = outputs(&fetched).map_or_else(|| vec![fetched.directory.clone()], |(_, places)| places);
+    places.iter().try_for_each(|place| output::print(place.as_os_str().as_encoded_bytes()))?;
     Ok(Exit::Done)
 }
 
@@ -138,14 +150,26 @@ fn say_sources(sources: &[FetchedSource], json: bool) -> Result<Exit, CliError> 
 }
 
 fn object(request: &Request, fetched: &Fetched) -> serde_json::Value {
-    json!({
+    let mut object = json!({
         "version": JSON_VERSION,
         "key": request.parts.key().to_string(),
         "directory": fetched.directory.display().to_string(),
         "present": fetched.present,
         "downloaded_bytes": fetched.downloaded,
         "descriptor": fetched.descriptor,
-    })
+    });
+    if let Some((stored, places)) = outputs(fetched) {
+        let output = |(output, place): (&NixOutput, &PathBuf)| json!({"name": output.name, "path": output.path.to_string(), "place": place.display().to_string()});
+        object["store"] = stored.root.path().display().to_string().into();
+        object["outputs"] = stored.outputs.iter().zip(&places).map(output).collect();
+    }
+    object
+}
+
+/// Returns where the outputs of a closure lie.
+fn outputs(fetched: &Fetched) -> Option<(&Stored, Vec<PathBuf>)> {
+    let stored = fetched.stored.as_ref()?;
+    Some((stored, stored.outputs.iter().map(|output| stored.root.real(&output.path)).collect()))
 }
 
 fn say_probed(probed: &Worked<Probed>, json: bool) -> Result<Exit, CliError> {
@@ -169,13 +193,18 @@ async fn place(
     out: Option<PathBuf>,
     install: Option<PathBuf>,
 ) -> Result<(), ClientError> {
-    let (root, directory) = (client.root().to_owned(), fetched.directory.clone());
+    let (root, fetched) = (client.root().to_owned(), fetched.clone());
     blocking(move || {
-        if let Some(out) = out {
-            client::link(&root, &directory, &out)?;
+        if let (Some(_), Some(stored)) = (&install, &fetched.stored) {
+            stored.check_alone()?;
+        }
+        match (out, &fetched.stored) {
+            (Some(out), Some(stored)) => stored.link(&root, &out)?,
+            (Some(out), None) => client::link(&root, &fetched.directory, &out)?,
+            (None, _) => {}
         }
         if let Some(install) = install {
-            client::install(&directory, &install)?;
+            client::install(&fetched.directory, &install)?;
         }
         Ok(())
     })

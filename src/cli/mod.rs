@@ -15,6 +15,7 @@ mod gc;
 mod key;
 mod nix;
 mod output;
+mod placement;
 mod remote;
 mod resolve;
 mod security;
@@ -23,6 +24,7 @@ mod shell;
 mod sources;
 mod store;
 
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -92,28 +94,39 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
     match verb {
         Verb::Serve(arguments) => serve::run(&arguments),
         Verb::Execute(arguments) => execute::run(&arguments),
-        Verb::Fetch(arguments) => on_one_thread(fetch::run(arguments)),
-        Verb::Resolve(arguments) => on_one_thread(resolve::run(arguments)),
-        Verb::Key(arguments) => on_one_thread(key::run(arguments)),
-        Verb::Describe(arguments) => on_one_thread(describe::run(arguments)),
-        Verb::Env(arguments) => on_one_thread(env::run(arguments)),
-        Verb::Shell(arguments) => on_one_thread(shell::run(arguments)),
+        Verb::Fetch(arguments) => verb_on_one_thread(fetch::run(arguments)),
+        Verb::Resolve(arguments) => verb_on_one_thread(resolve::run(arguments)),
+        Verb::Key(arguments) => verb_on_one_thread(key::run(arguments)),
+        Verb::Describe(arguments) => verb_on_one_thread(describe::run(arguments)),
+        Verb::Env(arguments) => verb_on_one_thread(env::run(arguments)),
+        Verb::Shell(arguments) => match on_one_thread(shell::prepare(arguments))? {
+            ControlFlow::Continue(prepared) => prepared.run(),
+            ControlFlow::Break(exit) => Ok(exit),
+        },
         Verb::Gc(arguments) => gc::run(&arguments),
         Verb::Fsck(arguments) => fsck::run(&arguments),
     }
 }
 
-/// Runs a client's verb. One thread starts faster than many, and its work does not wait for another core.
-fn on_one_thread(verb: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+/// Runs a client's verb.
+fn verb_on_one_thread(verb: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+    Ok(match on_one_thread(verb)? {
+        ControlFlow::Continue(exit) | ControlFlow::Break(exit) => exit,
+    })
+}
+
+/// Does a client's work; a signal breaks it off. One thread starts faster than many, and its work does not wait for
+/// another core.
+fn on_one_thread<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<ControlFlow<Exit, T>, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
     let ended = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
-        // What the verb has started ends with its future: commands have a process group of their own.
+        // What the work has started ends with its future: commands have a process group of their own.
         tokio::select! {
-            ended = verb => ended,
-            _ = interrupt.recv() => Ok(Exit::Command(INTERRUPTED)),
-            _ = terminate.recv() => Ok(Exit::Command(TERMINATED)),
+            ended = work => ended.map(ControlFlow::Continue),
+            _ = interrupt.recv() => Ok(ControlFlow::Break(Exit::Command(INTERRUPTED))),
+            _ = terminate.recv() => Ok(ControlFlow::Break(Exit::Command(TERMINATED))),
         }
     });
     // What still blocks is given up.

@@ -37,6 +37,12 @@ pub(super) fn print(line: &[u8]) -> Result<(), CliError> {
         .map_err(CliError::Stdout)
 }
 
+/// Prints a remark to stderr.
+pub(super) fn note(text: &str) {
+    // Nobody is left to tell when stderr is closed.
+    drop(writeln!(io::stderr(), "note: {text}"));
+}
+
 /// Prints an error with its causes, the log of a failed build, and a hint.
 pub(super) fn show_error(error: &CliError) {
     if error.is_silent() {

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use tonic::Code;
 
+use super::nix::ClosureError;
 use crate::digest::Digest;
 use crate::environment::BuildError;
+use crate::nix::StorePath;
 use crate::source::SourceError;
-use crate::spec::{GitId, SpecError};
+use crate::spec::{GitId, KindName, SpecError};
 use crate::store::{DirectoryError, StoreError, wire};
 use crate::transport::{CallError, Endpoint, EndpointError, is_of_transport};
 
@@ -133,6 +135,74 @@ pub enum ClientError {
         #[source]
         source: DirectoryError,
     },
+    /// An environment of kind `nix` is no closure that can be used.
+    #[error("the closure of environment `{root}` cannot be used")]
+    Closure {
+        /// Its root Directory.
+        root: Digest,
+        /// What is wrong with it.
+        #[source]
+        source: ClosureError,
+    },
+    /// The environment cannot be had in the form that is wanted.
+    #[error("an environment of kind `{}` has no view `{view}`", kind.as_str())]
+    View {
+        /// The form.
+        view: &'static str,
+        /// What the environment is.
+        kind: KindName,
+    },
+    /// A copy of an output would lack what it refers to.
+    #[error("`{output}` cannot be copied elsewhere: it refers to `{reference}`")]
+    NotAlone {
+        /// The output.
+        output: StorePath,
+        /// A path that it names.
+        reference: StorePath,
+    },
+    /// What is to be copied is a file.
+    #[error("`{path}` is no directory, and cannot be installed as one")]
+    NoDirectory {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A program is not installed that is needed.
+    #[error("cannot {purpose}: `{program}` is not installed")]
+    Lacks {
+        /// The program.
+        program: &'static str,
+        /// The package that has it.
+        package: &'static str,
+        /// What it is needed for.
+        purpose: &'static str,
+    },
+    /// This host lets nobody put a store at its place.
+    #[error("cannot put a store at /nix/store{}", because(reason))]
+    Namespace {
+        /// What bubblewrap says.
+        reason: String,
+        /// The system's reason.
+        #[source]
+        source: Option<io::Error>,
+    },
+    /// Nix refused.
+    #[error("cannot {action} the Nix database of `{root}`: {said}")]
+    NixDatabase {
+        /// What was attempted.
+        action: &'static str,
+        /// The root of the store.
+        root: PathBuf,
+        /// What Nix says.
+        said: String,
+    },
+    /// Somebody removes store paths as fast as they are made.
+    #[error("paths in `{store}` are removed while others are made; tried {attempts} times")]
+    Removed {
+        /// The store.
+        store: PathBuf,
+        /// How often they were made.
+        attempts: u32,
+    },
     /// The file system refused.
     #[error("cannot {action} `{path}`")]
     Io {
@@ -188,6 +258,10 @@ fn nowhere(endpoint: Option<&str>) -> String {
         Some(endpoint) => format!("neither here nor known to `{endpoint}`"),
         None => "not here, and no server is configured that may know it".to_owned(),
     }
+}
+
+fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {reason}") }
 }
 
 fn shown(log: &str) -> String {
@@ -255,6 +329,15 @@ impl ClientError {
             Self::Lost { .. } => Some("the CAS loses blobs faster than they are fetched: enlarge it".to_owned()),
             Self::Nameless { .. } => Some("give it one: `\"distfile\": \"NAME\"`".to_owned()),
             Self::Occupied { .. } => Some("choose another path, or move what is there".to_owned()),
+            Self::View { .. } => Some("leave `--view` out".to_owned()),
+            Self::NotAlone { .. } => Some("enter it where it is, by `envserve shell`, or share a store by `--store`".to_owned()),
+            Self::Lacks { package, .. } => Some(format!("install the package `{package}`")),
+            Self::Namespace { .. } => Some(
+                "unprivileged user namespaces have to be allowed, or the closure has to lie in /nix/store itself: \
+                 `--store /`"
+                    .to_owned(),
+            ),
+            Self::Removed { .. } => Some("is a garbage collector running there?".to_owned()),
             Self::Failed(failed) => {
                 failed.log_digest.map(|digest| format!("the whole log is blob `{digest:?}` in the CAS"))
             }
@@ -269,6 +352,9 @@ impl ClientError {
             | Self::Protocol { .. }
             | Self::RootAsked { .. }
             | Self::Tree { .. }
+            | Self::Closure { .. }
+            | Self::NoDirectory { .. }
+            | Self::NixDatabase { .. }
             | Self::Io { .. } => None,
         }
     }

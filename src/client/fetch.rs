@@ -9,6 +9,7 @@ use tonic_types::StatusExt;
 
 use super::connect::Reached;
 use super::events::{Event, Events};
+use super::nix::{Placement, Stored, View};
 use super::roots::ROOTS_AT_ONCE;
 use super::{Client, ClientError, FailedBuild, Request, materialize};
 use crate::digest::Digest;
@@ -28,8 +29,10 @@ const STALE: Duration = Duration::from_secs(5);
 pub struct Fetched {
     /// What the server answered.
     pub descriptor: Descriptor,
-    /// Where it lies. Read-only, and shared by all who use it.
+    /// Where it lies. Read-only, and shared by all who use it. Of a closure, where the first output lies.
     pub directory: PathBuf,
+    /// The closure, for an environment of kind `nix`.
+    pub stored: Option<Stored>,
     /// Whether it was here before; then no connection was opened.
     pub present: bool,
     /// Bytes that came over the wire.
@@ -48,18 +51,24 @@ pub enum Probed {
 }
 
 impl Client {
-    /// Returns the environment in a directory, built first if the server does not have it.
+    /// Returns the environment in a directory, or in a store, built first if the server does not have it.
     ///
     /// # Errors
-    /// `Failed` when it cannot be built; `Lost` when the CAS keeps losing it; else what stood in the way.
+    /// `Failed` when it cannot be built; `Lost` when the CAS keeps losing it; `View` when it has no such view; else
+    /// what stood in the way.
     ///
     /// # Cancel safety
     /// What has arrived stays; the next call goes on from there.
-    pub async fn fetch(&self, request: &Request, events: &dyn Events) -> Result<Fetched, ClientError> {
+    pub async fn fetch(
+        &self,
+        request: &Request,
+        placement: &Placement,
+        events: &dyn Events,
+    ) -> Result<Fetched, ClientError> {
         if let Some(descriptor) = self.known(request)
-            && let Some(directory) = materialize::present(self.root(), &descriptor.root)
+            && let Some(place) = self.present(&descriptor, placement).await?
         {
-            return Ok(Fetched { descriptor, directory, present: true, downloaded: 0 });
+            return Ok(place.fetched(descriptor, true, 0));
         }
         let mut lost = Vec::new();
         for _ in 0..ATTEMPTS {
@@ -68,15 +77,16 @@ impl Client {
             let reach = async { Ok(self.reach_blobs(events).await) };
             let (descriptor, mut reached) = futures::try_join!(self.serve(request, &lost, events), reach)?;
             tracing::debug!(root = ?descriptor.root, "the server answered");
+            check_view(&descriptor, placement)?;
             if reached.is_err() && asked.elapsed() > STALE {
                 reached = self.reach_blobs(events).await;
             }
-            match self.materialize(&descriptor, reached?, events).await? {
-                materialize::Outcome::Done { directory, downloaded } => {
+            match self.bring(&descriptor, placement, reached?, events).await? {
+                Brought::Here { place, downloaded } => {
                     self.note(request, &descriptor);
-                    return Ok(Fetched { descriptor, directory, present: false, downloaded });
+                    return Ok(place.fetched(descriptor, false, downloaded));
                 }
-                materialize::Outcome::Lost(digests) => {
+                Brought::Lost(digests) => {
                     events.event(Event::Lost { first: digests[0], count: digests.len() });
                     lost = digests;
                 }
@@ -103,9 +113,9 @@ impl Client {
     ///
     /// # Errors
     /// When the server cannot be asked.
-    pub async fn probe(&self, request: &Request) -> Result<Probed, ClientError> {
+    pub async fn probe(&self, request: &Request, placement: &Placement) -> Result<Probed, ClientError> {
         if let Some(descriptor) = self.known(request)
-            && materialize::present(self.root(), &descriptor.root).is_some()
+            && self.present(&descriptor, placement).await?.is_some()
         {
             return Ok(Probed::Here);
         }
@@ -208,20 +218,69 @@ impl Client {
         }
     }
 
-    async fn materialize(
+    /// Returns where the environment lies if all of it is here.
+    async fn present(&self, descriptor: &Descriptor, placement: &Placement) -> Result<Option<Lies>, ClientError> {
+        check_view(descriptor, placement)?;
+        if descriptor.nix.is_some() {
+            return Ok(self.stored(descriptor, placement).await?.map(Lies::Store));
+        }
+        Ok(materialize::present(self.root(), &descriptor.root).map(Lies::Directory))
+    }
+
+    /// Brings the environment to where it is wanted.
+    async fn bring(
         &self,
         descriptor: &Descriptor,
+        placement: &Placement,
         cas: &Reached,
         events: &dyn Events,
-    ) -> Result<materialize::Outcome, ClientError> {
+    ) -> Result<Brought, ClientError> {
         let Some(tree) = cas.blobs.get(&descriptor.tree).await? else {
-            return Ok(materialize::Outcome::Lost(vec![descriptor.tree]));
+            return Ok(Brought::Lost(vec![descriptor.tree]));
         };
         let root = descriptor.root;
         tracing::debug!(bytes = tree.len(), "read the listing");
         let listing = Listing::parse(root, &tree).map_err(|source| ClientError::Tree { root, source })?;
+        if descriptor.nix.is_some() {
+            // The links of a closure lead to where its paths lie once it is entered.
+            return self.put_into_store(descriptor, placement, listing, cas, events).await;
+        }
         listing.check_symlinks().map_err(|source| ClientError::Tree { root, source })?;
         materialize::materialize(self.root(), self.store().await?, cas, root, listing, events).await
+    }
+}
+
+/// Where an environment lies.
+pub(super) enum Lies {
+    /// In a directory of its own.
+    Directory(PathBuf),
+    /// In a store.
+    Store(Stored),
+}
+
+/// How bringing an environment to this host ended.
+pub(super) enum Brought {
+    /// It is here.
+    Here { place: Lies, downloaded: u64 },
+    /// These blobs are not at the endpoint.
+    Lost(Vec<Digest>),
+}
+
+impl Lies {
+    fn fetched(self, descriptor: Descriptor, present: bool, downloaded: u64) -> Fetched {
+        let (directory, stored) = match self {
+            Self::Directory(directory) => (directory, None),
+            Self::Store(stored) => (stored.directory(), Some(stored)),
+        };
+        Fetched { descriptor, directory, stored, present, downloaded }
+    }
+}
+
+/// Checks that an environment can be had in the form that is wanted.
+fn check_view(descriptor: &Descriptor, placement: &Placement) -> Result<(), ClientError> {
+    match placement.view {
+        View::Nix if descriptor.nix.is_none() => Err(ClientError::View { view: "nix", kind: descriptor.kind }),
+        View::Nix | View::Dir => Ok(()),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::digest::DigestFunction;
 /// # Errors
 /// `Occupied` when something that is no symlink stands there.
 pub fn link(root: &Path, environment: &Path, link: &Path) -> Result<(), ClientError> {
-    let absolute = std::path::absolute(link).map_err(ClientError::io("find", link))?;
+    let absolute = absolute_link(link)?;
     match fs::symlink_metadata(&absolute) {
         Ok(found) if !found.is_symlink() => {
             return Err(ClientError::Occupied { path: absolute, what: "no symlink" });
@@ -24,11 +24,20 @@ pub fn link(root: &Path, environment: &Path, link: &Path) -> Result<(), ClientEr
         }
         _ => {}
     }
-    let name = DigestFunction::Sha256.digest(absolute.as_os_str().as_bytes()).hash();
-    let roots = root.join("gcroots");
-    fs::create_dir_all(&roots).map_err(ClientError::io("make the directory", &roots))?;
-    replace_link(&absolute, &roots.join(&name[..32]))?;
+    note_root(&root.join("gcroots"), &absolute, &absolute)?;
     replace_link(environment, &absolute)
+}
+
+/// Returns the absolute form of the path of a link.
+pub(super) fn absolute_link(link: &Path) -> Result<PathBuf, ClientError> {
+    std::path::absolute(link).map_err(ClientError::io("find", link))
+}
+
+/// Makes a link to `target` in a directory of GC roots, the one that belongs to `link`.
+pub(super) fn note_root(roots: &Path, link: &Path, target: &Path) -> Result<(), ClientError> {
+    let name = DigestFunction::Sha256.digest(link.as_os_str().as_bytes()).hash();
+    fs::create_dir_all(roots).map_err(ClientError::io("make the directory", roots))?;
+    replace_link(target, &roots.join(&name[..32]))
 }
 
 /// Makes a symlink, replacing one that is there.
@@ -43,8 +52,11 @@ fn replace_link(target: &Path, link: &Path) -> Result<(), ClientError> {
 /// Copies an environment to a directory that does not exist or is empty. The copy may be written to. Blocks.
 ///
 /// # Errors
-/// `Occupied` when something is there already.
+/// `Occupied` when something is there already, `NoDirectory` when the environment is a file.
 pub fn install(environment: &Path, directory: &Path) -> Result<(), ClientError> {
+    if !fs::symlink_metadata(environment).is_ok_and(|found| found.is_dir()) {
+        return Err(ClientError::NoDirectory { path: environment.to_owned() });
+    }
     let directory = std::path::absolute(directory).map_err(ClientError::io("find", directory))?;
     match fs::remove_dir(&directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -7,6 +7,7 @@
 //! ROOT/blobs/          files by digest, shared by all environments (and with a private daemon)
 //! ROOT/environments/   FUNCTION/HASH of the root Directory: materialised, read-only, never changed
 //! ROOT/git/            Git objects of the roots that were fetched here
+//! ROOT/store/          STORE of the closures of `nix` environments, unless another is named
 //! ROOT/memo/           what was learned and cannot change: key → descriptor, commit → tree, …
 //! ROOT/gcroots/        links that keep an environment
 //! ROOT/private/        socket, lock and log of the private daemon
@@ -19,10 +20,12 @@ mod enter;
 mod error;
 mod events;
 mod fetch;
+mod fill;
 mod install;
 mod materialize;
 mod memo;
 mod missing;
+mod nix;
 mod provide;
 mod request;
 mod roots;
@@ -44,6 +47,7 @@ pub use error::{ClientError, FailedBuild};
 pub use events::{Event, Events, Quiet};
 pub use fetch::{Fetched, Probed};
 pub use install::{install, link};
+pub use nix::{ClosureError, NixOutput, Placement, StoreRoot, Stored, View, enter};
 pub use request::Request;
 pub use sources::FetchedSource;
 pub use unavailable::OnUnavailable;

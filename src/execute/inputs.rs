@@ -4,7 +4,8 @@
 //! and stays for others with the same (`shared.rs`); the action sees it through
 //! an overlay, so what it writes goes to a layer of its own. Either way input
 //! files are read-only and belong to the user of the action, and none that the
-//! action can write to is a file of the store.
+//! action can write to is a file of the store. All inputs have the same time of
+//! change, so that no output can depend on when they were laid out.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -21,7 +22,7 @@ use super::work::WorkDirectory;
 use super::{Closure, ExecuteError};
 use crate::digest::Digest;
 use crate::spec::RelativePath;
-use crate::store::{Directory, LocalBlobStore, Node, blocking};
+use crate::store::{Directory, LocalBlobStore, Node, blocking, settle, settle_path};
 
 /// Most entries that an input root may have. Directories that stand at several places count at each.
 const MAX_ENTRIES: u64 = 10_000_000;
@@ -154,10 +155,14 @@ impl Inputs {
             let path = path.join(name);
             match node {
                 Node::File { digest, executable } => fill.file(digest, *executable, &path)?,
-                Node::Symlink { target } => symlink(target, &path).map_err(refused("make the symlink", &path))?,
+                Node::Symlink { target } => {
+                    let made = symlink(target, &path).and_then(|()| settle_path(&path));
+                    made.map_err(refused("make the symlink", &path))?;
+                }
                 Node::Directory { digest } => {
                     fs::create_dir(&path).map_err(refused("make the directory", &path))?;
                     self.fill_directory(fill, digest, &path)?;
+                    settle_path(&path).map_err(ExecuteError::io("set the time of", &path))?;
                 }
             }
             fill.host.give(&path).map_err(ExecuteError::io("give away", &path))?;
@@ -187,7 +192,8 @@ impl Fill<'_> {
             create(path).and_then(|mut file| io::copy(&mut source, &mut file).map(|_| file))
         };
         let mode = Permissions::from_mode(if executable { 0o555 } else { 0o444 });
-        file.and_then(|file| file.set_permissions(mode)).map_err(refused("write the input", path))
+        file.and_then(|file| settle(&file).and_then(|()| file.set_permissions(mode)))
+            .map_err(refused("write the input", path))
     }
 }
 

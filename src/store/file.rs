@@ -4,7 +4,8 @@
 //! renamed in, so a name that is there is whole; its size is part of the name,
 //! so a file torn by a crash of the machine is noticed and counts as absent.
 //! Files are read-only and shared by hard links: the mode belongs to the file,
-//! so an executable is a second file, named `…x`.
+//! so an executable is a second file, named `…x`. All have the same time of
+//! change, which belongs to the file as well.
 //!
 //! ```text
 //! ROOT/blobs/FUNCTION/ab/abcdef…-SIZE[x]
@@ -22,6 +23,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tempfile::{NamedTempFile, TempDir};
 
+use super::times::{settle, settle_older};
 use super::verified::{VerifiedRead, copy_verified, discard};
 use super::{BlobStore, StoreError, blocking, check_digest};
 use crate::digest::{Digest, DigestFunction};
@@ -217,6 +219,7 @@ impl FileBlobStore {
     /// When the file system refuses.
     pub fn install_at(&self, file: NamedTempFile, executable: bool, path: &Path) -> Result<(), StoreError> {
         fs::set_permissions(file.path(), mode(executable)).map_err(StoreError::io("protect", file.path()))?;
+        settle(file.as_file()).map_err(StoreError::io("set the time of", file.path()))?;
         file.persist(path).map_err(|error| StoreError::io("put in place", path)(error.error))?;
         Ok(())
     }
@@ -230,8 +233,9 @@ impl FileBlobStore {
         let path = self.path(digest, executable);
         match fs::hard_link(&path, destination) {
             Ok(()) => {
-                let size = fs::symlink_metadata(destination).map_err(StoreError::io("look at", destination))?.len();
-                if size == digest.size() {
+                let found = fs::symlink_metadata(destination).map_err(StoreError::io("look at", destination))?;
+                if found.len() == digest.size() {
+                    settle_older(destination, &found).map_err(StoreError::io("set the time of", destination))?;
                     return Ok(true);
                 }
                 fs::remove_file(destination).map_err(StoreError::io("remove", destination))?;

@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags, linkat, openat, statat};
 use rustix::io::Errno;
 
 use super::file::file_name;
+use super::times::{settle, settle_older_at};
 use super::verified::discard;
 use super::{FileBlobStore, StoreError};
 use crate::digest::{Digest, DigestFunction};
@@ -71,8 +72,9 @@ impl Linker {
             Err(Errno::NOENT) => return self.store.link_other_mode(digest, executable, &path.join(name)),
             Err(error) => return Err(failed(error)),
         }
-        let size = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?.st_size;
-        if u64::try_from(size) == Ok(digest.size()) {
+        let found = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+        if u64::try_from(found.st_size) == Ok(digest.size()) {
+            settle_older_at(directory, name, &found).map_err(StoreError::io("set the time of", &path.join(name)))?;
             return Ok(true);
         }
         std::fs::remove_file(path.join(name)).map_err(StoreError::io("remove", &path.join(name)))?;
@@ -100,7 +102,8 @@ impl Linker {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(if executable { 0o555 } else { 0o444 });
         let mut file = File::from(openat(directory, name, flags, mode).map_err(failed)?);
-        file.write_all(bytes).map_err(StoreError::io("write", &path.join(name)))?;
+        let written = file.write_all(bytes).and_then(|()| settle(&file));
+        written.map_err(StoreError::io("write", &path.join(name)))?;
         drop(file);
         let prefix = &self.prefixes[usize::from(digest.prefix())].directory;
         match linkat(directory, name, prefix, file_name(digest, executable), AtFlags::empty()) {

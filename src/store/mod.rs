@@ -32,6 +32,7 @@ mod shared_entries;
 mod small;
 mod space;
 mod sweep;
+mod times;
 mod used;
 mod verified;
 pub mod wire;
@@ -57,7 +58,7 @@ pub use directory::{Directory, DirectoryError, Node};
 pub use entries::{ActionCache, Entries, LocalActionCache};
 pub use error::StoreError;
 pub use file::FileBlobStore;
-pub(crate) use file::hash_file;
+pub(crate) use file::{hash_file, hash_reader};
 pub use fsck::{Checked, FsckOptions, Problem};
 pub use git::{GitEntry, GitEntryKind, GitStore};
 pub(crate) use git::{blob_id, tree_id};
@@ -74,6 +75,7 @@ pub use pins::Pin;
 pub use remote::{BlobSink, Capabilities, RemoteActionCache, RemoteBlobStore};
 pub(crate) use remove::remove_tree;
 pub use shared_entries::{EntrySecret, SharedEntries};
+pub(crate) use times::{settle, settle_path};
 pub use writer::BlobWriter;
 
 /// Blobs up to this size travel in batches, larger ones in a stream of their own.

@@ -1,7 +1,7 @@
 //! The files of a store as a whole: what there is, when it was used, what goes.
 //!
 //! A use is noted as the file's time of access, which the file system keeps anyway; the time of change, which
-//! tools look at, stays as it is.
+//! tools look at, is the same for all files.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -12,6 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 
 use super::file::{FileBlobStore, mode};
+use super::times::{settle, settle_path};
 use super::used::{Moment, Refresh};
 use super::{StoreError, remove_tree};
 use crate::digest::{Digest, DigestFunction};
@@ -100,6 +101,7 @@ impl FileBlobStore {
     /// When it cannot be moved.
     pub(super) fn take_in(&self, digest: &Digest, path: &Path, executable: bool) -> Result<bool, StoreError> {
         fs::set_permissions(path, mode(executable)).map_err(StoreError::io("protect", path))?;
+        settle_path(path).map_err(StoreError::io("set the time of", path))?;
         let target = self.path(digest, executable);
         let new = !target.exists();
         fs::rename(path, &target).map_err(StoreError::io("move into the store", &target))?;
@@ -114,7 +116,8 @@ impl FileBlobStore {
         use std::os::unix::fs::OpenOptionsExt;
         let mode = if executable { 0o555 } else { 0o444 };
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-        file.and_then(|mut file| io::Write::write_all(&mut file, bytes)).map_err(StoreError::io("write", path))
+        let written = file.and_then(|mut file| io::Write::write_all(&mut file, bytes).and_then(|()| settle(&file)));
+        written.map_err(StoreError::io("write", path))
     }
 
     /// Removes a blob, in both modes, and returns how many files that were.

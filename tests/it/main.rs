@@ -11,6 +11,7 @@ mod hostile;
 mod just;
 mod nix;
 mod nix_cache;
+mod nix_views;
 mod private;
 mod readme;
 mod remote;
