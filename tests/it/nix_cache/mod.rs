@@ -1,6 +1,7 @@
 //! The binary cache, used by Nix 2.8 and by a recent one.
 
 mod access;
+mod built;
 mod copy;
 mod false_uploads;
 mod lost;
