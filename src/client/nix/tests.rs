@@ -61,16 +61,16 @@ impl World {
         StoreRoot::new(self.directory.path().join("shared"))
     }
 
-    async fn file(&self, text: &str, executable: bool) -> Node {
+    fn file(&self, text: &str, executable: bool) -> Node {
         let digest = FUNCTION.digest(text.as_bytes());
         self.blobs.write(&digest, text.as_bytes()).expect("right");
         Node::File { digest, executable }
     }
 
-    async fn node(&self, entry: &Entry<'_>) -> Node {
+    fn node(&self, entry: &Entry<'_>) -> Node {
         match entry {
-            Entry::File(text) => self.file(text, false).await,
-            Entry::Program(text) => self.file(text, true).await,
+            Entry::File(text) => self.file(text, false),
+            Entry::Program(text) => self.file(text, true),
             Entry::Link(target) => Node::Symlink { target: (*target).to_owned() },
         }
     }
@@ -104,9 +104,9 @@ impl World {
         for (name, entries) in paths {
             let mut own = MerkleTree::default();
             for (path, entry) in *entries {
-                let node = self.node(entry).await;
+                let node = self.node(entry);
                 whole
-                    .insert(&relative(&format!("nix/store/{name}/{path}").trim_end_matches('/')), node.clone())
+                    .insert(&relative(format!("nix/store/{name}/{path}").trim_end_matches('/')), node.clone())
                     .expect("free");
                 if path.is_empty() {
                     nodes.insert(*name, node);
@@ -121,7 +121,7 @@ impl World {
             }
         }
         let text = self.register(&nodes).await;
-        whole.insert(&relative("registration"), self.file(&text, false).await).expect("free");
+        whole.insert(&relative("registration"), self.file(&text, false)).expect("free");
         let (root, blobs) = whole.encode(FUNCTION);
         self.blobs.put_batch(blobs).await.expect("right");
         let tree = collect_tree(&self.blobs, root).await.expect("complete");

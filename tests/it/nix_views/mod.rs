@@ -23,7 +23,7 @@ impl Case {
     fn new(variables: &[(&str, &str)]) -> Self {
         let world = World::new();
         let daemon = world.daemon();
-        world.spec("program", &json!({"program": script("true", &["x"])}));
+        world.spec("program", &json!({"program": script("echo >x", &["x"])}));
         let canned = Canned::start(&daemon, &closure(20), variables);
         Self { world, daemon, canned }
     }
@@ -65,7 +65,7 @@ fn a_closure_is_fetched_once_and_then_without_a_connection() {
     assert_eq!(object["outputs"][0]["place"], format!("{}/{PROGRAM}", store.display()));
     let gone = store.join(LIBRARY);
     succeed(Command::new("rm").arg("-rf").arg(&gone));
-    assert!(fail(&mut again, 11).contains("cannot be reached") || gone.exists());
+    fail(&mut again, 11);
 }
 
 #[test]
