@@ -119,6 +119,13 @@ in rec {
   builtin = derivation { name = "builtin"; system = "builtin"; builder = "builtin:fetchurl"; url = "x"; };
 
   # What tests ask for besides.
+  program = make "program" { outputs = [ "out" "lib" ]; } ''
+    mkdir -p $out/bin $out/share $lib/lib
+    echo library >$lib/lib/text
+    printf '#!/bin/sh\nread -r text <%s\necho "$text $*"\n' $lib/lib/text >$out/bin/run
+    chmod 755 $out/bin/run
+    ln -s $lib/lib/text $out/share/library
+  '';
   random = make "random" { } "cat /proc/sys/kernel/random/uuid >$out";
   first = make "first" { uses = random; } "echo first $uses >$out";
   second = make "second" { uses = random; } "sleep 1; echo second $uses >$out";
