@@ -1,5 +1,6 @@
 //! Environments of kind `nix`, compared with what Nix itself makes of the same expressions.
 
+mod example;
 mod failing;
 mod same;
 mod sharing;
