@@ -119,6 +119,7 @@ in rec {
   builtin = derivation { name = "builtin"; system = "builtin"; builder = "builtin:fetchurl"; url = "x"; };
 
   # What tests ask for besides.
+  big = make "big" { } "printf '%0200000d' 7 >$out";
   program = make "program" { outputs = [ "out" "lib" ]; } ''
     mkdir -p $out/bin $out/share $lib/lib
     echo library >$lib/lib/text
