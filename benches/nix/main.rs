@@ -33,7 +33,7 @@ let
   };
 in rec {
   toolchain = make "toolchain" "$b mkdir $out; $b ln -s ${<toolchain>} $out/toolchain";
-  work = make "work" "exit 1"; 
+  work = derivation { name = "work"; system = "x86_64-linux"; builder = "${./tools}/busybox"; uses = toolchain; };
   large = make "large" ''
     $b mkdir $out
     n=0
@@ -68,8 +68,8 @@ impl Bench {
         };
         let toolchain = json!({"env": ["@", "tools", "", "toolchain"]});
         let environments = json!({
-            "toolchain": nix("toolchain", json!({"inputs": {"toolchain": toolchain}})),
-            "work": nix("work", json!({"mode": "shell"})),
+            "toolchain": nix("toolchain", json!({"inputs": {"toolchain": &toolchain}})),
+            "work": nix("work", json!({"mode": "shell", "inputs": {"toolchain": toolchain}})),
             "large": nix("large", json!({"flexible_config": ["TAG"], "args": {"tag": "{{TAG}}"}})),
         });
         std::fs::write(place.path("source/ENVS"), environments.to_string()).expect("memory");
@@ -146,6 +146,7 @@ impl Bench {
         let root = self.place.path("client");
         fetch(&spec, &self.daemon.address, &root, &[]);
         let (home, expression) = (self.place.path("home"), self.place.path("source/source"));
+        let (_, tree) = fetch(&toolchain(), &self.daemon.address, &root, &[]);
         let store = self.place.path("shells");
         let own = || {
             let mut command = Command::new(env!("CARGO_BIN_EXE_envserve"));
@@ -155,7 +156,8 @@ impl Bench {
         };
         let other = || {
             let mut command = self.nix("nix-shell", &home);
-            command.arg("--store").arg(&store).arg(&expression).args(["-A", "work", "--run", "true"]);
+            command.arg("--store").arg(&store).arg(&expression).args(["-A", "work", "--run", "true", "-I"]);
+            command.arg(format!("toolchain={tree}"));
             command.env("NIX_BUILD_SHELL", "/bin/bash");
             command
         };
