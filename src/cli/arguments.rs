@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::absolute::absolute;
 use super::error::CliError;
 use super::output::Display;
 use super::placement::StoreArguments;
@@ -97,11 +98,6 @@ pub(super) fn root(given: Option<PathBuf>) -> Result<PathBuf, CliError> {
         cache.map(|cache| cache.join("envserve"))
     };
     absolute(&given.or_else(default).ok_or(CliError::NoRoot)?)
-}
-
-/// Returns the absolute form of a path.
-pub(super) fn absolute(path: &Path) -> Result<PathBuf, CliError> {
-    std::path::absolute(path).map_err(|source| CliError::Path { path: path.to_owned(), source })
 }
 
 /// What was done, with the client and the request that the command line came to.

@@ -2,6 +2,7 @@
 //!
 //! stdout is data, stderr is everything else.
 
+mod absolute;
 mod arguments;
 mod describe;
 mod env;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::arguments::absolute;
+use super::absolute::absolute;
 use super::error::CliError;
 use crate::client::{Placement, View};
 

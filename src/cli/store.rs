@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::Args;
 
-use super::arguments::{absolute, root};
+use super::absolute::absolute;
+use super::arguments::root;
 use super::error::CliError;
 use crate::serve::{self, ServeError};
 use crate::store::{LocalBlobStore, StoreOptions};

@@ -7,6 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 use tonic::Code;
 use tonic_types::StatusExt;
 
+use super::brought::Brought;
 use super::connect::Reached;
 use super::events::{Event, Events};
 use super::nix::{Placement, Stored, View};
@@ -234,7 +235,7 @@ impl Client {
         placement: &Placement,
         cas: &Reached,
         events: &dyn Events,
-    ) -> Result<Brought, ClientError> {
+    ) -> Result<Brought<Lies>, ClientError> {
         let Some(tree) = cas.blobs.get(&descriptor.tree).await? else {
             return Ok(Brought::Lost(vec![descriptor.tree]));
         };
@@ -243,27 +244,30 @@ impl Client {
         let listing = Listing::parse(root, &tree).map_err(|source| ClientError::Tree { root, source })?;
         if descriptor.nix.is_some() {
             // The links of a closure lead to where its paths lie once it is entered.
-            return self.put_into_store(descriptor, placement, listing, cas, events).await;
+            let brought = self.put_into_store(descriptor, placement, listing, cas, events).await?;
+            return Ok(brought.map(Lies::Store));
         }
         listing.check_symlinks().map_err(|source| ClientError::Tree { root, source })?;
-        materialize::materialize(self.root(), self.store().await?, cas, root, listing, events).await
+        let store = self.store().await?;
+        let brought = materialize::materialize(self.root(), store, cas, root, listing, events).await?;
+        Ok(brought.map(Lies::Directory))
+    }
+}
+
+/// Checks that an environment can be had in the form that is wanted.
+fn check_view(descriptor: &Descriptor, placement: &Placement) -> Result<(), ClientError> {
+    match placement.view {
+        View::Nix if descriptor.nix.is_none() => Err(ClientError::View { view: "nix", kind: descriptor.kind }),
+        View::Nix | View::Dir => Ok(()),
     }
 }
 
 /// Where an environment lies.
-pub(super) enum Lies {
+enum Lies {
     /// In a directory of its own.
     Directory(PathBuf),
     /// In a store.
     Store(Stored),
-}
-
-/// How bringing an environment to this host ended.
-pub(super) enum Brought {
-    /// It is here.
-    Here { place: Lies, downloaded: u64 },
-    /// These blobs are not at the endpoint.
-    Lost(Vec<Digest>),
 }
 
 impl Lies {
@@ -273,14 +277,6 @@ impl Lies {
             Self::Store(stored) => (stored.directory(), Some(stored)),
         };
         Fetched { descriptor, directory, stored, present, downloaded }
-    }
-}
-
-/// Checks that an environment can be had in the form that is wanted.
-fn check_view(descriptor: &Descriptor, placement: &Placement) -> Result<(), ClientError> {
-    match placement.view {
-        View::Nix if descriptor.nix.is_none() => Err(ClientError::View { view: "nix", kind: descriptor.kind }),
-        View::Nix | View::Dir => Ok(()),
     }
 }
 

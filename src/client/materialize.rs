@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use super::ClientError;
+use super::brought::Brought;
 use super::connect::Reached;
 use super::events::Events;
-use super::fetch::{Brought, Lies};
 use super::fill::{Filled, Filling, fill};
 use crate::digest::Digest;
 use crate::store::{FileBlobStore, Listing, blocking, remove_tree};
@@ -35,14 +35,14 @@ pub(super) async fn materialize(
     digest: Digest,
     listing: Listing,
     events: &dyn Events,
-) -> Result<Brought, ClientError> {
+) -> Result<Brought<PathBuf>, ClientError> {
     let directory = home(root, &digest);
     let (lock, partial) = {
         let directory = directory.clone();
         blocking(move || prepare(&directory)).await?
     };
     if directory.is_dir() {
-        return Ok(Brought::Here { place: Lies::Directory(directory), downloaded: 0 });
+        return Ok(Brought::Here { place: directory, downloaded: 0 });
     }
     let filling = Filling { directory: partial.clone(), listing, function: digest.function() };
     let (listing, downloaded) = match fill(filling, store, cas, events).await? {
@@ -53,7 +53,7 @@ pub(super) async fn materialize(
     blocking(move || {
         finish(&partial, &listing, &target)?;
         drop(lock);
-        Ok(Brought::Here { place: Lies::Directory(target), downloaded })
+        Ok(Brought::Here { place: target, downloaded })
     })
     .await
 }

@@ -13,6 +13,7 @@
 //! ROOT/private/        socket, lock and log of the private daemon
 //! ```
 
+mod brought;
 mod connect;
 mod cores;
 mod download;

@@ -178,6 +178,16 @@ impl BuildError {
         }
     }
 
+    /// Returns the failure of an environment whose Nix expression asks for something that is not possible here.
+    pub(super) fn refused(build: &super::Build<'_>, reason: String) -> Self {
+        Self::Failed(Box::new(Failure {
+            environment: build.parts.target(),
+            reason: FailureReason::Refused { reason },
+            log: None,
+            log_tail: Bytes::new(),
+        }))
+    }
+
     /// Returns the error of an object that cannot be read as an archive.
     pub(super) fn archive(build: &super::Build<'_>, path: &StorePath, source: NarError) -> Self {
         Self::Archive { environment: build.parts.target(), path: path.clone(), source: Box::new(source) }

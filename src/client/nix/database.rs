@@ -41,11 +41,6 @@ pub(super) struct NixDatabase {
 }
 
 impl NixDatabase {
-    /// Says whether a store root has a database.
-    pub(super) fn exists(root: &StoreRoot) -> bool {
-        root.path().join("nix/var/nix/db/db.sqlite").exists()
-    }
-
     /// Returns the database of a store root, which there may not be yet, or `None` when Nix is not installed.
     pub(super) fn new(root: &StoreRoot) -> Option<Self> {
         Some(Self { root: root.clone(), program: find(PROGRAM)? })
@@ -56,7 +51,7 @@ impl NixDatabase {
     /// # Errors
     /// When Nix cannot tell.
     pub(super) fn unregistered(&self, paths: &BTreeSet<StorePath>) -> Result<BTreeSet<StorePath>, ClientError> {
-        if !Self::exists(&self.root) {
+        if !self.root.has_database() {
             return Ok(paths.clone());
         }
         let mut unregistered = BTreeSet::new();

@@ -23,9 +23,9 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 
+use super::brought::Brought;
 use super::connect::Reached;
 use super::events::Events;
-use super::fetch::{Brought, Lies};
 use super::{Client, ClientError};
 use crate::digest::Digest;
 use crate::nix::StorePath;
@@ -110,7 +110,7 @@ impl Stored {
                 name.push(format!("-{}", output.name));
             }
             let link = Path::new(&name);
-            if NixDatabase::exists(&self.root) {
+            if self.root.has_database() {
                 database::add_root(&self.root, &output.path, link)?;
             }
             super::link(root, &self.root.real(&output.path), link)?;
@@ -191,7 +191,7 @@ impl Client {
         listing: Listing,
         cas: &Reached,
         events: &dyn Events,
-    ) -> Result<Brought, ClientError> {
+    ) -> Result<Brought<Stored>, ClientError> {
         let facts = facts(descriptor)?;
         let closure = Closure::of(listing).map_err(unusable(descriptor))?;
         let store = self.store().await?;
@@ -220,7 +220,7 @@ impl Client {
         };
         self.memo.put(&subject(descriptor), &digest);
         let stored = Stored { root, outputs: facts.outputs, registration, _kept: kept };
-        Ok(Brought::Here { place: Lies::Store(stored), downloaded })
+        Ok(Brought::Here { place: stored, downloaded })
     }
 }
 
@@ -251,7 +251,7 @@ fn read(descriptor: &Descriptor, facts: &Facts, bytes: &[u8]) -> Result<Registra
 /// `Lacks` when there is a database and no Nix.
 fn registering(root: &StoreRoot, placement: &Placement) -> Result<Registering, ClientError> {
     let wanted = placement.view == View::Nix;
-    if NixDatabase::exists(root) {
+    if root.has_database() {
         return database(root).map(|_| Registering::Yes);
     }
     let installed = NixDatabase::new(root).is_some();

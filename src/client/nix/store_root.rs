@@ -17,7 +17,6 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 
-use super::database::NixDatabase;
 use crate::client::ClientError;
 use crate::nix::{STORE_DIRECTORY, StorePath};
 use crate::store::{Listing, remove_tree, settle_path};
@@ -61,6 +60,11 @@ impl StoreRoot {
             || identity(&self.store()).is_some_and(|own| Some(own) == identity(STORE_DIRECTORY.as_ref()))
     }
 
+    /// Says whether Nix keeps a database of it.
+    pub(super) fn has_database(&self) -> bool {
+        self.path.join("nix/var/nix/db/db.sqlite").exists()
+    }
+
     /// Returns those of the paths that are not here.
     ///
     /// # Errors
@@ -74,7 +78,7 @@ impl StoreRoot {
             let real = self.real(path);
             match fs::symlink_metadata(&real) {
                 // Where there is a database, it may be Nix that writes to it.
-                Ok(found) if found.is_dir() && found.mode() & 0o222 != 0 && !NixDatabase::exists(self) => {
+                Ok(found) if found.is_dir() && found.mode() & 0o222 != 0 && !self.has_database() => {
                     close_late(&real);
                 }
                 Ok(_) => {}

@@ -6,24 +6,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::json;
 
-use super::super::action::{self, Ran, Task, compose};
-use super::super::{Build, BuildError, Failure, FailureReason};
+use super::super::action::{self, Ran, Task};
+use super::super::{Build, BuildError, FailureReason};
 use super::graph::Graph;
 use super::realise::Realisation;
-use super::{closure, path, shell, store_nodes};
+use super::{path, question};
 use crate::digest::Digest;
-use crate::nix::{StorePath, registration};
-use crate::spec::{NixFields, NixMode, RelativePath, Source};
+use crate::nix::StorePath;
+use crate::spec::NixFields;
 use crate::store::{Directory, Node, StoreError};
 
 /// Most rounds of building what evaluation needs.
 const MAX_ROUNDS: usize = 200;
 /// Largest file that is read from what evaluation leaves behind.
 const MAX_RESULT_BYTES: u64 = 1 << 20;
-const EXPRESSION: &str = include_str!("evaluate.nix");
-const SCRIPT: &str = include_str!("evaluate.sh");
 
 /// What an expression evaluates to.
 pub(super) struct Evaluated {
@@ -60,7 +57,7 @@ impl Evaluated {
             None => {
                 let names: Vec<&str> = derivation.outputs.keys().map(String::as_str).collect();
                 let reason = format!("`{}` has no output `{name}`; it has {}", self.derivation, names.join(", "));
-                Err(refused(build, reason))
+                Err(BuildError::refused(build, reason))
             }
         };
         self.outputs.iter().map(one).collect()
@@ -73,16 +70,16 @@ pub(super) async fn evaluate(
     fields: &NixFields,
     actions: &mut Vec<Digest>,
 ) -> Result<Evaluated, BuildError> {
-    let inputs = inputs(build, fields).await?;
+    let inputs = question::inputs(build, fields).await?;
     let mut built = BTreeMap::new();
     for _ in 0..MAX_ROUNDS {
-        let ran = run(build, fields, inputs.clone(), &built).await?;
+        let ran = run(build, question::input_root(build, fields, inputs.clone(), &built).await?).await?;
         actions.push(ran.action);
         let store = store(build, &ran).await?;
         let Some(needed) = ran.outputs.get(&path("work/needed")) else {
             let chosen = read(build, &ran, ran.outputs.get(&path("work/result"))).await?;
             let chosen: Chosen = serde_json::from_slice(&chosen)
-                .map_err(|error| refused(build, format!("what it printed is not understood: {error}")))?;
+                .map_err(|error| BuildError::refused(build, format!("what it printed is not understood: {error}")))?;
             let derivation = store_path(build, &chosen.derivation)?;
             let graph = Graph::read(build, &store, [derivation.clone()]).await?;
             let evaluated = Evaluated { derivation, outputs: chosen.outputs, graph, store };
@@ -101,95 +98,26 @@ pub(super) async fn evaluate(
             }
         }
         if built.len() == before {
-            return Err(refused(build, format!("it asks again for what was built for it: {}", needed.trim())));
+            return Err(BuildError::refused(
+                build,
+                format!("it asks again for what was built for it: {}", needed.trim()),
+            ));
         }
     }
-    Err(refused(build, format!("it needs more than {MAX_ROUNDS} times something built first")))
-}
-
-/// Returns expression and inputs at their places.
-async fn inputs(build: &Build<'_>, fields: &NixFields) -> Result<Vec<(RelativePath, Node)>, BuildError> {
-    let mut sources: BTreeMap<RelativePath, Source> =
-        BTreeMap::from([(path("work/source"), fields.expression.clone())]);
-    for (name, source) in &fields.inputs {
-        let at = RelativePath::parse(name).ok().filter(|at| at.components().count() == 1);
-        let at = at.ok_or_else(|| refused(build, format!("input `{name}` is no name of a file")))?;
-        sources.insert(path("work/inputs").join(at.as_str()).expect("a component joins"), source.clone());
-    }
-    build.inputs(&sources).await
+    Err(BuildError::refused(build, format!("it needs more than {MAX_ROUNDS} times something built first")))
 }
 
 /// Runs one round.
-async fn run(
-    build: &Build<'_>,
-    fields: &NixFields,
-    mut nodes: Vec<(RelativePath, Node)>,
-    built: &BTreeMap<String, StorePath>,
-) -> Result<Ran, BuildError> {
-    let settings = settings(build, fields, built)?.to_string();
-    let closure = closure(build, built.values().cloned()).await?;
-    let mut texts = vec![("work/evaluate.nix", EXPRESSION.into()), ("evaluate.sh", SCRIPT.into())];
-    texts.push(("work/settings.json", settings));
-    if !closure.is_empty() {
-        texts.push(("work/registration", registration(&closure)));
-    }
-    for (at, text) in texts {
-        let digest = build.store.put(build.function, Bytes::from(text)).await?;
-        nodes.push((path(at), Node::File { digest, executable: false }));
-    }
-    nodes.extend(store_nodes("work/store/nix/store", &closure));
+async fn run(build: &Build<'_>, input_root: Digest) -> Result<Ran, BuildError> {
     let task = Task {
         arguments: ["/bin/sh", "evaluate.sh"].map(str::to_owned).to_vec(),
         environment: &BTreeMap::new(),
-        input_root: compose(build, nodes).await?,
+        input_root,
         outputs: ["work/store/nix/store", "work/result", "work/needed"].map(path).to_vec(),
         timeout: Some(build.nix.options.evaluation_seconds),
         properties: &build.nix.options.evaluator,
     };
     action::run(build, task).await.map_err(|error| error.within(|reason| FailureReason::Evaluation { reason }))
-}
-
-/// Returns what the expression around the expression is told.
-fn settings(
-    build: &Build<'_>,
-    fields: &NixFields,
-    built: &BTreeMap<String, StorePath>,
-) -> Result<serde_json::Value, BuildError> {
-    let attribute = fields.attr.as_deref().unwrap_or("");
-    let names = attribute_path(attribute).ok_or_else(|| {
-        refused(build, format!("`{attribute}` is no attribute path: a quote is not closed, or a name is empty"))
-    })?;
-    let file = fields.file.as_ref().map(|file| format!("/{file}")).unwrap_or_default();
-    Ok(json!({
-        "file": file,
-        "attr": names,
-        "args": fields.args,
-        "inputs": fields.inputs.keys().collect::<Vec<_>>(),
-        "outputs": fields.outputs,
-        "shell": fields.mode == NixMode::Shell,
-        "dump": shell::DUMP,
-        "built": built.keys().collect::<Vec<_>>(),
-    }))
-}
-
-/// Splits an attribute path at its dots; names in quotes may have dots themselves.
-fn attribute_path(text: &str) -> Option<Vec<String>> {
-    let mut names = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (name, after) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"')?,
-            None => rest.split_at(rest.find('.').unwrap_or(rest.len())),
-        };
-        names.push(name.to_owned());
-        rest = match after.strip_prefix('.') {
-            Some("") => return None,
-            Some(more) => more,
-            None if after.is_empty() => after,
-            None => return None,
-        };
-    }
-    (!names.iter().any(String::is_empty)).then_some(names)
 }
 
 /// Returns which outputs of which derivations are needed: `DERIVATION!OUTPUT` between spaces.
@@ -203,7 +131,7 @@ fn wanted(build: &Build<'_>, needed: &str) -> Result<BTreeMap<StorePath, BTreeSe
 }
 
 fn store_path(build: &Build<'_>, text: &str) -> Result<StorePath, BuildError> {
-    StorePath::parse(text).map_err(|error| refused(build, error.to_string()))
+    StorePath::parse(text).map_err(|error| BuildError::refused(build, error.to_string()))
 }
 
 /// Returns the directory with all derivations and sources.
@@ -222,39 +150,6 @@ async fn read(build: &Build<'_>, ran: &Ran, node: Option<&Node>) -> Result<Bytes
         _ => {
             let reason = Box::new(FailureReason::Output { reason: "it left no result of a usable size".to_owned() });
             Err(ran.failed(build, FailureReason::Evaluation { reason }).await?)
-        }
-    }
-}
-
-/// Returns the failure of an environment whose expression cannot be built, for the reason given.
-pub(super) fn refused(build: &Build<'_>, reason: String) -> BuildError {
-    BuildError::Failed(Box::new(Failure {
-        environment: build.parts.target(),
-        reason: FailureReason::Refused { reason },
-        log: None,
-        log_tail: Bytes::new(),
-    }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_attribute_path_is_split_where_nix_splits_it() {
-        let paths: [(&str, Option<&[&str]>); 8] = [
-            ("", Some(&[])),
-            ("a", Some(&["a"])),
-            ("a.b-c.0", Some(&["a", "b-c", "0"])),
-            ("a.\"b.c\".d", Some(&["a", "b.c", "d"])),
-            ("a..b", None),
-            ("a.", None),
-            ("\"a", None),
-            ("\"a\"b", None),
-        ];
-        for (text, names) in paths {
-            let expected = names.map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>());
-            assert_eq!(attribute_path(text), expected, "{text}");
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Build, BuildError};
-use super::evaluate::refused;
 use crate::digest::Digest;
 use crate::nix::{Derivation, MAX_DERIVATION_BYTES, StorePath};
 use crate::store::{Directory, Node, StoreError};
@@ -27,7 +26,7 @@ impl Graph {
         let mut level: BTreeSet<StorePath> = roots.into_iter().collect();
         while !level.is_empty() {
             if derivations.len() + level.len() > MAX_DERIVATIONS {
-                return Err(refused(build, format!("it needs more than {MAX_DERIVATIONS} derivations")));
+                return Err(BuildError::refused(build, format!("it needs more than {MAX_DERIVATIONS} derivations")));
             }
             let mut next = BTreeSet::new();
             for (path, derivation) in read_level(build, store, level).await? {
@@ -51,7 +50,8 @@ impl Graph {
     /// `Failed` when the derivation has no such output.
     pub(super) fn output(&self, build: &Build<'_>, path: &StorePath, name: &str) -> Result<StorePath, BuildError> {
         let output = self.get(path).outputs.get(name);
-        let unknown = || refused(build, format!("`{path}` has no output `{name}`, which another derivation needs"));
+        let unknown =
+            || BuildError::refused(build, format!("`{path}` has no output `{name}`, which another derivation needs"));
         Ok(output.ok_or_else(unknown)?.path.clone())
     }
 }
@@ -63,14 +63,15 @@ async fn read_level(
 ) -> Result<Vec<(StorePath, Derivation)>, BuildError> {
     let digest = |path: &StorePath| match store.get(path.base_name()) {
         Some(Node::File { digest, .. }) if digest.size() <= MAX_DERIVATION_BYTES as u64 => Ok(*digest),
-        _ => Err(refused(build, format!("the derivation `{path}` was not left behind by the evaluation"))),
+        _ => Err(BuildError::refused(build, format!("the derivation `{path}` was not left behind by the evaluation"))),
     };
     let digests: Vec<Digest> = level.iter().map(digest).collect::<Result<_, _>>()?;
     let texts = build.store.get_batch(&digests).await?;
     let one = |(path, digest): (StorePath, Digest)| {
         let text = texts.get(&digest).ok_or(StoreError::Missing { digest, role: "derivation" })?;
         let derivation = Derivation::parse(text);
-        let derivation = derivation.map_err(|error| refused(build, format!("the derivation `{path}`: {error}")))?;
+        let derivation =
+            derivation.map_err(|error| BuildError::refused(build, format!("the derivation `{path}`: {error}")))?;
         Ok((path, derivation))
     };
     level.into_iter().zip(digests).map(one).collect()

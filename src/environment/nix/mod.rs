@@ -8,6 +8,7 @@ mod evaluate;
 mod fixed;
 mod graph;
 mod one;
+mod question;
 mod realise;
 mod shell;
 mod sources;

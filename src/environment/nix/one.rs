@@ -6,7 +6,6 @@ use bytes::Bytes;
 
 use super::super::action::{self, Ran, Task, compose};
 use super::super::{Build, BuildError, FailureReason};
-use super::evaluate::refused;
 use super::{checks, fixed, path, store_nodes};
 use crate::digest::Digest;
 use crate::nix::{BuilderEnvironment, BuilderSettings, Derivation, PathInfo, StorePath, ValidPath, nar_facts};
@@ -72,7 +71,7 @@ fn given(
         BuilderSettings { build_directory: BUILD_DIRECTORY, cores: 0, term: "xterm-256color", impure: &impure };
     let infos = inputs.iter().map(|(path, known)| (path.clone(), known.info.clone())).collect();
     let given = derivation.builder_environment(&settings, &infos);
-    given.map_err(|error| refused(build, format!("the derivation `{drv}`: {error}")))
+    given.map_err(|error| BuildError::refused(build, format!("the derivation `{drv}`: {error}")))
 }
 
 fn arguments(derivation: &Derivation, given: &BuilderEnvironment, network: bool) -> Vec<String> {
@@ -97,7 +96,7 @@ async fn input_root(
     files.extend(ETC_FILES.map(|(at, text)| (path(at), Bytes::from_static(text.as_bytes()))));
     for (name, bytes) in &given.files {
         let at = path("root/build").join(name);
-        let at = at.map_err(|_| refused(build, format!("`{name}` cannot be the name of a file")))?;
+        let at = at.map_err(|_| BuildError::refused(build, format!("`{name}` cannot be the name of a file")))?;
         files.push((at, Bytes::copy_from_slice(bytes)));
     }
     let mut nodes = store_nodes("root/nix/store", inputs);

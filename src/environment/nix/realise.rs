@@ -6,7 +6,6 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
 use super::super::{Build, BuildError};
-use super::evaluate::refused;
 use super::graph::Graph;
 use super::{one, sources};
 use crate::nix::StorePath;
@@ -101,7 +100,7 @@ impl<'a> Realisation<'a> {
             let derivation = self.graph.get(path);
             derivation
                 .check_supported()
-                .map_err(|error| refused(self.build, format!("the derivation `{path}`: {error}")))?;
+                .map_err(|error| BuildError::refused(self.build, format!("the derivation `{path}`: {error}")))?;
         }
         Ok(())
     }

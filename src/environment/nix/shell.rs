@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::super::{Build, BuildError};
-use super::evaluate::refused;
 use crate::nix::{StorePath, ValidPath};
 use crate::store::{Node, StoreError};
 
@@ -56,12 +55,13 @@ pub(super) async fn variables(
     let Some(Node::File { digest, .. }) =
         node.filter(|node| matches!(node, Node::File { digest, .. } if digest.size() <= MAX_DUMP_BYTES))
     else {
-        return Err(refused(build, format!("its variables are no file of at most {MAX_DUMP_BYTES} bytes")));
+        return Err(BuildError::refused(build, format!("its variables are no file of at most {MAX_DUMP_BYTES} bytes")));
     };
     let text =
         build.store.get(digest).await?.ok_or(StoreError::Missing { digest: *digest, role: "variables of a shell" })?;
     let parsed = std::str::from_utf8(&text).ok().and_then(parse);
-    let mut variables = parsed.ok_or_else(|| refused(build, "its variables are not what a shell prints".to_owned()))?;
+    let mut variables =
+        parsed.ok_or_else(|| BuildError::refused(build, "its variables are not what a shell prints".to_owned()))?;
     variables.retain(|name, value| !(DROPPED.contains(&name.as_str()) || name == "PATH" && value == NO_PATH));
     variables.insert("IN_NIX_SHELL".to_owned(), "impure".to_owned());
     Ok(variables)

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::super::{Build, BuildError};
-use super::evaluate::refused;
 use crate::nix::{PathInfo, StorePath, ValidPath, nar_facts};
 use crate::store::Directory;
 
@@ -31,7 +30,7 @@ pub(super) async fn take_in(
 
 /// Finds out what Nix has to know of a source.
 async fn learn(build: &Build<'_>, store: &Directory, path: StorePath) -> Result<ValidPath, BuildError> {
-    let absent = || refused(build, format!("the source `{path}` was not left behind by the evaluation"));
+    let absent = || BuildError::refused(build, format!("the source `{path}` was not left behind by the evaluation"));
     let node = store.get(path.base_name()).ok_or_else(absent)?.clone();
     let all = store.iter().filter_map(|(name, _)| StorePath::from_base_name(name).ok());
     let facts = nar_facts(build.store, node.clone(), &build.nix.scratch, all).await;
