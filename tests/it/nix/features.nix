@@ -134,7 +134,7 @@ in rec {
   work = make "work" {
     buildInputs = [ script ];
     TEXT = "it's \"quoted\"\n and $long";
-    shellHook = "export HOOKED=$(hello); export PATH=${script}/bin:$PATH";
+    shellHook = "export PATH=${script}/bin:$PATH; export HOOKED=$(hello)";
   } "exit 1";
   large = make "large" {
     parts = builtins.genList (n: make "part-${toString n}" { before = if n < 10 then script else tag; } ''
