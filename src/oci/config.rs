@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::descriptor::Platform;
 use super::digest::OciDigest;
-use super::document::{DocumentError, fields, nullable, parse, wrong};
+use super::document::{DocumentError, check_object, fields, nullable, parse, wrong};
 use super::manifest::MAX_DESCRIPTORS;
 use crate::spec::json;
 
@@ -142,7 +142,12 @@ impl ImageConfig {
     /// # Errors
     /// When they are none, or have values that no program can be started with.
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
-        let form: Form = fields(CONFIG, parse(CONFIG, bytes)?)?;
+        let value = parse(CONFIG, bytes)?;
+        check_object(CONFIG, "rootfs", value.get("rootfs"))?;
+        for step in value.get("history").and_then(Value::as_array).into_iter().flatten() {
+            check_object(CONFIG, "history", Some(step))?;
+        }
+        let form: Form = fields(CONFIG, value)?;
         if form.rootfs.r#type != "layers" {
             return Err(wrong(CONFIG, "rootfs.type", &form.rootfs.r#type));
         }

@@ -88,6 +88,18 @@ pub(super) fn fields<T: DeserializeOwned>(document: &'static str, value: Value) 
     serde_json::from_value(value).map_err(|source| DocumentError::Malformed { document, source })
 }
 
+/// Checks that a value is an object where it is there. Lists would be taken for the fields in their order.
+pub(super) fn check_object(
+    document: &'static str,
+    field: &'static str,
+    value: Option<&Value>,
+) -> Result<(), DocumentError> {
+    match value {
+        None | Some(Value::Null | Value::Object(_)) => Ok(()),
+        Some(other) => Err(wrong(document, field, json::type_of(other))),
+    }
+}
+
 /// Returns the error of a field with a value that it cannot have.
 pub(super) fn wrong(document: &'static str, field: &'static str, value: &str) -> DocumentError {
     DocumentError::Value { document, field, value: shown(value) }

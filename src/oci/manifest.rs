@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::config::ImageConfig;
 use super::descriptor::{Descriptor, Platform};
-use super::document::{Annotations, DocumentError, fields, nullable, parse, wrong};
+use super::document::{Annotations, DocumentError, check_object, fields, nullable, parse, wrong};
 use super::media_type::{Family, MediaType};
 use crate::spec::json;
 
@@ -75,6 +75,10 @@ impl Manifest {
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         let value = parse(MANIFEST, bytes)?;
         refuse(MANIFEST, &value, &["manifests", "fsLayers"])?;
+        for descriptor in value.get("config").into_iter().chain(elements(&value, "layers")) {
+            check_object(MANIFEST, "descriptor", Some(descriptor))?;
+            check_object(MANIFEST, "platform", descriptor.get("platform"))?;
+        }
         let form: ManifestForm = fields(MANIFEST, value)?;
         check_version(MANIFEST, form.schema_version)?;
         let family = match form.media_type {
@@ -132,6 +136,10 @@ impl Index {
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         let value = parse(INDEX, bytes)?;
         refuse(INDEX, &value, &["config", "layers", "fsLayers"])?;
+        for descriptor in elements(&value, "manifests") {
+            check_object(INDEX, "descriptor", Some(descriptor))?;
+            check_object(INDEX, "platform", descriptor.get("platform"))?;
+        }
         let form: IndexForm = fields(INDEX, value)?;
         check_version(INDEX, form.schema_version)?;
         let family = match form.media_type {
@@ -173,7 +181,12 @@ fn written(family: Family, annotations: &Annotations) -> Annotations {
     }
 }
 
+fn elements<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
+    value.get(field).and_then(Value::as_array).into_iter().flatten()
+}
+
 fn refuse(document: &'static str, value: &Value, others: &[&'static str]) -> Result<(), DocumentError> {
+    check_object(document, "itself", Some(value))?;
     match others.iter().find(|field| value.get(**field).is_some()) {
         Some(field) => Err(wrong(document, field, "there")),
         None => Ok(()),

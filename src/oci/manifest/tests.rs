@@ -83,6 +83,25 @@ fn manifests_that_lie_are_refused() {
 }
 
 #[test]
+fn lists_are_not_taken_for_fields_in_their_order() {
+    let digest = OciDigest::of(b"x");
+    let descriptor = |media_type: &str| format!("[\"{media_type}\",\"{digest}\",1]");
+    let config = descriptor("application/vnd.oci.image.config.v1+json");
+    let object = r#"{"mediaType":"M","digest":"D","size":1}"#;
+    let object = object.replace('M', "application/vnd.oci.image.config.v1+json").replace('D', &digest.to_string());
+    let manifest =
+        |config: &str, layers: &str| format!("{{\"schemaVersion\":2,\"config\":{config},\"layers\":[{layers}]}}");
+    Manifest::parse(manifest(&object, "").as_bytes()).expect("valid");
+    let layer = descriptor("application/vnd.oci.image.layer.v1.tar");
+    for bad in [format!("[2,null,{config},[]]"), manifest(&config, ""), manifest(&object, &layer)] {
+        assert!(matches!(Manifest::parse(bad.as_bytes()), Err(DocumentError::Value { .. })), "{bad}");
+    }
+    for bad in [format!("[2,null,[{layer}]]"), format!("{{\"schemaVersion\":2,\"manifests\":[{layer}]}}")] {
+        assert!(matches!(Index::parse(bad.as_bytes()), Err(DocumentError::Value { .. })), "{bad}");
+    }
+}
+
+#[test]
 fn what_is_too_much_is_refused() {
     let many = Manifest { layers: vec![layer(b"a"); MAX_DESCRIPTORS], ..manifest() };
     Manifest::parse(&many.canonical()).expect("just as many");
