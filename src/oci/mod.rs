@@ -3,6 +3,7 @@
 //! Those of the OCI image specification 1.1, and of Docker's image manifest, version 2, schema 2. Pure functions over
 //! bytes and over trees in a CAS; nothing here asks a registry. Used by nothing yet.
 
+mod apply;
 mod attributes;
 mod config;
 mod descriptor;
@@ -14,6 +15,7 @@ mod media_type;
 mod reference;
 mod tree;
 
+pub use apply::{Layer, apply_layers};
 pub use attributes::{Attributes, AttributesError, Exception, MAX_ATTRIBUTES_BYTES, Metadata, Special};
 pub use config::{Execution, History, ImageConfig};
 pub use descriptor::{Descriptor, Platform};
