@@ -7,7 +7,7 @@
 //! serve, client
 //! environment
 //! execute, source
-//! nix
+//! nix, oci
 //! store
 //! transport
 //! spec
@@ -22,6 +22,7 @@ pub mod digest;
 pub mod environment;
 pub mod execute;
 pub mod nix;
+pub mod oci;
 pub mod proto;
 pub mod serve;
 pub mod source;

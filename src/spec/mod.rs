@@ -44,6 +44,7 @@ pub use kind::{
 };
 pub use path::{PathError, RelativePath, valid_name};
 pub use place::Place;
+pub(crate) use place::shown;
 pub use provides::Provides;
 pub use reach::Reach;
 pub use root::{Download, Pragma, Root, Special};
