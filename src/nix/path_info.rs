@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::base32;
+use super::hash::{HashAlgorithm, NixHash};
 use super::store_path::StorePath;
 use crate::digest::{Digest, DigestFunction, HASH_LEN};
 
@@ -21,6 +22,11 @@ impl PathInfo {
     /// Returns the hash of the archive in base 32, without its algorithm.
     pub fn nar_hash_base32(&self) -> String {
         hash_base32(&self.nar)
+    }
+
+    /// Returns the hash of the archive.
+    pub fn nar_hash(&self) -> NixHash {
+        NixHash::new(HashAlgorithm::Sha256, &self.nar.to_bytes()[1..=HASH_LEN]).expect("a digest has a hash of SHA-256")
     }
 
     /// Returns the text that is signed for the object at a path.

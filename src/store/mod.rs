@@ -16,6 +16,7 @@ mod error;
 mod file;
 mod fsck;
 mod git;
+mod intake;
 mod leases;
 mod linker;
 mod listing;
@@ -62,6 +63,7 @@ pub(crate) use file::{hash_file, hash_reader};
 pub use fsck::{Checked, FsckOptions, Problem};
 pub use git::{GitEntry, GitEntryKind, GitStore};
 pub(crate) use git::{blob_id, tree_id};
+pub(crate) use intake::{Found, put_all};
 pub use linker::Linker;
 pub use listing::{ListedFile, Listing, collect_tree};
 pub use local::{LocalBlobStore, StoreOptions};
@@ -119,6 +121,27 @@ impl dyn BlobStore + '_ {
         let digest = function.digest(&bytes);
         self.put_batch(vec![(digest, bytes)]).await?;
         Ok(digest)
+    }
+
+    /// Returns a temporary file in `directory` with the content of a blob.
+    ///
+    /// # Errors
+    /// `Missing`, in that role, when the blob is not there; as `get_file` otherwise.
+    pub async fn get_temporary(
+        &self,
+        digest: &Digest,
+        directory: &Path,
+        role: &'static str,
+    ) -> Result<tempfile::NamedTempFile, StoreError> {
+        let directory = directory.to_owned();
+        let make =
+            move || tempfile::NamedTempFile::new_in(&directory).map_err(StoreError::io("make a file in", &directory));
+        let file = blocking(make).await?;
+        if self.get_file(digest, file.path()).await? {
+            Ok(file)
+        } else {
+            Err(StoreError::Missing { digest: *digest, role })
+        }
     }
 
     /// Stores those of the blobs that are not there yet, few ones in any case.

@@ -26,19 +26,13 @@ pub(super) async fn check(
         return Ok(Err(format!("its hash is {}, which is not supported", hash.algorithm())));
     };
     let actual = match (method, node) {
+        (HashMethod::Recursive, _) if hash.algorithm() == HashAlgorithm::Sha256 => info.nar_hash(),
         (HashMethod::Recursive, _) => {
             let written = write_nar(build.store, node.clone(), &build.nix.scratch, hasher).await;
             written.map_err(|source| BuildError::archive(build, &output.path, source))?.finish()
         }
         (HashMethod::Flat, Node::File { digest, executable: false }) => {
-            let scratch = build.nix.scratch.clone();
-            let file = blocking(move || {
-                tempfile::NamedTempFile::new_in(&scratch).map_err(StoreError::io("make a file in", &scratch))
-            })
-            .await?;
-            if !build.store.get_file(digest, file.path()).await? {
-                return Err(StoreError::Missing { digest: *digest, role: "fixed output" }.into());
-            }
+            let file = build.store.get_temporary(digest, &build.nix.scratch, "fixed output").await?;
             blocking(move || {
                 let mut hasher = hasher;
                 let mut content = std::fs::File::open(file.path()).map_err(StoreError::io("read", file.path()))?;

@@ -24,8 +24,8 @@ const ETC_FILES: [(&str, &str); 3] = [
     ("root/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
 ];
 /// Enters the root file system as the user that builders have.
-const ENTER: [&str; 5] = ["/usr/bin/unshare", "--user", "--map-user=1000", "--map-group=100", "--root=root"];
-const ENTER_DIRECTORY: &str = "--wd=/build";
+const ENTER: [&str; 6] =
+    ["/usr/bin/unshare", "--user", "--map-user=1000", "--map-group=100", "--root=root", "--wd=/build"];
 /// The directory with the outputs.
 const MADE: &str = "made";
 /// Where builders start.
@@ -79,7 +79,7 @@ fn arguments(derivation: &Derivation, given: &BuilderEnvironment, network: bool)
     let mut arguments = ["/bin/sh", "build.sh", network, "/usr/bin/env", "-i"].map(str::to_owned).to_vec();
     arguments.extend(given.variables.iter().map(|(name, value)| format!("{name}={value}")));
     arguments.extend(ENTER.map(str::to_owned));
-    arguments.extend([ENTER_DIRECTORY.to_owned(), derivation.builder.clone()]);
+    arguments.push(derivation.builder.clone());
     arguments.extend(given.arguments.iter().cloned());
     arguments
 }

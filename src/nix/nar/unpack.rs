@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use tempfile::NamedTempFile;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{Sender, channel};
 
 use super::read::NarReader;
 use super::{MAX_DEPTH, MAX_ENTRIES, NarError};
 use crate::digest::{Digest, DigestFunction};
-use crate::store::{BATCH_BYTES, BlobStore, Directory, Node, StoreError, blocking};
+use crate::store::{BATCH_BYTES, BlobStore, Directory, Found, Node, blocking, put_all};
 
 /// Bytes of a large file that are in memory at once.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -55,31 +55,6 @@ pub async fn unpack_nar<R: Read + Send + 'static>(
     let (unpacked, stored) = tokio::join!(reading, put_all(store, receiver));
     stored?;
     unpacked
-}
-
-/// A blob on its way to the store.
-enum Found {
-    Bytes(Digest, Bytes),
-    File(Digest, NamedTempFile),
-}
-
-/// Stores what comes, small blobs together.
-async fn put_all(store: &dyn BlobStore, mut found: Receiver<Found>) -> Result<(), StoreError> {
-    let (mut batch, mut size) = (Vec::new(), 0);
-    while let Some(blob) = found.recv().await {
-        match blob {
-            Found::Bytes(digest, bytes) => {
-                size += digest.size();
-                batch.push((digest, bytes));
-            }
-            Found::File(digest, file) => store.put_file(&digest, file.path()).await?,
-        }
-        if size >= BATCH_BYTES || batch.len() >= 1000 {
-            store.put_missing(std::mem::take(&mut batch)).await?;
-            size = 0;
-        }
-    }
-    store.put_missing(batch).await
 }
 
 /// A directory whose entries are being read.

@@ -17,7 +17,7 @@ use super::{MAGIC, NarError, padding};
 use crate::digest::{Digest, DigestFunction, Hasher};
 use crate::nix::references::ReferenceScanner;
 use crate::nix::store_path::StorePath;
-use crate::store::{BlobStore, Node, StoreError, blocking};
+use crate::store::{BlobStore, Node, blocking};
 
 /// Bytes gathered before they are handed over.
 const PIECE_BYTES: usize = 256 << 10;
@@ -208,7 +208,7 @@ impl Archive<'_> {
             Step::Large { name, executable, digest } => {
                 self.begin_file(name.as_deref(), executable, digest.size());
                 self.flush().await;
-                let file = self.fetch(&digest).await?;
+                let file = self.store.get_temporary(&digest, self.scratch, "file of an archive").await?;
                 // Nobody takes it when the sink refused, which is told elsewhere.
                 let _ = self.sender.send(Piece::File(file)).await;
                 self.pad(digest.size());
@@ -216,15 +216,6 @@ impl Archive<'_> {
             }
         }
         Ok(())
-    }
-
-    async fn fetch(&self, digest: &Digest) -> Result<NamedTempFile, NarError> {
-        let scratch = self.scratch.to_owned();
-        let file = blocking(move || NamedTempFile::new_in(scratch)).await.map_err(NarError::io("make room for"))?;
-        if !self.store.get_file(digest, file.path()).await? {
-            return Err(StoreError::Missing { digest: *digest, role: "file of an archive" }.into());
-        }
-        Ok(file)
     }
 
     fn begin(&mut self, name: Option<&str>, kind: &str) {

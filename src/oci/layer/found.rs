@@ -3,42 +3,16 @@
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
-use bytes::Bytes;
 use tempfile::NamedTempFile;
-use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::sync::mpsc::Sender;
 
 use super::LayerError;
 use super::input::Input;
 use crate::digest::{Digest, DigestFunction};
-use crate::store::{BATCH_BYTES, BlobStore, StoreError};
+use crate::store::{BATCH_BYTES, Found};
 
 /// Bytes of a large file that are in memory at once.
 pub(super) const BUFFER_BYTES: usize = 256 << 10;
-
-/// A blob on its way to the store.
-pub(super) enum Found {
-    Bytes(Digest, Bytes),
-    File(Digest, NamedTempFile),
-}
-
-/// Stores what comes, small blobs together.
-pub(super) async fn put_all(store: &dyn BlobStore, mut found: Receiver<Found>) -> Result<(), StoreError> {
-    let (mut batch, mut size) = (Vec::new(), 0);
-    while let Some(blob) = found.recv().await {
-        match blob {
-            Found::Bytes(digest, bytes) => {
-                size += digest.size();
-                batch.push((digest, bytes));
-            }
-            Found::File(digest, file) => store.put_file(&digest, file.path()).await?,
-        }
-        if size >= BATCH_BYTES || batch.len() >= 1000 {
-            store.put_missing(std::mem::take(&mut batch)).await?;
-            size = 0;
-        }
-    }
-    store.put_missing(batch).await
-}
 
 /// Takes content out of an archive and hands it over.
 pub(super) struct Finder {

@@ -16,11 +16,11 @@ use tokio::sync::mpsc::channel;
 use super::super::attributes::{Attributes, Exception, MAX_TIME, Metadata, Special, kept_xattr};
 use super::super::tree::{Branch, Child, Content, DIRECTORY_MODE, Leaf, MAX_PATH, WHITEOUT, check_name};
 use super::LayerError;
-use super::found::{BUFFER_BYTES, Finder, Found, put_all};
+use super::found::{BUFFER_BYTES, Finder};
 use super::input::{Entry, Input};
 use crate::digest::{Digest, DigestFunction};
 use crate::spec::RelativePath;
-use crate::store::{BlobStore, blocking};
+use crate::store::{BlobStore, Found, blocking, put_all};
 
 /// Blobs that may wait for the task that stores them.
 const WAITING: usize = 8;

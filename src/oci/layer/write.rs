@@ -170,7 +170,7 @@ impl Archive<'_> {
                     self.gathered.extend_from_slice(header);
                     if digest.size() > BATCH_BYTES {
                         self.flush().await;
-                        let file = self.fetch(digest).await?;
+                        let file = self.store.get_temporary(digest, self.scratch, "file of a layer").await?;
                         // Nobody takes it when the sink refused, which is told elsewhere.
                         let _ = self.sender.send(Piece::File(file)).await;
                     } else if digest.size() > 0 {
@@ -190,15 +190,6 @@ impl Archive<'_> {
         self.gathered.extend_from_slice(&[0; 2 * BLOCK]);
         self.flush().await;
         Ok(())
-    }
-
-    async fn fetch(&self, digest: &Digest) -> Result<NamedTempFile, LayerError> {
-        let scratch = self.scratch.to_owned();
-        let file = blocking(move || NamedTempFile::new_in(scratch)).await.map_err(LayerError::io("make room for"))?;
-        if !self.store.get_file(digest, file.path()).await? {
-            return Err(StoreError::Missing { digest: *digest, role: "file of a layer" }.into());
-        }
-        Ok(file)
     }
 
     /// Hands over what is gathered, and says whether anybody took it.
