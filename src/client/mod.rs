@@ -22,6 +22,7 @@ mod error;
 mod events;
 mod fetch;
 mod fill;
+mod image;
 mod install;
 mod materialize;
 mod memo;

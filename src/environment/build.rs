@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::future::try_join_all;
 
 use super::progress::{Phase, ProgressSink};
-use super::{BuildError, NixBuilds, definition};
+use super::{BuildError, ImageBuilds, NixBuilds, definition};
 use crate::digest::DigestFunction;
 use crate::execute::Execution;
 use crate::source::{Sources, lookup};
@@ -38,6 +38,8 @@ pub struct Build<'a> {
     pub execution: &'a dyn Execution,
     /// What builds of derivations share.
     pub nix: &'a NixBuilds,
+    /// What builds of images share.
+    pub images: &'a ImageBuilds,
     /// The environments it uses.
     pub dependencies: &'a dyn Dependencies,
     /// Whether actions are run even if their results are known: what those name is gone.

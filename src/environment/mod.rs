@@ -7,6 +7,7 @@ mod action;
 mod build;
 mod definition;
 mod error;
+mod image;
 mod nix;
 mod plan;
 mod progress;
@@ -16,6 +17,7 @@ mod tree;
 pub use build::{Build, Dependencies};
 pub use definition::{definition, definition_at, describe, joined};
 pub use error::{BuildError, Failure, FailureReason};
+pub use image::ImageBuilds;
 pub use nix::{NixBuilds, NixOptions};
 pub use plan::{Known, Plan, plan};
 pub use progress::{Phase, Progress, ProgressSink};
@@ -54,7 +56,8 @@ async fn build_once(build: &Build<'_>) -> Result<Published, BuildError> {
     let made = match &environment.kind {
         Kind::Tree(fields) => tree::build(build, fields).await?,
         Kind::Nix(fields) => nix::build(build, fields).await?,
-        Kind::Image(_) | Kind::Checkpoint(_) => {
+        Kind::Image(fields) => image::build(build, fields).await?,
+        Kind::Checkpoint(_) => {
             return Err(BuildError::Kind { name: build.parts.name.clone(), kind: definition.kind_name() });
         }
     };

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::progress::Phase;
 use super::{Build, BuildError, Failure, FailureReason};
 use crate::digest::Digest;
-use crate::spec::{DESCRIPTOR_VERSION, Descriptor, KindName, NixFacts, Provenance, Provides};
+use crate::spec::{DESCRIPTOR_VERSION, Descriptor, ImageFacts, KindName, NixFacts, Provenance, Provides};
 use crate::store::{Listing, StoreError, collect_tree};
 
 /// What a kind made.
@@ -18,6 +18,8 @@ pub(super) struct Made {
     pub actions: Vec<Digest>,
     /// What only a `nix` environment has.
     pub nix: Option<NixFacts>,
+    /// What only an `image` environment has.
+    pub image: Option<ImageFacts>,
 }
 
 /// An environment whose blobs, descriptor included, are all in the CAS.
@@ -43,8 +45,8 @@ pub(super) async fn publish(
     let tree = Bytes::from(collect_tree(build.store, made.root).await?);
     let invalid = |source| StoreError::Directory { digest: made.root, source };
     let listing = Listing::parse(made.root, &tree).map_err(invalid)?;
-    // Objects of a Nix store name each other by absolute paths.
-    if made.nix.is_none() {
+    // Objects of a Nix store, and files of an image, name each other by absolute paths.
+    if made.nix.is_none() && made.image.is_none() {
         listing.check_symlinks().map_err(|error| {
             BuildError::Failed(Box::new(Failure {
                 environment: build.parts.target(),
@@ -65,6 +67,7 @@ pub(super) async fn publish(
         tree: build.function.digest(&tree),
         provides,
         nix: made.nix,
+        image: made.image,
         provenance: Provenance {
             builder: concat!("envserve ", env!("CARGO_PKG_VERSION")).to_owned(),
             actions: made.actions,

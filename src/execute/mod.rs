@@ -15,6 +15,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod host;
+mod images;
 mod inputs;
 mod layers;
 mod limits;
@@ -45,6 +46,7 @@ pub use cache::{cached_result, missing_outputs};
 pub use capture::LiveLog;
 pub use closure::{Closure, ClosureDirectory};
 pub use error::ExecuteError;
+pub use images::{Images, NoImages};
 pub use limits::Limits;
 pub use local::LocalExecution;
 pub use options::{ExecutionOptions, Sandbox};

@@ -1,7 +1,7 @@
 //! The formats of container images: references, manifests, indexes, configurations, layers.
 //!
 //! Those of the OCI image specification 1.1, and of Docker's image manifest, version 2, schema 2. Pure functions over
-//! bytes and over trees in a CAS; nothing here asks a registry. Used by nothing yet.
+//! bytes and over trees in a CAS; nothing here asks a registry.
 
 mod apply;
 mod attributes;
@@ -13,6 +13,8 @@ mod layer;
 mod manifest;
 mod media_type;
 mod reference;
+mod repository;
+mod stored;
 mod tree;
 
 pub use apply::{Layer, apply_layers};
@@ -25,3 +27,5 @@ pub use layer::{LayerError, LayerOptions, ReadLayer, WrittenLayer, read_layer, w
 pub use manifest::{Index, MAX_DESCRIPTORS, Manifest};
 pub use media_type::{Family, LayerCompression, MediaType};
 pub use reference::{Reference, ReferenceError};
+pub use repository::repository_of;
+pub use stored::{StoredImage, StoredImageError, StoredLayer};

@@ -13,7 +13,7 @@ use super::flight::{Flights, Seat};
 use super::wanted::{self, Wanted};
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{
-    Build, BuildError, Dependencies, Known, NixBuilds, NixOptions, Plan, ProgressSink, build, plan,
+    Build, BuildError, Dependencies, ImageBuilds, Known, NixBuilds, NixOptions, Plan, ProgressSink, build, plan,
 };
 use crate::nix::ValidPaths;
 use crate::source::{Sources, Turns};
@@ -72,6 +72,7 @@ struct Inner {
     function: DigestFunction,
     endpoint: Identity,
     nix: NixBuilds,
+    images: ImageBuilds,
     flights: Flights<(Shard, EnvKey), Result<Answer, Arc<BuildError>>>,
     known: wanted::Known,
 }
@@ -116,6 +117,7 @@ impl Resolver {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, dispatch, sources, database, shared, function, endpoint, lease, nix, scratch } = parts;
         let paths = ValidPaths::new(database.clone(), Arc::clone(&store), function);
+        let images = ImageBuilds { scratch: scratch.clone() };
         let nix = NixBuilds { paths, turns: Turns::new(MAX_TURNS), options: nix, scratch };
         let cache = KeyedCache::new(Arc::clone(&store), database, shared, function, lease);
         Self {
@@ -127,6 +129,7 @@ impl Resolver {
                 function,
                 endpoint,
                 nix,
+                images,
                 flights: Flights::new(),
                 known: wanted::Known::default(),
             }),
@@ -272,6 +275,7 @@ impl Resolver {
             store: &*own.store,
             execution: own.dispatch.executor(properties),
             nix: &own.nix,
+            images: &own.images,
             dependencies: &dependencies,
             fresh: false,
             started,

@@ -14,6 +14,7 @@ mod fetch;
 mod import;
 mod objects;
 mod process;
+mod registry;
 mod sandbox;
 mod scan;
 mod sources;

@@ -34,6 +34,9 @@ pub struct Descriptor {
     /// What only a `nix` environment has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nix: Option<NixFacts>,
+    /// What only an `image` environment has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageFacts>,
     /// How it came to be.
     pub provenance: Provenance,
 }
@@ -58,6 +61,20 @@ pub struct NixOutput {
     pub name: String,
     /// The base name of its store path: `HASH-NAME`.
     pub path: String,
+}
+
+/// What an `image` environment is besides its tree, in which the documents and layers lie as `oci::StoredImage` says.
+///
+/// All digests are SHA-256 with the size, whatever the function of the CAS: those that registries know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageFacts {
+    /// The OCI manifest, which names the layers as plain archives.
+    pub manifest: Digest,
+    /// The configuration.
+    pub config: Digest,
+    /// The archives of the layers, the lowest first.
+    pub layers: Vec<Digest>,
 }
 
 /// How an environment came to be.
@@ -116,6 +133,7 @@ mod tests {
                 vars: BTreeMap::from([("HOME".into(), "{{@root}}".into())]),
             },
             nix: None,
+            image: None,
             provenance: Provenance {
                 builder: "envserve 0.1.0".into(),
                 actions: vec![digest],

@@ -17,7 +17,7 @@ mod tests;
 mod tree;
 
 pub use checkpoint::{CheckpointFields, Ready, Stop, StopBy};
-pub use image::{ImageFields, Layer};
+pub use image::{Base, ImageFields, Layer};
 pub use nix::{NixFields, NixMode};
 pub use tree::TreeFields;
 
@@ -95,7 +95,10 @@ impl Kind {
         match self {
             Self::Tree(fields) => fields.inputs.values().collect(),
             Self::Nix(fields) => std::iter::once(&fields.expression).chain(fields.inputs.values()).collect(),
-            Self::Image(fields) => fields.base.iter().chain(fields.layers.iter().map(|layer| &layer.from)).collect(),
+            Self::Image(fields) => {
+                let base = fields.base.iter().filter_map(Base::source);
+                base.chain(fields.layers.iter().map(|layer| &layer.from)).collect()
+            }
             Self::Checkpoint(fields) => vec![&fields.image],
         }
     }

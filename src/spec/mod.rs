@@ -33,14 +33,15 @@ mod tests;
 
 pub use config::Config;
 pub use description::{Description, ResolvedRepository};
-pub use descriptor::{DESCRIPTOR_VERSION, Descriptor, NixFacts, NixOutput, Provenance};
+pub use descriptor::{DESCRIPTOR_VERSION, Descriptor, ImageFacts, NixFacts, NixOutput, Provenance};
 pub use distfiles::Distfile;
 pub use environments::{Definition, Environment, EnvironmentsFile};
 pub use error::SpecError;
 pub use git_id::{GitId, GitIdError};
 pub use key::{EnvKey, EnvKeyError, KEY_VERSION, KeyParts};
 pub use kind::{
-    CheckpointFields, Command, ImageFields, Kind, KindName, Layer, NixFields, NixMode, Ready, Stop, StopBy, TreeFields,
+    Base, CheckpointFields, Command, ImageFields, Kind, KindName, Layer, NixFields, NixMode, Ready, Stop, StopBy,
+    TreeFields,
 };
 pub use path::{PathError, RelativePath, valid_name};
 pub use place::Place;

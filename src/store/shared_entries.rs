@@ -245,6 +245,7 @@ mod tests {
             tree: FUNCTION.digest(b"tree"),
             provides: Provides::default(),
             nix: None,
+            image: None,
             provenance: Provenance { builder: String::new(), actions: Vec::new(), built_at: 0, duration_ms: 0 },
         };
         let canonical = Bytes::from(descriptor.canonical());

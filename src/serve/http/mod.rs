@@ -1,6 +1,7 @@
 //! What is served over plain HTTP, beside gRPC on the same port: the binary cache of Nix.
 
 pub(super) mod nix;
+mod registry;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};

@@ -11,11 +11,23 @@ use super::Command;
 
 pub(super) const KEYS: [&str; 4] = ["base", "layers", "run", "config"];
 
+/// What an image starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Base {
+    /// An image environment, or an OCI layout, a root file system or the archive of one in a root.
+    Source(Source),
+    /// An image of a registry, as it is named there: `HOST/NAME@sha256:HASH`.
+    Registry {
+        /// The reference.
+        reference: String,
+    },
+}
+
 /// The fields of an `image`: a base, trees laid over it, and commands executed in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageFields {
     /// What it starts from; none is the empty image.
-    pub base: Option<Source>,
+    pub base: Option<Base>,
     /// What is laid over the base, the lowest first.
     pub layers: Vec<Layer>,
     /// Commands executed in the image, in this order.
@@ -36,13 +48,31 @@ pub struct Layer {
 impl ImageFields {
     pub(super) fn read(object: &mut Object) -> Result<Self, SpecError> {
         Ok(Self {
-            base: object.optional("base", Source::read)?,
+            base: object.optional("base", Base::read)?,
             layers: object.or_default("layers", |node| node.list(Layer::read))?,
             run: object.or_default("run", |node| node.list(Command::read))?,
             config: object.or_default("config", |node| {
                 Ok(node.members()?.into_iter().map(|(key, node)| (key, node.value)).collect())
             })?,
         })
+    }
+}
+
+impl Base {
+    fn read(node: Node) -> Result<Self, SpecError> {
+        if node.value.get("image").is_none() {
+            return Source::read(node).map(Self::Source);
+        }
+        let reference = node.object(&["image"])?.required("image", Node::text)?;
+        Ok(Self::Registry { reference })
+    }
+
+    /// Returns the source, where it is none of a registry.
+    pub fn source(&self) -> Option<&Source> {
+        match self {
+            Self::Source(source) => Some(source),
+            Self::Registry { .. } => None,
+        }
     }
 }
 

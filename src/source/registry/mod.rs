@@ -1,0 +1,1 @@
+//! Registries elsewhere: images that bases name, pulled by digest.

@@ -1,0 +1,1 @@
+//! The registry, with the programs that use registries.
