@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::digest::Digest;
 use crate::execute::ExecuteError;
 use crate::nix::{NarError, StorePath};
+use crate::oci::LayerError;
 use crate::source::SourceError;
 use crate::spec::{GitId, KindName, PathError, RelativePath, SpecError};
 use crate::store::{MerkleError, StoreError};
@@ -131,6 +132,15 @@ pub enum BuildError {
         #[source]
         source: Box<NarError>,
     },
+    /// The archive of a layer could not be made or read, for a reason that lies in this host.
+    #[error("environment `{environment}`: cannot work with the archive of a layer")]
+    Layer {
+        /// The environment.
+        environment: String,
+        /// Why not.
+        #[source]
+        source: Box<LayerError>,
+    },
     /// The environment's own build failed.
     #[error("environment `{}` failed to build: {}", .0.environment, .0.reason)]
     Failed(Box<Failure>),
@@ -191,6 +201,11 @@ impl BuildError {
     /// Returns the error of an object that cannot be read as an archive.
     pub(super) fn archive(build: &super::Build<'_>, path: &StorePath, source: NarError) -> Self {
         Self::Archive { environment: build.parts.target(), path: path.clone(), source: Box::new(source) }
+    }
+
+    /// Returns the error of a layer's archive.
+    pub(super) fn layer(build: &super::Build<'_>, source: LayerError) -> Self {
+        Self::Layer { environment: build.parts.target(), source: Box::new(source) }
     }
 
     /// Returns the error that an environment down the line began with.
@@ -257,6 +272,13 @@ pub enum FailureReason {
         /// What happened.
         reason: Box<FailureReason>,
     },
+    /// A command that was to run in an image failed.
+    Step {
+        /// The command.
+        command: String,
+        /// What happened.
+        reason: Box<FailureReason>,
+    },
     /// One of its derivations failed.
     Derivation {
         /// Which.
@@ -281,6 +303,7 @@ impl fmt::Display for FailureReason {
                 f,
                 "its expression was not evaluated: {reason} (an expression sees its inputs and `args`; there is no time, system, network or other file)"
             ),
+            Self::Step { command, reason } => write!(f, "run step `{command}`: {reason}"),
             Self::Derivation { path, reason } => write!(f, "derivation `{path}`: {reason}"),
         }
     }

@@ -191,6 +191,10 @@ impl LocalExecution {
 
 #[async_trait]
 impl Execution for LocalExecution {
+    fn gives_users(&self) -> bool {
+        self.options.sandbox == Sandbox::Bubblewrap
+    }
+
     async fn execute(&self, request: ExecuteRequest, events: &dyn ExecutionEvents) -> Result<Executed, ExecuteError> {
         if !request.skip_cache_lookup {
             events.stage(Stage::CacheCheck);

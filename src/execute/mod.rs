@@ -66,6 +66,12 @@ pub trait Execution: Send + Sync {
     fn is_old(&self) -> bool {
         false
     }
+
+    /// Says whether actions may ask for a range of users: the property `user-ids`. A foreign endpoint may refuse
+    /// those that name a property which it does not know.
+    fn gives_users(&self) -> bool {
+        false
+    }
 }
 
 /// What to run.

@@ -13,7 +13,7 @@ use super::flight::{Flights, Seat};
 use super::wanted::{self, Wanted};
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{
-    Build, BuildError, Dependencies, ImageBuilds, Known, NixBuilds, NixOptions, Plan, ProgressSink, build, plan,
+    Build, BuildError, Dependencies, ImageBuilds, RootArchives, Known, NixBuilds, NixOptions, Plan, ProgressSink, build, plan,
 };
 use crate::nix::ValidPaths;
 use crate::source::{Sources, Turns};
@@ -117,7 +117,7 @@ impl Resolver {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, dispatch, sources, database, shared, function, endpoint, lease, nix, scratch } = parts;
         let paths = ValidPaths::new(database.clone(), Arc::clone(&store), function);
-        let images = ImageBuilds { scratch: scratch.clone() };
+        let images = ImageBuilds { scratch: scratch.clone(), archives: RootArchives::default() };
         let nix = NixBuilds { paths, turns: Turns::new(MAX_TURNS), options: nix, scratch };
         let cache = KeyedCache::new(Arc::clone(&store), database, shared, function, lease);
         Self {

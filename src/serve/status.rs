@@ -202,6 +202,7 @@ pub fn build_status(error: &BuildError) -> Status {
         BuildError::Failed(_) => told(Code::FailedPrecondition, error),
         BuildError::LostPath { .. } => told(Code::FailedPrecondition, error),
         BuildError::Archive { source, .. } => object_status(error, source),
+        BuildError::Layer { .. } => logged(Code::Internal, error),
         BuildError::Dependency(error) => build_status(error),
         BuildError::Lost { .. } => logged(Code::Internal, error),
     }

@@ -1,7 +1,10 @@
 //! Kind `image`: layers over a base, commands run in it, and the documents that make it a container image.
 
+mod run;
+
 use std::path::PathBuf;
 
+pub use self::run::RootArchives;
 use super::publish::Made;
 use super::{Build, BuildError};
 use crate::spec::{ImageFields, KindName};
@@ -10,6 +13,8 @@ use crate::spec::{ImageFields, KindName};
 pub struct ImageBuilds {
     /// Where large files wait while they are read or made.
     pub scratch: PathBuf,
+    /// The archives of root file systems that commands run in.
+    pub archives: RootArchives,
 }
 
 /// Builds the environment.
