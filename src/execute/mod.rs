@@ -15,6 +15,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod host;
+mod image;
 mod images;
 mod inputs;
 mod layers;
@@ -33,6 +34,7 @@ mod shared;
 mod tests;
 mod times;
 mod unconfined;
+mod users;
 mod work;
 
 use std::sync::Arc;

@@ -13,7 +13,8 @@ use super::flight::{Flights, Seat};
 use super::wanted::{self, Wanted};
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{
-    Build, BuildError, Dependencies, ImageBuilds, RootArchives, Known, NixBuilds, NixOptions, Plan, ProgressSink, build, plan,
+    Build, BuildError, Dependencies, ImageBuilds, Known, NixBuilds, NixOptions, Plan, ProgressSink, RootArchives,
+    build, plan,
 };
 use crate::nix::ValidPaths;
 use crate::source::{Sources, Turns};

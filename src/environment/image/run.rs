@@ -56,9 +56,8 @@ pub(super) async fn run_step(
     config: &ImageConfig,
     command: &Command,
 ) -> Result<Step, BuildError> {
-    let within = |error: BuildError| {
-        error.within(|reason| FailureReason::Step { command: shell_words(&command.cmd), reason })
-    };
+    let within =
+        |error: BuildError| error.within(|reason| FailureReason::Step { command: shell_words(&command.cmd), reason });
     let attributes = archive::attributes(build, root).await?;
     let archive = build.images.archives.get(build, root, &attributes).await?;
     let (none, mut properties) = (BTreeMap::new(), BTreeMap::new());
@@ -168,7 +167,10 @@ mod tests {
         config.execution.working_dir = "/srv".into();
         let arguments = arguments(&config, &command(&["sh", "-c", "x"], &[("A", "step")]));
         let text = arguments.join(" ");
-        assert!(text.starts_with("/bin/sh run.sh /srv /usr/bin/env -i A=step B=image=x HOME=/root PATH=/bin "), "{text}");
+        assert!(
+            text.starts_with("/bin/sh run.sh /srv /usr/bin/env -i A=step B=image=x HOME=/root PATH=/bin "),
+            "{text}"
+        );
         assert!(text.ends_with(" --root=merged --wd=/srv -- sh -c x"), "{text}");
     }
 

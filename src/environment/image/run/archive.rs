@@ -94,7 +94,8 @@ fn usable(
             Exception::Implied { .. } | Exception::HardLink { .. } | Exception::Whiteout => None,
         };
         if let Some(id) = owned.map(|metadata| metadata.uid.max(metadata.gid)).filter(|id| *id >= USERS) {
-            let reason = format!("`/{path}` belongs to user or group {id}: steps run in images whose ids are below {USERS}");
+            let reason =
+                format!("`/{path}` belongs to user or group {id}: steps run in images whose ids are below {USERS}");
             return Err(BuildError::refused(build, reason));
         }
         usable.insert(path.clone(), exception.clone());
