@@ -1,1 +1,3 @@
 //! Environments of kind `image`: built.
+
+mod run;
