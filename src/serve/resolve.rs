@@ -13,10 +13,11 @@ use super::flight::{Flights, Seat};
 use super::wanted::{self, Wanted};
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{
-    Build, BuildError, Dependencies, ImageBuilds, Known, NixBuilds, NixOptions, Plan, ProgressSink, RootArchives,
+    Build, BuildError, Dependencies, ImageBuilds, ImageOptions, Known, NixBuilds, NixOptions, Plan, ProgressSink, Runs,
     build, plan,
 };
 use crate::nix::ValidPaths;
+use crate::oci::KnownArchives;
 use crate::source::{Sources, Turns};
 use crate::spec::{Descriptor, EnvKey, KeyParts, Shard, ShardParts, SpecError};
 use crate::store::{BlobStore, Database, SharedEntries, StoreError};
@@ -44,6 +45,8 @@ pub struct Parts {
     pub lease: Duration,
     /// How derivations are built.
     pub nix: NixOptions,
+    /// How images are built.
+    pub images: ImageOptions,
     /// Where large files wait while they are looked at.
     pub scratch: PathBuf,
 }
@@ -116,9 +119,11 @@ impl Flight {
 impl Resolver {
     /// Returns a resolver over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, dispatch, sources, database, shared, function, endpoint, lease, nix, scratch } = parts;
+        let Parts { store, dispatch, sources, database, shared, function, endpoint, lease, nix, images, scratch } =
+            parts;
         let paths = ValidPaths::new(database.clone(), Arc::clone(&store), function);
-        let images = ImageBuilds { scratch: scratch.clone(), archives: RootArchives::default() };
+        let archives = KnownArchives::new(database.clone(), scratch.clone());
+        let images = ImageBuilds { archives, bases: None, runs: Runs::new(images) };
         let nix = NixBuilds { paths, turns: Turns::new(MAX_TURNS), options: nix, scratch };
         let cache = KeyedCache::new(Arc::clone(&store), database, shared, function, lease);
         Self {

@@ -20,7 +20,7 @@ use crate::oci::{
 use crate::spec::{Command, RelativePath};
 use crate::store::{Node, StoreError, blocking};
 
-pub use archive::RootArchives;
+pub use archive::Runs;
 
 const SCRIPT: &str = include_str!("run.sh");
 const SCRIPT_NAME: &str = "run.sh";
@@ -58,9 +58,10 @@ pub(super) async fn run_step(
 ) -> Result<Step, BuildError> {
     let within =
         |error: BuildError| error.within(|reason| FailureReason::Step { command: shell_words(&command.cmd), reason });
-    let attributes = archive::attributes(build, root).await?;
-    let archive = build.images.archives.get(build, root, &attributes).await?;
-    let (none, mut properties) = (BTreeMap::new(), BTreeMap::new());
+    let attributes = super::base::attributes(build, &root.attributes).await?;
+    let archive = build.images.runs.archive(build, root, &attributes).await?;
+    let none = BTreeMap::new();
+    let mut properties = build.images.runs.options().worker.clone();
     if build.execution.gives_users() {
         properties.insert(USER_IDS.0.to_owned(), USER_IDS.1.to_owned());
     }
@@ -113,14 +114,14 @@ async fn read(build: &Build<'_>, ran: &Ran) -> Result<ReadLayer, BuildError> {
         let reason = FailureReason::Output { reason: format!("it left no `{MADE}/{LAYER}`") };
         return Err(ran.failed(build, reason).await?);
     };
-    let file = build.store.get_temporary(digest, &build.images.scratch, "layer that a step left").await?;
+    let file = build.store.get_temporary(digest, build.images.archives.scratch(), "layer that a step left").await?;
     let path = file.path().to_owned();
     let opened = blocking(move || File::open(&path).map_err(StoreError::io("open", &path))).await?;
     let options = LayerOptions { keep_times: false, overlay: true, ..LayerOptions::default() };
-    match read_layer(opened, build.store, build.function, &build.images.scratch, options).await {
+    match read_layer(opened, build.store, build.function, build.images.archives.scratch(), options).await {
         Ok(layer) => Ok(layer),
         Err(LayerError::Store(error)) => Err(error.into()),
-        Err(source @ LayerError::Io { .. }) => Err(BuildError::layer(build, source)),
+        Err(source @ LayerError::Io { .. }) => Err(BuildError::layer(build, "what a step left", source)),
         Err(error) => Err(ran.failed(build, FailureReason::Output { reason: error.to_string() }).await?),
     }
 }

@@ -66,7 +66,11 @@ async fn world(added: &[(&str, &str)], change: impl FnOnce(&mut ImageConfig)) ->
 }
 
 impl World {
-    async fn execute(&self, command: reapi::Command, more: &[(&str, &str)]) -> Result<reapi::ActionResult, ExecuteError> {
+    async fn execute(
+        &self,
+        command: reapi::Command,
+        more: &[(&str, &str)],
+    ) -> Result<reapi::ActionResult, ExecuteError> {
         let image = format!("docker://registry.example/name@{}", self.manifest);
         let pairs = [&[("container-image", image.as_str())], more].concat();
         let action = self.fixture.action_with(command, &[("input", "in\n")], properties(&pairs)).await;
@@ -80,7 +84,8 @@ async fn an_action_sees_the_image_and_not_the_host() {
     let script = "cat /opt/tool input; ls /; pwd; id -u; echo $FROM $BOTH; echo x >out; echo y >/tmp/y; test -c /dev/null
         if touch /opt/x 2>/dev/null || touch /x 2>/dev/null; then exit 9; fi; test -e /proc/self/status; cat /etc/hosts";
     let mut command = shell(script, &["out"]);
-    let variable = |name: &str, value: &str| reapi::command::EnvironmentVariable { name: name.into(), value: value.into() };
+    let variable =
+        |name: &str, value: &str| reapi::command::EnvironmentVariable { name: name.into(), value: value.into() };
     command.environment_variables = vec![variable("BOTH", "command")];
     for _ in 0..2 {
         let result = world.execute(command.clone(), &[]).await.unwrap();
@@ -92,13 +97,20 @@ async fn an_action_sees_the_image_and_not_the_host() {
         command.arguments.push("again".into());
     }
     assert_eq!(world.fixture.leftovers(), 0);
-    let result = world.execute(shell("pwd; cat input", &[]), &[("InputRootAbsolutePath", "/workspace/x")]).await.unwrap();
+    let result =
+        world.execute(shell("pwd; cat input", &[]), &[("InputRootAbsolutePath", "/workspace/x")]).await.unwrap();
     assert_eq!(world.fixture.stdout(&result).await, "/workspace/x\nin\n");
 }
 
 #[tokio::test]
 async fn symlinks_of_an_image_do_not_lead_what_is_mounted_to_the_host() {
-    for (at, target) in [("build", "->/tmp"), ("tmp", "->/oldroot/etc"), ("proc", "->dev"), ("etc", "->/oldroot/etc"), ("dev", "a file")] {
+    for (at, target) in [
+        ("build", "->/tmp"),
+        ("tmp", "->/oldroot/etc"),
+        ("proc", "->dev"),
+        ("etc", "->/oldroot/etc"),
+        ("dev", "a file"),
+    ] {
         let world = world(&[(at, target)], |_| ()).await;
         let error = world.execute(shell("true", &[]), &[]).await.expect_err(at);
         assert!(matches!(error, ExecuteError::Invalid { field: "platform", .. }), "{at}: {error:?}");

@@ -38,7 +38,8 @@ async fn many_inputs_are_seen_through_an_overlay_and_belong_to_root() {
     let fixture = Fixture::new();
     let names: Vec<String> = (0..200).map(|number| format!("d/{number}")).collect();
     let inputs: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
-    let script = "stat -c '%u' d/7; chmod 600 d/7; echo y >>d/7; chown 5 d/8; cat d/7; stat -c '%u' d/8; rm d/9; ls d | wc -l";
+    let script =
+        "stat -c '%u' d/7; chmod 600 d/7; echo y >>d/7; chown 5 d/8; cat d/7; stat -c '%u' d/8; rm d/9; ls d | wc -l";
     for _ in 0..2 {
         assert_eq!(run(&fixture, script, &["d"], &inputs).await, "0\nxy\n5\n199\n");
     }

@@ -65,9 +65,11 @@ fn a_layer_is_exactly_what_a_command_has_changed() {
     let world = World::new();
     busybox(&world);
     program(&world, "/usr/sbin/setcap");
-    let first = "mkdir -p /var/lib/x /srv; chown 7:8 /var/lib/x; chmod 750 /srv; cp /bin/busybox /bin/su; chown 3:4 /bin/su
+    let first =
+        "mkdir -p /var/lib/x /srv; chown 7:8 /var/lib/x; chmod 750 /srv; cp /bin/busybox /bin/su; chown 3:4 /bin/su
         chmod 4755 /bin/su; cp /bin/busybox /bin/ping; /usr/sbin/setcap cap_net_raw+ep /bin/ping";
-    let second = "stat -c '%u:%g %a' /var/lib/x /srv /bin/su >/var/lib/x/seen; echo new >/etc/new; ln /etc/new /srv/link
+    let second =
+        "stat -c '%u:%g %a' /var/lib/x /srv /bin/su >/var/lib/x/seen; echo new >/etc/new; ln /etc/new /srv/link
         rm /etc/gone; rm -r /opt/removed; rm -r /opt/old; mkdir /opt/old; echo above >/opt/old/b
         chown 65535:1 /etc/new; mkfifo /srv/fifo; ln -s /nowhere /srv/symlink; chmod 1777 /srv
         dd if=/dev/zero of=/srv/sparse bs=1 count=1 seek=1048576; cp /bin/su /srv/su; chmod 6711 /srv/su
@@ -163,9 +165,12 @@ fn a_command_that_fails_fails_the_build_and_its_log_is_shown() {
 fn the_same_image_comes_from_every_daemon_whoever_gives_it_users() {
     let world = World::new();
     busybox(&world);
-    let image = image(&["mkdir -p /a/b; chown 12:13 /a/b; echo x >/a/b/c; rm /etc/gone", "chmod 2770 /a/b; date >/dev/null"]);
+    let image =
+        image(&["mkdir -p /a/b; chown 12:13 /a/b; echo x >/a/b/c; rm /etc/gone", "chmod 2770 /a/b; date >/dev/null"]);
     let mut manifests = Vec::new();
-    for (number, options) in [&[][..], &["--sandbox", "none"], &["--sandbox-user", "0", "--first-user", "300000"]].iter().enumerate() {
+    for (number, options) in
+        [&[][..], &["--sandbox", "none"], &["--sandbox-user", "0", "--first-user", "300000"]].iter().enumerate()
+    {
         let daemon = Daemon::start(&world.path(&format!("daemon-{number}")), options);
         manifests.push(manifest(&built(&world, &daemon, &image)));
     }
@@ -192,7 +197,11 @@ fn owners_that_no_worker_has_are_named() {
     busybox(&world);
     let root = world.path("source/root");
     let mut tar = Command::new("tar");
-    tar.args(["--owner=70000", "--numeric-owner", "-cf"]).arg(world.path("source/root.tar")).arg("-C").arg(&root).arg(".");
+    tar.args(["--owner=70000", "--numeric-owner", "-cf"])
+        .arg(world.path("source/root.tar"))
+        .arg("-C")
+        .arg(&root)
+        .arg(".");
     succeed(&mut tar);
     let daemon = world.daemon();
     let environment = json!({"type": "image", "base": {"path": "root.tar"}, "run": [["true"]]});

@@ -135,7 +135,7 @@ fn at(cas: &str, descriptor: &Value, path: &str) -> (Option<Directory>, Option<B
         let link = Link::new(&cas.parse().expect("an address"), &Security::default()).expect("an address");
         let store = RemoteBlobStore::new(link, String::new(), function);
         let read = async |digest: &Digest| store.get(digest).await.expect("an answer").expect("it is there");
-        let list = async |digest| Directory::parse(function, &read(digest).await).expect("a Directory");
+        let list = async |digest: &Digest| Directory::parse(function, &read(digest).await).expect("a Directory");
         let mut at = Node::Directory { digest: root };
         for name in path.split('/') {
             let Node::Directory { digest } = at else { panic!("`{path}` goes through a file") };

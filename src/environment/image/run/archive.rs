@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::NamedTempFile;
 
 use super::super::super::{Build, BuildError};
+use super::super::ImageOptions;
 use crate::digest::Digest;
 use crate::oci::{Attributes, Exception, LayerCompression, LayerError, Metadata, Special, StoredLayer, write_layer};
 use crate::store::{StoreError, blocking, hash_file};
@@ -15,18 +16,27 @@ const MAX_KNOWN: usize = 256;
 /// How many users a root file system may have on a worker.
 const USERS: u32 = 65_536;
 
-/// Which archive a root file system is.
-#[derive(Default)]
-pub struct RootArchives {
+/// How commands are run, and which archive a root file system is.
+pub struct Runs {
+    options: ImageOptions,
     known: Mutex<VecDeque<(StoredLayer, Digest)>>,
 }
 
-impl RootArchives {
+impl Runs {
+    /// Runs commands so.
+    pub fn new(options: ImageOptions) -> Self {
+        Self { options, known: Mutex::default() }
+    }
+
+    pub(super) fn options(&self) -> &ImageOptions {
+        &self.options
+    }
+
     /// Returns the archive of a root file system, which is in the CAS then.
     ///
     /// # Errors
     /// When it has owners that a worker cannot have, a blob of it is not there, or the store fails.
-    pub(super) async fn get(
+    pub(super) async fn archive(
         &self,
         build: &Build<'_>,
         root: &StoredLayer,
@@ -53,25 +63,17 @@ impl RootArchives {
     }
 }
 
-/// Reads the attributes of a root file system.
-pub(super) async fn attributes(build: &Build<'_>, root: &StoredLayer) -> Result<Attributes, BuildError> {
-    let missing = StoreError::Missing { digest: root.attributes, role: "attributes of a root file system" };
-    let bytes = build.store.get(&root.attributes).await?.ok_or(missing)?;
-    let refused = |error| BuildError::refused(build, format!("attributes of its root file system: {error}"));
-    Attributes::parse(&bytes).map_err(refused)
-}
-
 async fn make(build: &Build<'_>, root: &StoredLayer, attributes: &Attributes) -> Result<Digest, BuildError> {
     let attributes = Attributes { exceptions: usable(build, attributes)? };
-    let scratch = build.images.scratch.clone();
+    let scratch = build.images.archives.scratch().to_owned();
     let file = blocking(move || NamedTempFile::new_in(&scratch).map_err(StoreError::io("make a file in", &scratch)));
     let file = file.await?;
     let sink = file.reopen().map_err(StoreError::io("open", file.path()))?;
-    let (store, scratch) = (build.store, &build.images.scratch);
+    let (store, scratch) = (build.store, build.images.archives.scratch());
     let written = write_layer(store, root.root, &attributes, LayerCompression::None, scratch, sink).await;
     written.map_err(|error| match error {
         LayerError::Store(error) => error.into(),
-        error => BuildError::layer(build, error),
+        error => BuildError::layer(build, "its root file system", error),
     })?;
     let (function, path) = (build.function, file.path().to_owned());
     let digest = blocking(move || hash_file(function, &path)).await?;
