@@ -48,6 +48,8 @@ pub(super) enum CliError {
     Store { action: &'static str, source: StoreError },
     #[error("`--{option}` and `--absent` exclude each other: nothing is fetched")]
     AbsentWith { option: &'static str },
+    #[error("`--compression` is of the layers that `--view oci` writes, and of nothing else")]
+    Compression,
     #[error("there is no server to which sources could be given")]
     NoServer,
     #[error("there is no place for the sources")]
@@ -69,6 +71,7 @@ impl CliError {
             Self::Address(_)
             | Self::AbsentWith { .. }
             | Self::HalfAnEndpoint { .. }
+            | Self::Compression
             | Self::NoServer
             | Self::NoDistdir => Exit::Usage,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
@@ -111,6 +114,7 @@ impl CliError {
             | Self::Runtime(_)
             | Self::Stdout(_)
             | Self::Run { .. }
+            | Self::Compression
             | Self::AbsentWith { .. } => None,
         }
     }
@@ -154,6 +158,9 @@ fn client_exit(error: &ClientError) -> Exit {
         | ClientError::RootAsked { .. }
         | ClientError::Tree { .. }
         | ClientError::Closure { .. }
+        | ClientError::Image { .. }
+        | ClientError::NotEntered
+        | ClientError::Load { .. }
         | ClientError::NotAlone { .. }
         | ClientError::NoDirectory { .. }
         | ClientError::NixDatabase { .. }
