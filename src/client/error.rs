@@ -7,6 +7,7 @@ use std::process::ExitStatus;
 use tonic::Code;
 
 use super::image::ImageError;
+use super::image::run::RunError;
 use super::nix::ClosureError;
 use crate::digest::Digest;
 use crate::environment::BuildError;
@@ -158,6 +159,9 @@ pub enum ClientError {
     /// An image is not entered by setting variables.
     #[error("an image is a world of its own: no shell of this host works in it")]
     NotEntered,
+    /// A command cannot be run in an image.
+    #[error(transparent)]
+    Run(Box<RunError>),
     /// A program that was given an image refused it.
     #[error("`{program}` does not take the image ({status}): {said}")]
     Load {
@@ -354,6 +358,7 @@ impl ClientError {
             Self::Nameless { .. } => Some("give it one: `\"distfile\": \"NAME\"`".to_owned()),
             Self::Occupied { .. } => Some("choose another path, or move what is there".to_owned()),
             Self::View { .. } => Some("leave `--view` out".to_owned()),
+            Self::Run(error) => error.hint(),
             Self::NotEntered => Some("run commands in it by `envserve run`".to_owned()),
             Self::NotAlone { .. } => Some("enter it where it is, by `envserve shell`, or share a store by `--store`".to_owned()),
             Self::Lacks { package, .. } => Some(format!("install the package `{package}`")),

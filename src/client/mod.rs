@@ -53,7 +53,7 @@ pub use error::{ClientError, FailedBuild};
 pub use events::{Event, Events, Quiet};
 pub use fetch::{Fetched, Probed};
 pub use install::{install, link};
-pub(crate) use image::run;
+pub use image::run;
 pub use image::{ImageError, Loader, RootFileSystem, install_root, name_of};
 pub use nix::{ClosureError, NixOutput, StoreRoot, Stored, enter};
 pub use placement::{Placement, View};

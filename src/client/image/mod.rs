@@ -25,7 +25,7 @@ mod owner;
 mod parts;
 mod plan;
 mod root;
-pub(crate) mod run;
+pub mod run;
 #[cfg(test)]
 mod tests;
 
