@@ -64,6 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         nix: NixOptions::default(),
         native: false,
         nix_cache: None,
+        registry: None,
         idle: None,
         grace: Duration::from_secs(arguments.grace_seconds),
     };

@@ -18,8 +18,8 @@ use super::shared::SharedInputs;
 use super::times::Times;
 use super::work::WorkDirectory;
 use super::{
-    Closure, ExecuteError, ExecuteRequest, Executed, Execution, ExecutionEvents, ExecutionOptions, Sandbox, Stage,
-    cached_result, inputs, sandbox, unconfined,
+    Closure, ExecuteError, ExecuteRequest, Executed, Execution, ExecutionEvents, ExecutionOptions, Images, NoImages,
+    Sandbox, Stage, cached_result, inputs, sandbox, unconfined,
 };
 use crate::digest::DigestFunction;
 use crate::proto::reapi;
@@ -42,6 +42,8 @@ pub struct LocalExecution {
     queue: Queue,
     host: Arc<OnceCell<Arc<Host>>>,
     shared: Arc<SharedInputs>,
+    #[allow(dead_code, reason = "actions in images are to come")]
+    images: Arc<dyn Images>,
 }
 
 /// A command that has ended.
@@ -60,7 +62,14 @@ impl LocalExecution {
         }
         let queue = Queue::new(options.slots, options.queue);
         let options = Arc::new(options);
-        Self { store, actions, options, queue, host: Arc::default(), shared: Arc::default() }
+        let images = Arc::new(NoImages);
+        Self { store, actions, options, queue, host: Arc::default(), shared: Arc::default(), images }
+    }
+
+    /// Returns the executor, which finds there the images that actions name.
+    #[must_use]
+    pub fn with_images(self, images: Arc<dyn Images>) -> Self {
+        Self { images, ..self }
     }
 
     /// Returns the host, prepared for actions.
