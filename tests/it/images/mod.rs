@@ -1,5 +1,6 @@
 //! Environments of kind `image`: built.
 
+mod debian;
 mod layers;
 mod run;
 
