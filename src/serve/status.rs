@@ -15,7 +15,7 @@ use crate::environment::BuildError;
 use crate::execute::ExecuteError;
 use crate::nix::NarError;
 use crate::serve::remote::RemoteError;
-use crate::source::{ArchiveError, DistdirError, FetchError, SourceError};
+use crate::source::{ArchiveError, DistdirError, FetchError, FetchReason, RegistryError, SourceError};
 use crate::spec::{GitId, SpecError};
 use crate::store::StoreError;
 use crate::store::wire::WireError;
@@ -25,6 +25,8 @@ use crate::transport::EndpointError;
 const RETRY: Duration = Duration::from_secs(5);
 /// Type of the violation that names an unknown root.
 pub const ROOT_VIOLATION: &str = "ROOT";
+/// Type of the violation that names what is not fixed by content.
+pub const UNPINNED_VIOLATION: &str = "NOT_CONTENT_FIXED";
 /// Most missing blobs that are named; the rest shows when these are there.
 const MAX_VIOLATIONS: usize = 1000;
 
@@ -125,11 +127,8 @@ pub fn source_status(error: &SourceError) -> Status {
         | SourceError::NoCommit { .. }
         | SourceError::NoSubdir { .. } => told(Code::NotFound, error),
         SourceError::Archive { source, .. } => archive_status(error, source),
-        SourceError::Fetch(source) => match source {
-            FetchError::Store(error) => store_status(error),
-            FetchError::Nowhere { .. } | FetchError::Refused { .. } => told(Code::FailedPrecondition, error),
-            FetchError::Web { .. } => logged(Code::Internal, error),
-        },
+        SourceError::Fetch(source) => fetch_status(source),
+        SourceError::Registry(source) => registry_status(source),
         SourceError::Distdir(source) => match source {
             DistdirError::Store(error) => store_status(error),
             DistdirError::Unknown { .. } => told(Code::NotFound, error),
@@ -145,6 +144,38 @@ pub fn source_status(error: &SourceError) -> Status {
         }
         SourceError::Timeout { .. } => told(Code::DeadlineExceeded, error),
         SourceError::Incomplete { .. } => logged(Code::DataLoss, error),
+    }
+}
+
+fn fetch_status(error: &FetchError) -> Status {
+    match error {
+        FetchError::Store(error) => store_status(error),
+        FetchError::Nowhere { .. } | FetchError::Refused { .. } => told(Code::FailedPrecondition, error),
+        FetchError::Web { .. } => logged(Code::Internal, error),
+    }
+}
+
+/// Returns the status of an image that could not be pulled.
+fn registry_status(error: &RegistryError) -> Status {
+    match error {
+        RegistryError::Store(error) => store_status(error),
+        RegistryError::Fetch(error) => fetch_status(error),
+        RegistryError::Unpinned { reference, .. } => unpinned(error, reference),
+        RegistryError::NoRegistry { .. }
+        | RegistryError::Document { .. }
+        | RegistryError::Platform { .. }
+        | RegistryError::Nested { .. }
+        | RegistryError::TooLarge { .. } => told(Code::InvalidArgument, error),
+        RegistryError::Unknown { .. } => told(Code::NotFound, error),
+        // What the registry has against us is for whoever has started the daemon.
+        RegistryError::NotAllowed { .. }
+        | RegistryError::Denied { .. }
+        | RegistryError::AuthFile { .. }
+        | RegistryError::Realm { .. }
+        | RegistryError::Token { .. } => told(Code::FailedPrecondition, error),
+        RegistryError::Failed { source: FetchReason::Mismatch(_), .. } => told(Code::DataLoss, error),
+        RegistryError::Failed { .. } => told(Code::FailedPrecondition, error),
+        RegistryError::Timeout { .. } => told(Code::DeadlineExceeded, error),
     }
 }
 
@@ -287,6 +318,13 @@ fn unknown_roots(error: &BuildError, roots: &[GitId]) -> Status {
     let violation = |root: &GitId| PreconditionViolation::new(ROOT_VIOLATION, root.to_string(), "");
     let details = ErrorDetails::with_precondition_failure(roots.iter().map(violation).collect::<Vec<_>>());
     Status::with_error_details(Code::NotFound, chain(error), details)
+}
+
+/// Returns the status of what may have another content tomorrow.
+fn unpinned(error: &RegistryError, reference: &str) -> Status {
+    let violation = PreconditionViolation::new(UNPINNED_VIOLATION, reference, "");
+    let details = ErrorDetails::with_precondition_failure(vec![violation]);
+    Status::with_error_details(Code::FailedPrecondition, chain(error), details)
 }
 
 /// Returns a status that says everything.
