@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_RANGE, LOCATION, RANGE,
-};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_RANGE, LOCATION, RANGE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
@@ -142,7 +140,11 @@ impl Web {
     }
 
     /// Returns the next bytes of an answer, or `None` at its end; `done` bytes of the file are there.
-    pub(in crate::source) async fn next(&self, response: &mut Response, done: u64) -> Result<Option<bytes::Bytes>, Reason> {
+    pub(in crate::source) async fn next(
+        &self,
+        response: &mut Response,
+        done: u64,
+    ) -> Result<Option<bytes::Bytes>, Reason> {
         let next = tokio::time::timeout(self.stall_timeout, response.chunk()).await;
         let next = next.map_err(|_| Reason::Stalled { milliseconds: self.stall_timeout.as_millis(), done })?;
         next.map_err(|error| Reason::Broken { done, source: error.without_url() })

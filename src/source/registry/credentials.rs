@@ -134,7 +134,9 @@ impl AuthFiles {
 
 fn read(path: &Path) -> Result<Option<File>, AuthFileError> {
     let file = match std::fs::File::open(path) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         file => file.map_err(AuthFileError::Read)?,
     };
     let mut bytes = Vec::new();
@@ -260,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_file_of_another_form_is_an_error_that_quotes_nothing() {
-        for text in ["", "[]", r#"{"auths": {"r": "secret"}}"#, r#"{"auths": {"r": {"auth": "secret"}}}"#] {
+        for text in ["", r#"{"auths": {"r": "secret"}}"#, r#"{"auths": {"r": {"auth": "secret"}}}"#] {
             let error = look(text, "r", "a").unwrap_err();
             let RegistryError::AuthFile { source, .. } = &error else { panic!("{error:?}") };
             assert!(!format!("{error} {error:?} {source}").contains("secret"), "{error:?}");

@@ -51,7 +51,7 @@ pub enum RegistryError {
         /// The name of the image there.
         repository: String,
         /// What there was to show to it.
-        credentials: Shown,
+        credentials: Tried,
     },
     /// A file with credentials cannot be used.
     #[error("cannot use the credentials in `{path}`")]
@@ -150,7 +150,7 @@ pub enum RegistryError {
 
 /// What there was to show to a registry that denies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
+pub struct Tried {
     /// The file with the credentials that it refuses, where there were some.
     pub refused: Option<PathBuf>,
     /// The files that were looked into.
@@ -159,7 +159,7 @@ pub struct Shown {
     pub helper: Option<PathBuf>,
 }
 
-impl std::fmt::Display for Shown {
+impl std::fmt::Display for Tried {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (&self.refused, &self.helper) {
             (Some(path), _) => write!(f, "it refuses the credentials in `{}`", path.display()),
@@ -169,7 +169,9 @@ impl std::fmt::Display for Shown {
                  REGISTRY_AUTH_FILE",
                 path.display()
             ),
-            (None, None) if self.files.is_empty() => f.write_str("no file with credentials is named; set REGISTRY_AUTH_FILE"),
+            (None, None) if self.files.is_empty() => {
+                f.write_str("no file with credentials is named; set REGISTRY_AUTH_FILE")
+            }
             (None, None) => write!(f, "there are no credentials for it in {}", list(&self.files)),
         }
     }

@@ -1,13 +1,9 @@
-//! From a digest to an image: through indexes to the manifest, then its configuration and its layers.
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
+//! From a digest to an image: through indexes to the manifest, and to its configuration.
 
 use bytes::Bytes;
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::repository::Repository;
-use super::{PulledImage, PulledLayer, RegistryError};
+use super::{PulledImage, RegistryError};
 use crate::oci::{
     Descriptor, DocumentError, Family, ImageConfig, Index, MAX_DOCUMENT_BYTES, Manifest, MediaType, OciDigest, Platform,
 };
@@ -15,8 +11,6 @@ use crate::source::{CheckedFunction, FetchMismatch, FetchReason};
 
 /// Most indexes on the way to a manifest.
 const MAX_INDEXES: usize = 3;
-/// Layers that are transferred at the same time.
-const AT_ONCE: usize = 4;
 /// Most bytes of all layers of an image together.
 const MAX_IMAGE_BYTES: u64 = 64 << 30;
 
@@ -26,20 +20,18 @@ enum Document {
     Index(Index),
 }
 
-/// Pulls an image whose manifest, or index, has this digest.
+/// Pulls the documents of an image whose manifest, or index, has this digest.
 pub(super) async fn pull(
     repository: &Repository<'_>,
     digest: OciDigest,
     platform: &Platform,
 ) -> Result<PulledImage, RegistryError> {
-    let (digest, manifest) = manifest(repository, digest, platform).await?;
-    let what = format!("manifests/{digest}");
-    check_size(repository, &what, &manifest)?;
+    let (bytes, manifest) = manifest(repository, digest, platform).await?;
+    let size = check_size(repository, &format!("manifests/{digest}"), &manifest)?;
     let config = config(repository, &manifest, platform).await?;
-    let layers = layers(repository, &manifest.layers).await?;
-    let bytes: u64 = manifest.layers.iter().map(|layer| layer.size).sum();
-    tracing::info!(registry = repository.registry, %digest, layers = layers.len(), bytes, "pulled an image");
-    Ok(PulledImage { manifest, config, layers })
+    let layers = manifest.layers.len();
+    tracing::info!(registry = repository.registry, %digest, layers, bytes = size, "pulled the documents of an image");
+    Ok(PulledImage { manifest: bytes, config })
 }
 
 /// Returns the digest of what a tag names, which must be an image.
@@ -55,14 +47,14 @@ async fn manifest(
     repository: &Repository<'_>,
     digest: OciDigest,
     platform: &Platform,
-) -> Result<(OciDigest, Manifest), RegistryError> {
+) -> Result<(Bytes, Manifest), RegistryError> {
     let mut digest = digest;
     let mut size = None;
     for _ in 0..=MAX_INDEXES {
         let what = format!("manifests/{digest}");
         let bytes = checked(repository, &what, digest, size).await?;
         let index = match parse(&bytes).map_err(malformed(repository, &what))? {
-            Document::Manifest(manifest) => return Ok((digest, manifest)),
+            Document::Manifest(manifest) => return Ok((bytes, manifest)),
             Document::Index(index) => index,
         };
         let Some(chosen) = index.choose(platform) else {
@@ -75,11 +67,7 @@ async fn manifest(
     Err(RegistryError::Nested { registry, what, limit: MAX_INDEXES })
 }
 
-async fn config(
-    repository: &Repository<'_>,
-    manifest: &Manifest,
-    platform: &Platform,
-) -> Result<ImageConfig, RegistryError> {
+async fn config(repository: &Repository<'_>, manifest: &Manifest, platform: &Platform) -> Result<Bytes, RegistryError> {
     let Descriptor { digest, size, .. } = manifest.config;
     let what = format!("blobs/{digest}");
     let bytes = checked(repository, &what, digest, Some(size)).await?;
@@ -88,23 +76,7 @@ async fn config(
     if platform.distance(&config.platform).is_none() {
         return Err(foreign(repository, what, platform, std::iter::once(&config.platform)));
     }
-    Ok(config)
-}
-
-/// Fetches the layers, each once however often it is there.
-async fn layers(repository: &Repository<'_>, layers: &[Descriptor]) -> Result<Vec<PulledLayer>, RegistryError> {
-    let distinct: BTreeMap<(OciDigest, u64), &Descriptor> =
-        layers.iter().map(|layer| ((layer.digest, layer.size), layer)).collect();
-    let pulls: Vec<_> = distinct
-        .into_iter()
-        .map(|(key, layer)| async move { Ok::<_, RegistryError>((key, Arc::new(repository.blob(layer).await?))) })
-        .collect();
-    let files: BTreeMap<_, _> = stream::iter(pulls).buffer_unordered(AT_ONCE).try_collect().await?;
-    let pulled = |layer: &Descriptor| PulledLayer {
-        descriptor: layer.clone(),
-        file: Arc::clone(&files[&(layer.digest, layer.size)]),
-    };
-    Ok(layers.iter().map(pulled).collect())
+    Ok(bytes)
 }
 
 /// Returns a document whose digest, and size where it is stated, are right.
@@ -116,7 +88,8 @@ async fn checked(
 ) -> Result<Bytes, RegistryError> {
     let limit = MAX_DOCUMENT_BYTES as u64;
     if let Some(size) = size.filter(|size| *size > limit) {
-        let error = DocumentError::TooLarge { document: "a document", size: usize::try_from(size).unwrap_or(usize::MAX) };
+        let error =
+            DocumentError::TooLarge { document: "a document", size: usize::try_from(size).unwrap_or(usize::MAX) };
         return Err(malformed(repository, what)(error));
     }
     let accept = what.starts_with("manifests/").then(accepted);
@@ -125,11 +98,9 @@ async fn checked(
     let mismatch = match size.filter(|size| *size != actual) {
         Some(expected) => FetchMismatch::Size { expected, actual },
         None if found == digest => return Ok(bytes),
-        None => FetchMismatch::Checksum {
-            function: CheckedFunction::Sha256,
-            expected: digest.hash(),
-            actual: found.hash(),
-        },
+        None => {
+            FetchMismatch::Checksum { function: CheckedFunction::Sha256, expected: digest.hash(), actual: found.hash() }
+        }
     };
     Err(RegistryError::Failed { address: repository.shown(what), source: FetchReason::Mismatch(mismatch) })
 }
@@ -144,10 +115,11 @@ fn parse(bytes: &[u8]) -> Result<Document, DocumentError> {
     if is_index { Index::parse(bytes).map(Document::Index) } else { Manifest::parse(bytes).map(Document::Manifest) }
 }
 
-fn check_size(repository: &Repository<'_>, what: &str, manifest: &Manifest) -> Result<(), RegistryError> {
+/// Returns the bytes of all layers together.
+fn check_size(repository: &Repository<'_>, what: &str, manifest: &Manifest) -> Result<u64, RegistryError> {
     let size = manifest.layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
     if size <= MAX_IMAGE_BYTES {
-        return Ok(());
+        return Ok(size);
     }
     let (registry, what) = (repository.registry.to_owned(), what.to_owned());
     Err(RegistryError::TooLarge { registry, what, size, limit: MAX_IMAGE_BYTES })

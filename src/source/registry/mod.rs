@@ -1,14 +1,15 @@
 //! Registries elsewhere: images that bases name, pulled by digest.
 //!
 //! The requests are those of `fetch`: attempts, resumption, redirects, trust. What is added here is who asks
-//! (`repository`, `challenge`, `token`, `credentials`) and what an image consists of (`image`). Nothing is used before its digest and size
-//! were checked, and nobody is asked whom the operator has not allowed.
+//! (`repository`, `challenge`, `token`, `credentials`, `shown`) and what an image consists of (`image`). Nothing is used
+//! before its digest and size were checked, and nobody is asked whom the operator has not allowed.
 
 mod challenge;
 mod credentials;
 mod error;
 mod image;
 mod repository;
+mod shown;
 mod token;
 
 #[cfg(test)]
@@ -17,67 +18,66 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tempfile::TempPath;
+use bytes::Bytes;
+use tempfile::NamedTempFile;
 
 pub use credentials::{AuthFileError, AuthFiles};
 pub use error::RegistryError;
 
 use super::{Fetcher, SourceOptions};
-use crate::oci::{Descriptor, ImageConfig, Manifest, OciDigest, Platform, Reference};
+use crate::oci::{Descriptor, OciDigest, Platform, Reference};
 use repository::Repository;
+use shown::LastShown;
 
-/// The longest time that a pull may take.
-const LONGEST_PULL: Duration = Duration::from_secs(6 * 3600);
-/// The longest time that looking up a tag may take.
-const LONGEST_LOOK_UP: Duration = Duration::from_secs(120);
+/// The longest time that the documents of an image, or a tag, may take.
+const LONGEST_DOCUMENTS: Duration = Duration::from_secs(300);
+/// The longest time that a layer may take.
+const LONGEST_LAYER: Duration = Duration::from_secs(6 * 3600);
 
-/// The way to all registries from which the operator lets images be pulled.
+/// The way to all registries from which the operator lets images be pulled. Clones share connections.
 #[derive(Clone)]
 pub struct Registries {
     fetcher: Fetcher,
     options: Arc<SourceOptions>,
+    last_shown: LastShown,
 }
 
-/// An image for one platform, every byte of which was checked.
-#[derive(Debug)]
+/// The documents of an image for one platform, as the registry has them: compared with their digests, and read once.
+#[derive(Debug, Clone)]
 pub struct PulledImage {
     /// The manifest.
-    pub manifest: Manifest,
-    /// The configuration.
-    pub config: ImageConfig,
-    /// The layers, the lowest first.
-    pub layers: Vec<PulledLayer>,
-}
-
-/// A layer that was pulled.
-#[derive(Debug, Clone)]
-pub struct PulledLayer {
-    /// What it is.
-    pub descriptor: Descriptor,
-    /// The archive as the registry has it, compressed or not. Equal layers share a file, which goes with the last of them.
-    pub file: Arc<TempPath>,
+    pub manifest: Bytes,
+    /// The configuration that it names.
+    pub config: Bytes,
 }
 
 impl Registries {
     /// Returns a client which keeps files where, and pulls from where, the options say.
     pub(super) fn new(fetcher: Fetcher, options: Arc<SourceOptions>) -> Self {
-        Self { fetcher, options }
+        Self { fetcher, options, last_shown: LastShown::default() }
     }
 
-    /// Pulls an image, of an index that which runs best on `platform`.
+    /// Pulls the documents of an image, of an index those of the image that runs best on `platform`.
     ///
     /// # Errors
     /// `Unpinned` with what to write when the reference has no digest.
-    ///
-    /// # Cancel safety
-    /// Dropping the future leaves at most unfinished layers, with which the next pull goes on.
     pub async fn pull(&self, reference: &Reference, platform: &Platform) -> Result<PulledImage, RegistryError> {
         let Some(digest) = reference.digest else { return Err(self.unpinned(reference).await) };
-        let pulling = async {
-            let repository = Repository::open(&self.fetcher, &self.options, reference).await?;
-            image::pull(&repository, digest, platform).await
-        };
-        self.within(LONGEST_PULL, reference, pulling).await
+        let pulling = async { image::pull(&self.open(reference).await?, digest, platform).await };
+        within(LONGEST_DOCUMENTS, reference, pulling).await
+    }
+
+    /// Pulls a layer that a manifest of the same repository names: a file with the archive as the registry has it.
+    /// Equal layers that are pulled at the same time wait for each other.
+    ///
+    /// # Errors
+    /// When it cannot be had, or is another one.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves at most a part of the file, with which the next pull goes on.
+    pub async fn layer(&self, reference: &Reference, layer: &Descriptor) -> Result<NamedTempFile, RegistryError> {
+        let pulling = async { self.open(reference).await?.blob(layer).await };
+        within(LONGEST_LAYER, reference, pulling).await
     }
 
     /// Returns the digest that a tag has now; without a tag, that of `latest`.
@@ -85,11 +85,13 @@ impl Registries {
     /// # Errors
     /// When the registry does not say, or may not be asked.
     pub async fn digest_of_tag(&self, reference: &Reference) -> Result<OciDigest, RegistryError> {
-        let looking = async {
-            let repository = Repository::open(&self.fetcher, &self.options, reference).await?;
-            image::digest_of_tag(&repository, reference.tag.as_deref().unwrap_or("latest")).await
-        };
-        self.within(LONGEST_LOOK_UP, reference, looking).await
+        let tag = reference.tag.as_deref().unwrap_or("latest");
+        let looking = async { image::digest_of_tag(&self.open(reference).await?, tag).await };
+        within(LONGEST_DOCUMENTS, reference, looking).await
+    }
+
+    async fn open<'a>(&'a self, reference: &'a Reference) -> Result<Repository<'a>, RegistryError> {
+        Repository::open(&self.fetcher, &self.options, &self.last_shown, reference).await
     }
 
     async fn unpinned(&self, reference: &Reference) -> RegistryError {
@@ -99,14 +101,13 @@ impl Registries {
         };
         RegistryError::Unpinned { reference: reference.to_string(), pinned, source }
     }
+}
 
-    async fn within<T>(
-        &self,
-        limit: Duration,
-        reference: &Reference,
-        work: impl Future<Output = Result<T, RegistryError>> + Send,
-    ) -> Result<T, RegistryError> {
-        let late = |_| RegistryError::Timeout { reference: reference.to_string(), seconds: limit.as_secs() };
-        tokio::time::timeout(limit, Box::pin(work)).await.map_err(late)?
-    }
+async fn within<T>(
+    limit: Duration,
+    reference: &Reference,
+    work: impl Future<Output = Result<T, RegistryError>> + Send,
+) -> Result<T, RegistryError> {
+    let late = |_| RegistryError::Timeout { reference: reference.to_string(), seconds: limit.as_secs() };
+    tokio::time::timeout(limit, Box::pin(work)).await.map_err(late)?
 }

@@ -1,17 +1,18 @@
 //! A repository of a registry: its documents and blobs, asked for by whoever the registry wants to see.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::HeaderValue;
 use reqwest::{Response, StatusCode, Url};
-use tempfile::{NamedTempFile, TempPath};
-use tokio::sync::Mutex;
+use tempfile::NamedTempFile;
 
 use super::RegistryError;
 use super::challenge::Challenge;
-use super::error::Shown;
+use super::error::Tried;
+use super::shown::{LastShown, Shown};
 use super::token::{Sender, basic};
 use crate::oci::{Descriptor, Reference};
 use crate::source::fetch::{Asked, Attempts, Expected, Fault, LONGEST_PAUSE, Partial, Web, pause, refusal, shown};
@@ -32,8 +33,7 @@ pub(super) struct Repository<'a> {
     pub(super) registry: &'a str,
     name: &'a str,
     base: Url,
-    /// What was last shown to the registry, with success as far as is known.
-    authorization: Mutex<Option<HeaderValue>>,
+    last_shown: Shown,
 }
 
 impl<'a> Repository<'a> {
@@ -41,6 +41,7 @@ impl<'a> Repository<'a> {
     pub(super) async fn open(
         fetcher: &'a Fetcher,
         options: &'a SourceOptions,
+        last_shown: &LastShown,
         reference: &'a Reference,
     ) -> Result<Self, RegistryError> {
         let no_registry = || RegistryError::NoRegistry { reference: reference.to_string() };
@@ -50,7 +51,8 @@ impl<'a> Repository<'a> {
         let base = Url::parse(&address).map_err(malformed);
         let base = base.map_err(|source| RegistryError::Failed { address, source })?;
         let web = fetcher.web().await?;
-        Ok(Self { fetcher, options, web, registry, name, base, authorization: Mutex::default() })
+        let last_shown = last_shown.to(&base);
+        Ok(Self { fetcher, options, web, registry, name, base, last_shown })
     }
 
     /// Returns a document of at most `limit` bytes, unchecked.
@@ -82,7 +84,7 @@ impl<'a> Repository<'a> {
 
     /// Returns an answer that is one, after having shown who asks.
     async fn answer(&self, url: &Url, path: &str, accept: Option<&str>) -> Result<Response, RegistryError> {
-        let mut authorization = self.authorization.lock().await.clone();
+        let mut authorization = self.last_shown.lock().await.clone();
         let mut again = true;
         loop {
             let accept = accept.and_then(|types| HeaderValue::try_from(types).ok());
@@ -111,7 +113,7 @@ impl<'a> Repository<'a> {
         response: &Response,
         refused: Option<&HeaderValue>,
     ) -> Result<HeaderValue, RegistryError> {
-        let mut current = self.authorization.lock().await;
+        let mut current = self.last_shown.lock().await;
         if let Some(renewed) = current.as_ref().filter(|current| Some(*current) != refused) {
             return Ok(renewed.clone());
         }
@@ -141,7 +143,7 @@ impl<'a> Repository<'a> {
 
     async fn denied(&self) -> Result<RegistryError, RegistryError> {
         let found = self.look().await?;
-        let credentials = Shown {
+        let credentials = Tried {
             refused: found.credentials.map(|(_, path)| path),
             files: self.options.auth_files.paths().to_owned(),
             helper: found.helper,
@@ -151,7 +153,7 @@ impl<'a> Repository<'a> {
     }
 
     /// Returns a file with the bytes of a blob, checked.
-    pub(super) async fn blob(&self, descriptor: &Descriptor) -> Result<TempPath, RegistryError> {
+    pub(super) async fn blob(&self, descriptor: &Descriptor) -> Result<NamedTempFile, RegistryError> {
         let url = self.url(&format!("blobs/{}", descriptor.digest));
         let hash = descriptor.digest.hash();
         let expected = Arc::new(Expected::blob(hash.clone(), descriptor.size));
@@ -159,7 +161,7 @@ impl<'a> Repository<'a> {
         let mut partial = Partial::open(&directory, &format!("sha256-{hash}")).await?;
         let mut renewals = MAX_RENEWALS;
         loop {
-            let authorization = self.authorization.lock().await.clone();
+            let authorization = self.last_shown.lock().await.clone();
             let asked = Asked { url: &url, accept: None, authorization, stays_encrypted: true };
             let (fetcher, web, shown) = (self.fetcher, self.web, shown(url.as_str()));
             let attempts =
@@ -179,10 +181,12 @@ impl<'a> Repository<'a> {
             }
         }
         blocking(move || {
-            let file = NamedTempFile::new_in(&directory).map_err(StoreError::io("make a temporary file in", &directory))?;
-            let target = file.into_temp_path();
-            partial.rename(&target)?;
-            Ok(target)
+            let file =
+                NamedTempFile::new_in(&directory).map_err(StoreError::io("make a temporary file in", &directory))?;
+            let path = file.into_temp_path();
+            partial.rename(&path)?;
+            let file = File::open(&path).map_err(StoreError::io("open", &path))?;
+            Ok(NamedTempFile::from_parts(file, path))
         })
         .await
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio_rustls::rustls::RootCertStore;
 
 use super::*;
-use crate::oci::{Family, Index, LayerCompression, MediaType};
+use crate::oci::{Family, ImageConfig, Index, LayerCompression, Manifest, MediaType};
 use crate::source::FetchOptions;
 use crate::source::fetch::tests::server::{Answer, Request, Server};
 use crate::source::fetch::tests::{bytes, fetcher};
@@ -105,14 +105,21 @@ impl Place {
         format!("{}/base@{digest}", self.registry).parse().unwrap()
     }
 
-    async fn pull(&self, digest: OciDigest) -> Result<PulledImage, RegistryError> {
-        self.registries.pull(&self.reference(digest), &Platform::linux("amd64")).await
+    /// Pulls documents and layers, all at once.
+    async fn pull(&self, digest: OciDigest) -> Result<(Manifest, Vec<NamedTempFile>), RegistryError> {
+        let reference = self.reference(digest);
+        let image = self.registries.pull(&reference, &Platform::linux("amd64")).await?;
+        let manifest = Manifest::parse(&image.manifest).unwrap();
+        assert_eq!(OciDigest::of(&image.config), manifest.config.digest);
+        let layers = manifest.layers.iter().map(|layer| self.registries.layer(&reference, layer));
+        let layers = futures::future::try_join_all(layers).await?;
+        Ok((manifest, layers))
     }
 
     /// Pulls what must be there, and returns the bytes of its layers.
     async fn layers(&self, digest: OciDigest) -> Vec<Vec<u8>> {
-        let image = self.pull(digest).await.unwrap_or_else(|error| panic!("{error:?}"));
-        image.layers.iter().map(|layer| std::fs::read(&*layer.file).unwrap()).collect()
+        let (_, layers) = self.pull(digest).await.unwrap_or_else(|error| panic!("{error:?}"));
+        layers.iter().map(|layer| std::fs::read(layer.path()).unwrap()).collect()
     }
 
     async fn error(&self, digest: OciDigest) -> RegistryError {

@@ -104,7 +104,6 @@ pub(super) fn basic(credentials: &Credentials) -> Option<HeaderValue> {
 
 /// Returns the value of a header that no log shows.
 fn secret(text: String) -> Option<HeaderValue> {
-
     let mut value = HeaderValue::try_from(text).ok()?;
     value.set_sensitive(true);
     Some(value)

@@ -48,7 +48,9 @@ type Answering = dyn Fn(usize, &Request) -> Answer + Send + Sync;
 
 impl Server {
     /// Starts a server; `answering` is given the number of earlier requests, and the request.
-    pub(in crate::source) async fn start(answering: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static) -> Self {
+    pub(in crate::source) async fn start(
+        answering: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         Self::listen(Arc::new(answering), None).await
     }
 

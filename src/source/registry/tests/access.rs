@@ -83,7 +83,7 @@ async fn a_token_that_came_to_its_end_is_renewed() {
     let (shelf, digest) = Shelf::of(&layers);
     let giver = Server::start(|count, _| Answer::file(format!("{{\"token\": \"t{count}\"}}").as_bytes())).await;
     let challenge = format!("Bearer realm=\"{}\"", giver.url("/"));
-    // The first token is good for manifest and configuration, the second for the rest.
+    // The first token is good for the manifest, the second for the rest.
     let server = Server::start(move |_, request| {
         let wanted = if request.target.contains("manifests") { "Bearer t0" } else { "Bearer t1" };
         match request.header("authorization") {

@@ -36,8 +36,7 @@ async fn attempts_are_limited() {
 
 #[tokio::test]
 async fn a_registry_that_wants_to_be_left_alone_for_long_is() {
-    let server =
-        Server::start(|_, _| Answer::new("429 Too Many Requests").header("Retry-After", "3600")).await;
+    let server = Server::start(|_, _| Answer::new("429 Too Many Requests").header("Retry-After", "3600")).await;
     let error = Place::of(&server).error(OciDigest::of(b"x")).await;
     assert!(told(&error).contains("to be asked again in 3600 s"), "{}", told(&error));
     assert_eq!(server.count(), 1);
@@ -91,7 +90,11 @@ async fn other_bytes_than_the_digest_names_are_never_used() {
             let mut shelf = honest.clone();
             let bytes = shelf.0.get_mut(path).unwrap();
             // Blanks change no meaning.
-            if longer { bytes.push(b' ') } else { *bytes.last_mut().unwrap() ^= 1 }
+            if longer {
+                bytes.push(b' ')
+            } else {
+                *bytes.last_mut().unwrap() ^= 1
+            }
             let server = serving(shelf).await;
             let error = Place::of(&server).error(digest).await;
             let RegistryError::Failed { source, .. } = &error else { panic!("{path}: {error:?}") };
