@@ -1,1 +1,4 @@
 //! Environments of kind `image`: built.
+
+mod example;
+mod registry_base;
