@@ -16,6 +16,7 @@ use crate::environment::{
     Build, BuildError, Dependencies, ImageBuilds, Known, NixBuilds, NixOptions, Plan, ProgressSink, build, plan,
 };
 use crate::nix::ValidPaths;
+use crate::oci::KnownArchives;
 use crate::source::{Sources, Turns};
 use crate::spec::{Descriptor, EnvKey, KeyParts, Shard, ShardParts, SpecError};
 use crate::store::{BlobStore, Database, SharedEntries, StoreError};
@@ -117,7 +118,8 @@ impl Resolver {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, dispatch, sources, database, shared, function, endpoint, lease, nix, scratch } = parts;
         let paths = ValidPaths::new(database.clone(), Arc::clone(&store), function);
-        let images = ImageBuilds { scratch: scratch.clone() };
+        let archives = KnownArchives::new(database.clone(), scratch.clone());
+        let images = ImageBuilds { archives, bases: Some(Arc::new(sources.registries())) };
         let nix = NixBuilds { paths, turns: Turns::new(MAX_TURNS), options: nix, scratch };
         let cache = KeyedCache::new(Arc::clone(&store), database, shared, function, lease);
         Self {

@@ -14,6 +14,7 @@ use crate::digest::{Digest, DigestFunction};
 use crate::environment::BuildError;
 use crate::execute::ExecuteError;
 use crate::nix::NarError;
+use crate::oci::{LayerError, StoredImageError};
 use crate::serve::remote::RemoteError;
 use crate::source::{ArchiveError, DistdirError, FetchError, FetchReason, RegistryError, SourceError};
 use crate::spec::{GitId, SpecError};
@@ -25,7 +26,7 @@ use crate::transport::EndpointError;
 const RETRY: Duration = Duration::from_secs(5);
 /// Type of the violation that names an unknown root.
 pub const ROOT_VIOLATION: &str = "ROOT";
-/// Type of the violation that names what is not fixed by content.
+/// Type of the violation that says what to write instead of something that is not fixed by content.
 pub const UNPINNED_VIOLATION: &str = "NOT_CONTENT_FIXED";
 /// Most missing blobs that are named; the rest shows when these are there.
 const MAX_VIOLATIONS: usize = 1000;
@@ -160,7 +161,7 @@ fn registry_status(error: &RegistryError) -> Status {
     match error {
         RegistryError::Store(error) => store_status(error),
         RegistryError::Fetch(error) => fetch_status(error),
-        RegistryError::Unpinned { reference, .. } => unpinned(error, reference),
+        RegistryError::Unpinned { reference } => unpinned(error, &format!("write `{reference}@sha256:HASH`")),
         RegistryError::NoRegistry { .. }
         | RegistryError::Document { .. }
         | RegistryError::Platform { .. }
@@ -233,8 +234,27 @@ pub fn build_status(error: &BuildError) -> Status {
         BuildError::Failed(_) => told(Code::FailedPrecondition, error),
         BuildError::LostPath { .. } => told(Code::FailedPrecondition, error),
         BuildError::Archive { source, .. } => object_status(error, source),
+        BuildError::Unpinned { fix, .. } => unpinned(error, fix),
+        BuildError::Layer { source, .. } => layer_status(error, source),
+        BuildError::StoredImage { source, .. } => match source {
+            StoredImageError::Store(error) => store_status(error),
+            StoredImageError::Form { .. } => logged(Code::Internal, error),
+        },
         BuildError::Dependency(error) => build_status(error),
         BuildError::Lost { .. } => logged(Code::Internal, error),
+    }
+}
+
+/// Returns the status of a layer that could not be read or written.
+fn layer_status(error: &BuildError, source: &LayerError) -> Status {
+    match source {
+        LayerError::Store(error) => store_status(error),
+        LayerError::Io { source, .. } => io_status(error, source),
+        LayerError::Truncated { .. }
+        | LayerError::Syntax { .. }
+        | LayerError::Entry { .. }
+        | LayerError::Attributes { .. }
+        | LayerError::TooLarge { .. } => told(Code::InvalidArgument, error),
     }
 }
 
@@ -320,9 +340,9 @@ fn unknown_roots(error: &BuildError, roots: &[GitId]) -> Status {
     Status::with_error_details(Code::NotFound, chain(error), details)
 }
 
-/// Returns the status of what may have another content tomorrow.
-fn unpinned(error: &RegistryError, reference: &str) -> Status {
-    let violation = PreconditionViolation::new(UNPINNED_VIOLATION, reference, "");
+/// Returns the status of something that is not fixed by content, with what to write instead.
+fn unpinned(error: &(dyn Error + 'static), fix: &str) -> Status {
+    let violation = PreconditionViolation::new(UNPINNED_VIOLATION, "", fix);
     let details = ErrorDetails::with_precondition_failure(vec![violation]);
     Status::with_error_details(Code::FailedPrecondition, chain(error), details)
 }

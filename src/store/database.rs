@@ -48,10 +48,12 @@ pub enum Table {
     Derived,
     /// Function and hash part of a Nix store path → what is known of the object.
     NixPaths,
+    /// A layer → its archive; an archive → the layer that was read from it.
+    OciLayers,
 }
 
 impl Table {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Entries,
         Self::Actions,
         Self::Trees,
@@ -61,6 +63,7 @@ impl Table {
         Self::Files,
         Self::Derived,
         Self::NixPaths,
+        Self::OciLayers,
     ];
 
     /// Returns the name of the column family. The number is the version of the record's form.
@@ -75,6 +78,7 @@ impl Table {
             Self::Files => "files-1",
             Self::Derived => "derived-1",
             Self::NixPaths => "nix-paths-1",
+            Self::OciLayers => "oci-layers-1",
         }
     }
 

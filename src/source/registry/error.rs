@@ -25,15 +25,10 @@ pub enum RegistryError {
         option: String,
     },
     /// The reference may name another image tomorrow.
-    #[error("image `{reference}` is not fixed by content: {}", fix(reference, pinned.as_deref()))]
+    #[error("image `{reference}` is not fixed by content: write `{reference}@sha256:HASH`")]
     Unpinned {
         /// The reference.
         reference: String,
-        /// What names the image that is there now.
-        pinned: Option<String>,
-        /// Why that is not known.
-        #[source]
-        source: Option<Box<RegistryError>>,
     },
     /// The registry does not know the image, or a part of it.
     #[error("registry `{registry}` does not know `{what}`")]
@@ -193,13 +188,6 @@ impl From<FetchError> for RegistryError {
             FetchError::Store(error) => Self::Store(error),
             error => Self::Fetch(error),
         }
-    }
-}
-
-fn fix(reference: &str, pinned: Option<&str>) -> String {
-    match pinned {
-        Some(pinned) => format!("write `{pinned}`, which is what it names now"),
-        None => format!("write `{reference}@sha256:HASH`; which digest it has now could not be found out"),
     }
 }
 

@@ -60,9 +60,10 @@ impl Registries {
     /// Pulls the documents of an image, of an index those of the image that runs best on `platform`.
     ///
     /// # Errors
-    /// `Unpinned` with what to write when the reference has no digest.
+    /// `Unpinned` when the reference has no digest.
     pub async fn pull(&self, reference: &Reference, platform: &Platform) -> Result<PulledImage, RegistryError> {
-        let Some(digest) = reference.digest else { return Err(self.unpinned(reference).await) };
+        let unpinned = || RegistryError::Unpinned { reference: reference.to_string() };
+        let digest = reference.digest.ok_or_else(unpinned)?;
         let pulling = async { image::pull(&self.open(reference).await?, digest, platform).await };
         within(LONGEST_DOCUMENTS, reference, pulling).await
     }
@@ -92,14 +93,6 @@ impl Registries {
 
     async fn open<'a>(&'a self, reference: &'a Reference) -> Result<Repository<'a>, RegistryError> {
         Repository::open(&self.fetcher, &self.options, &self.last_shown, reference).await
-    }
-
-    async fn unpinned(&self, reference: &Reference) -> RegistryError {
-        let (pinned, source) = match self.digest_of_tag(reference).await {
-            Ok(digest) => (Some(reference.pinned(digest).to_string()), None),
-            Err(error) => (None, Some(Box::new(error))),
-        };
-        RegistryError::Unpinned { reference: reference.to_string(), pinned, source }
     }
 }
 
