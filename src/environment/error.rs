@@ -133,7 +133,9 @@ pub enum BuildError {
         source: Box<NarError>,
     },
     /// A base is named so that it may be another image tomorrow.
-    #[error("environment `{environment}`: the base `{reference}` is not fixed by content: a tag may name another image tomorrow")]
+    #[error(
+        "environment `{environment}`: the base `{reference}` is not fixed by content: a tag may name another image tomorrow"
+    )]
     Unpinned {
         /// The environment.
         environment: String,

@@ -52,12 +52,7 @@ async fn place_at(
 ///
 /// # Errors
 /// `Failed` when something is a directory in one and not in the other.
-pub(super) async fn over(
-    build: &Build<'_>,
-    place: &str,
-    tree: Digest,
-    base: &Layer,
-) -> Result<Attributes, BuildError> {
+pub(super) async fn over(build: &Build<'_>, place: &str, tree: Digest, base: &Layer) -> Result<Attributes, BuildError> {
     let mut attributes = Attributes::default();
     let mut both = vec![(RelativePath::root(), tree, base.root)];
     while let Some((path, upper, lower)) = both.pop() {

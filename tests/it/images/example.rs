@@ -21,7 +21,8 @@ fn example(world: &World) -> PathBuf {
 /// Runs the block of the README that follows a line.
 fn follow(world: &World, daemon: &Daemon, example: &Path, before: &str) -> Output {
     let readme = fs::read_to_string(example.join("README.md")).expect("there");
-    let script = block(&readme, before).replace("127.0.0.1:8981", &daemon.address).replace("bazel test", "bazel-4 test");
+    let script =
+        block(&readme, before).replace("127.0.0.1:8981", &daemon.address).replace("bazel test", "bazel-4 test");
     let programs = Path::new(env!("CARGO_BIN_EXE_envserve")).parent().expect("has one").to_owned();
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", "120", "/bin/sh", "-euc", &format!("exec 2>&1\n{script}")]).current_dir(example);
@@ -48,7 +49,8 @@ fn bazel_runs_a_test_in_an_image_that_the_client_never_has() {
     let example = example(&world);
     fs::write(example.join(".bazelrc"), offline(&world)).expect("temporary");
     let output = follow(&world, &daemon, &example, "With Bazel:");
-    let shut_down = Command::new("bazel-4").arg("shutdown").current_dir(&example).env("HOME", world.path("home")).output();
+    let shut_down =
+        Command::new("bazel-4").arg("shutdown").current_dir(&example).env("HOME", world.path("home")).output();
     assert!(shut_down.expect("it was there").status.success());
     assert_eq!(processes(&text(&output.stdout)), ["2 remote"]);
     assert_absent(&world, &daemon);

@@ -11,11 +11,11 @@ use super::super::{Build, BuildError};
 use super::composition::{Addition, Finished, Image, step};
 use crate::digest::Digest;
 use crate::oci::{Attributes, ImageConfig, Layer, Platform, StoredImage};
-use crate::spec::{Base, Descriptor, ImageFields, ImageFacts, ImageSettings};
+use crate::spec::{Base, Descriptor, ImageFacts, ImageFields, ImageSettings};
 use crate::store::{Node, StoreError};
 
-pub use registry::{BaseImages, Pulled};
 pub(super) use registry::check_pinned;
+pub use registry::{BaseImages, Pulled};
 
 /// What images are for when nobody says so. Never what the builder happens to be.
 const ARCHITECTURE: &str = "amd64";
@@ -57,11 +57,7 @@ fn todo_registry(build: &Build<'_>, _reference: &str) -> Result<Image, BuildErro
 fn wanted(settings: &ImageSettings) -> Platform {
     let ImageSettings { architecture, os, variant, .. } = settings.clone();
     let default = Platform::linux(ARCHITECTURE);
-    Platform {
-        os: os.unwrap_or(default.os),
-        architecture: architecture.unwrap_or(default.architecture),
-        variant,
-    }
+    Platform { os: os.unwrap_or(default.os), architecture: architecture.unwrap_or(default.architecture), variant }
 }
 
 /// Refuses a base that is for another platform than is stated.
