@@ -97,6 +97,7 @@ async fn open_embedded(options: &ServeOptions, embedded: EmbeddedOptions) -> Res
             endpoint: Identity { instance: instance.clone(), ..Identity::default() },
             lease: options.lease,
             nix: options.nix.clone(),
+            images: options.images.clone(),
             scratch: sources.temporary.clone(),
         })
     };
@@ -115,8 +116,14 @@ async fn open_remote(options: &ServeOptions, remote: RemoteOptions) -> Result<Op
         Ok((database, GitStore::open(&root.join("git"), &repositories)?))
     });
     let (database, git) = opened.await.map_err(failed)?;
-    let local =
-        Local { git, database, sources: Arc::clone(&options.sources), lease: options.lease, nix: options.nix.clone() };
+    let local = Local {
+        git,
+        database,
+        sources: Arc::clone(&options.sources),
+        lease: options.lease,
+        nix: options.nix.clone(),
+        images: options.images.clone(),
+    };
     let remote = Arc::new(RemoteBackend::new(remote, local)?);
     if let Err(error) = remote.resolver().await {
         let error = &error as &dyn std::error::Error;

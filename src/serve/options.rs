@@ -8,7 +8,7 @@ use super::http::nix::CacheOptions;
 use super::remote::RemoteOptions;
 use super::security::ServerSecurity;
 use crate::digest::DigestFunction;
-use crate::environment::NixOptions;
+use crate::environment::{ImageOptions, NixOptions};
 use crate::execute::ExecutionOptions;
 use crate::source::SourceOptions;
 
@@ -25,6 +25,8 @@ pub struct ServeOptions {
     pub sources: Arc<SourceOptions>,
     /// How derivations of Nix are built.
     pub nix: NixOptions,
+    /// How images are built.
+    pub images: ImageOptions,
     /// How long what was answered stays.
     pub lease: Duration,
     /// How connections are secured, and who is admitted.

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::dispatch::{Dispatch, DispatchRule};
 use super::resolve::{Identity, Parts, Resolver};
 use crate::digest::DigestFunction;
-use crate::environment::NixOptions;
+use crate::environment::{ImageOptions, NixOptions};
 use crate::execute::{Execution, RemoteExecution};
 use crate::source::{SourceOptions, Sources};
 use crate::store::{
@@ -49,6 +49,8 @@ pub(super) struct Local {
     pub(super) sources: Arc<SourceOptions>,
     pub(super) lease: Duration,
     pub(super) nix: NixOptions,
+    /// How images are built.
+    pub(super) images: ImageOptions,
 }
 
 /// A daemon's way to its endpoint.
@@ -172,7 +174,7 @@ impl RemoteBackend {
             dispatch.add(rule.properties.clone(), execution(link));
         }
         let store: Arc<RemoteBlobStore> = Arc::new(blobs.clone());
-        let Local { git, database, sources, lease, nix } = &self.local;
+        let Local { git, database, sources, lease, nix, images } = &self.local;
         let actions = Arc::new(RemoteActionCache::new(self.cache.clone(), instance.clone()));
         let shared = SharedEntries::new(actions, store.clone(), function, self.options.secret.clone());
         if !found.action_cache_updates {
@@ -201,6 +203,7 @@ impl RemoteBackend {
             },
             lease: *lease,
             nix: nix.clone(),
+            images: images.clone(),
             scratch: sources.temporary.clone(),
         })
     }

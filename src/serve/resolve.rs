@@ -13,7 +13,8 @@ use super::flight::{Flights, Seat};
 use super::wanted::{self, Wanted};
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{
-    Build, BuildError, Dependencies, ImageBuilds, Known, NixBuilds, NixOptions, Plan, ProgressSink, build, plan,
+    Build, BuildError, Dependencies, ImageBuilds, ImageOptions, Known, NixBuilds, NixOptions, Plan, ProgressSink, Runs,
+    build, plan,
 };
 use crate::nix::ValidPaths;
 use crate::oci::KnownArchives;
@@ -44,6 +45,8 @@ pub struct Parts {
     pub lease: Duration,
     /// How derivations are built.
     pub nix: NixOptions,
+    /// How images are built.
+    pub images: ImageOptions,
     /// Where large files wait while they are looked at.
     pub scratch: PathBuf,
 }
@@ -116,10 +119,12 @@ impl Flight {
 impl Resolver {
     /// Returns a resolver over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, dispatch, sources, database, shared, function, endpoint, lease, nix, scratch } = parts;
+        let Parts { store, dispatch, sources, database, shared, function, endpoint, lease, nix, images, scratch } =
+            parts;
         let paths = ValidPaths::new(database.clone(), Arc::clone(&store), function);
         let archives = KnownArchives::new(database.clone(), scratch.clone());
-        let images = ImageBuilds { archives, bases: Some(Arc::new(sources.registries())) };
+        let bases: Option<Arc<dyn BaseImages>> = Some(Arc::new(sources.registries()));
+        let images = ImageBuilds { archives, bases, runs: Runs::new(images) };
         let nix = NixBuilds { paths, turns: Turns::new(MAX_TURNS), options: nix, scratch };
         let cache = KeyedCache::new(Arc::clone(&store), database, shared, function, lease);
         Self {

@@ -106,6 +106,9 @@ pub fn execute_status(error: &ExecuteError) -> Status {
         ExecuteError::Invalid { .. } => told(Code::InvalidArgument, error),
         ExecuteError::Denied { .. }
         | ExecuteError::Refused { .. }
+        | ExecuteError::Users { .. }
+        | ExecuteError::UnknownImage { .. }
+        | ExecuteError::Image { .. }
         | ExecuteError::Output { .. }
         | ExecuteError::OutputsTooLarge { .. } => told(Code::FailedPrecondition, error),
         ExecuteError::Timeout { .. } => told(Code::DeadlineExceeded, error),

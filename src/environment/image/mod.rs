@@ -13,6 +13,7 @@ mod layers;
 mod run;
 mod settings;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::{OptionFuture, try_join, try_join_all};
@@ -25,6 +26,7 @@ use crate::spec::ImageFields;
 
 pub use base::{BaseImages, Pulled};
 use composition::{Addition, MAX_LAYERS};
+pub use run::Runs;
 
 /// What builds of this kind share.
 pub struct ImageBuilds {
@@ -32,6 +34,15 @@ pub struct ImageBuilds {
     pub archives: KnownArchives,
     /// Registries from which bases are taken; none where that is not allowed.
     pub bases: Option<Arc<dyn BaseImages>>,
+    /// How commands are run.
+    pub runs: Runs,
+}
+
+/// How images are built.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageOptions {
+    /// Properties of the actions that run commands, beside those of the spec.
+    pub worker: BTreeMap<String, String>,
 }
 
 /// Builds the environment.

@@ -5,6 +5,7 @@ mod error;
 mod found;
 mod header;
 mod input;
+mod overlay;
 mod pax;
 mod read;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod example;
 mod layers;
 mod registry_base;
+mod run;
 
 use std::fs;
 use std::path::{Path, PathBuf};
