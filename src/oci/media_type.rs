@@ -14,9 +14,10 @@ pub enum Family {
 }
 
 /// How a layer is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum LayerCompression {
     /// Not at all.
+    #[default]
     None,
     /// gzip.
     Gzip,

@@ -13,7 +13,7 @@ use super::flight::{Flights, Seat};
 use super::wanted::{self, Wanted};
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{
-    Build, BuildError, Dependencies, ImageBuilds, ImageOptions, Known, NixBuilds, NixOptions, Plan, ProgressSink, Runs,
+    BaseImages, Build, BuildError, Dependencies, ImageBuilds, ImageOptions, Known, NixBuilds, NixOptions, Plan, ProgressSink, Runs,
     build, plan,
 };
 use crate::nix::ValidPaths;
