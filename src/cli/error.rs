@@ -3,13 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use tonic::{Code, Status};
-use tonic_types::StatusExt;
+use tonic::Code;
 
 use super::Exit;
 use crate::client::ClientError;
 use crate::client::run::RunError;
-use crate::serve::status::UNPINNED_VIOLATION;
 use crate::serve::{DispatchError, ServeError};
 use crate::source::SourceError;
 use crate::spec::{KindName, SpecError};
@@ -149,7 +147,6 @@ fn client_exit(error: &ClientError) -> Exit {
         error if error.is_unavailable() => Exit::Unavailable,
         ClientError::Private { .. } => Exit::Unavailable,
         ClientError::Spec(SpecError::NotContentFixed { .. }) => Exit::NotContentFixed,
-        ClientError::Rpc { status, .. } if is_unpinned(status) => Exit::NotContentFixed,
         ClientError::Rpc { status, .. } => code_exit(status.code()),
         ClientError::Store(StoreError::Rpc { source, .. })
         | ClientError::Source(SourceError::Store(StoreError::Rpc { source, .. })) => code_exit(source.code()),
@@ -183,12 +180,6 @@ fn client_exit(error: &ClientError) -> Exit {
         | ClientError::Io { .. }
         | ClientError::Occupied { .. } => Exit::Error,
     }
-}
-
-/// Says whether a server refuses something because it is not fixed by content.
-fn is_unpinned(status: &Status) -> bool {
-    let failure = status.get_details_precondition_failure();
-    failure.is_some_and(|failure| failure.violations.iter().any(|violation| violation.r#type == UNPINNED_VIOLATION))
 }
 
 fn code_exit(code: Code) -> Exit {

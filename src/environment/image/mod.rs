@@ -14,6 +14,7 @@ mod layers;
 mod run;
 mod settings;
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use crate::store::{Directory, StoreError};
 
 pub use base::{BaseImages, Pulled};
 use composition::{Addition, MAX_LAYERS, step};
+pub use run::Runs;
 
 /// What builds of this kind share.
 pub struct ImageBuilds {
