@@ -9,8 +9,8 @@ use super::super::publish::Made;
 use super::super::{Build, BuildError};
 use crate::digest::{Digest, DigestFunction};
 use crate::oci::{
-    Annotations, Descriptor, Family, History, ImageConfig, Layer, LayerCompression, Manifest, MediaType, OciDigest,
-    StoredImage, StoredLayer, apply_layers,
+    Annotations, Descriptor, Family, History, ImageConfig, Layer, LayerCompression, Manifest, MediaType,
+    OciDigest, StoredImage, StoredLayer, apply_layers,
 };
 use crate::spec::ImageFacts;
 

@@ -91,7 +91,8 @@ fn arguments(config: &ImageConfig, command: &Command) -> Vec<String> {
     };
     let mut arguments = ["/bin/sh", SCRIPT_NAME, directory, "/usr/bin/env", "-i"].map(str::to_owned).to_vec();
     arguments.extend(variables.iter().map(|(name, value)| format!("{name}={value}")));
-    arguments.extend(["/usr/bin/setpriv", CAPABILITIES, "/usr/bin/unshare", "--root=merged"].map(str::to_owned));
+    arguments.extend(["/usr/bin/setpriv", "--inh-caps=-all", CAPABILITIES].map(str::to_owned));
+    arguments.extend(["/usr/bin/unshare", "--root=merged"].map(str::to_owned));
     arguments.extend([format!("--wd={directory}"), "--".to_owned()]);
     arguments.extend(command.cmd.iter().cloned());
     arguments

@@ -1,5 +1,7 @@
 //! Environments of kind `image`: built.
 
+
+mod debian;
 mod example;
 mod layers;
 mod registry_base;

@@ -18,8 +18,8 @@ use crate::oci::{Attributes, ImageConfig, Layer, Platform, StoredImage};
 use crate::spec::{Base, Descriptor, ImageFacts, ImageFields, ImageSettings, shown};
 use crate::store::{Node, StoreError};
 
-pub(super) use registry::check_pinned;
 pub use registry::{BaseImages, Pulled};
+pub(super) use registry::check_pinned;
 
 /// What images are for when nobody says so. Never what the builder happens to be.
 const ARCHITECTURE: &str = "amd64";
@@ -78,7 +78,11 @@ fn shown_platform(platform: &Platform) -> String {
 fn wanted(settings: &ImageSettings) -> Platform {
     let ImageSettings { architecture, os, variant, .. } = settings.clone();
     let default = Platform::linux(ARCHITECTURE);
-    Platform { os: os.unwrap_or(default.os), architecture: architecture.unwrap_or(default.architecture), variant }
+    Platform {
+        os: os.unwrap_or(default.os),
+        architecture: architecture.unwrap_or(default.architecture),
+        variant,
+    }
 }
 
 /// Refuses a base that is for another platform than is stated.
