@@ -69,16 +69,17 @@ fn skopeo(verb: &str) -> Command {
 
 /// Makes an OCI layout with one image of a single layer, a root file system with busybox, and returns its name for skopeo.
 pub(crate) fn busybox_layout(world: &World) -> String {
-    let root = world.path("busybox-root");
-    fs::create_dir_all(root.join("bin")).expect("temporary");
-    fs::copy(busybox(), root.join("bin/busybox")).expect("copied");
-    std::os::unix::fs::symlink("busybox", root.join("bin/sh")).expect("temporary");
-    let layout = world.path("layout");
+    let (layout, bundle) = (world.path("layout"), world.path("bundle"));
     let image = format!("{}:base", layout.display());
     let umoci = |arguments: &[&str]| succeed(Command::new("umoci").args(arguments));
     umoci(&["init", "--layout", &layout.display().to_string()]);
     umoci(&["new", "--image", &image]);
-    umoci(&["insert", "--rootless", "--image", &image, &root.display().to_string(), "/"]);
+    umoci(&["unpack", "--rootless", "--image", &image, &bundle.display().to_string()]);
+    let programs = bundle.join("rootfs/bin");
+    fs::create_dir(&programs).expect("temporary");
+    fs::copy(busybox(), programs.join("busybox")).expect("copied");
+    std::os::unix::fs::symlink("busybox", programs.join("sh")).expect("temporary");
+    umoci(&["repack", "--image", &image, &bundle.display().to_string()]);
     umoci(&["config", "--image", &image, "--config.env", "FROM=base", "--architecture", "amd64"]);
     format!("oci:{image}")
 }
