@@ -7,6 +7,7 @@ mod header;
 mod input;
 mod pax;
 mod read;
+mod sparse;
 #[cfg(test)]
 mod tests;
 mod write;
