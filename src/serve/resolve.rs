@@ -13,7 +13,7 @@ use super::flight::{Flights, Seat};
 use super::wanted::{self, Wanted};
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{
-    Build, BuildError, Dependencies, ImageBuilds, ImageOptions, Known, NixBuilds, NixOptions, Plan, ProgressSink, Runs,
+    BaseImages, Build, BuildError, Dependencies, ImageBuilds, ImageOptions, Known, NixBuilds, NixOptions, Plan, ProgressSink, Runs,
     build, plan,
 };
 use crate::nix::ValidPaths;
@@ -138,7 +138,8 @@ impl Resolver {
         } = parts;
         let paths = ValidPaths::new(database.clone(), Arc::clone(&store), function);
         let archives = KnownArchives::new(database.clone(), scratch.clone());
-        let images = ImageBuilds { archives, bases: None, runs: Runs::new(images) };
+        let bases: Option<Arc<dyn BaseImages>> = Some(Arc::new(sources.registries()));
+        let images = ImageBuilds { archives, bases, runs: Runs::new(images) };
         let nix = NixBuilds { paths, turns: Turns::new(MAX_TURNS), options: nix, scratch };
         let cache = KeyedCache::new(Arc::clone(&store), database, shared, function, lease);
         Self {

@@ -8,6 +8,7 @@ mod input;
 mod overlay;
 mod pax;
 mod read;
+mod sparse;
 #[cfg(test)]
 mod tests;
 mod write;

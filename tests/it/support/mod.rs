@@ -6,6 +6,7 @@ mod files;
 mod guard;
 mod http;
 mod proxy;
+mod registry;
 mod web;
 
 use std::env;
@@ -22,6 +23,7 @@ pub(crate) use files::{Node, contents, files, tree};
 pub(crate) use guard::{processes, until};
 pub(crate) use http::{Answer, request};
 pub(crate) use proxy::{Fault, Proxy};
+pub(crate) use registry::{Registry, busybox_layout};
 pub(crate) use web::Web;
 
 /// A directory for one test: sources, client roots, daemons.
