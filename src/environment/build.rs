@@ -60,28 +60,46 @@ impl Build<'_> {
         inputs: &BTreeMap<RelativePath, Source>,
     ) -> Result<Vec<(RelativePath, Node)>, BuildError> {
         self.progress.phase(Phase::Roots);
-        let resolve = |(at, source)| async move { Ok((RelativePath::clone(at), self.source(at, source).await?)) };
+        let resolve = |(at, source)| async move {
+            let at = RelativePath::clone(at);
+            let node = self.source(at.as_str(), source).await?.node;
+            Ok((at, node))
+        };
         try_join_all(inputs.iter().map(resolve)).await
     }
 
-    async fn source(&self, at: &RelativePath, source: &Source) -> Result<Node, BuildError> {
-        let (root, source_name) = match &source.origin {
+    /// Returns what a source stands for; its blobs are in the CAS. Messages call it by `input`.
+    ///
+    /// # Errors
+    /// When it is not known, or has no such path.
+    pub(super) async fn source(&self, input: &str, source: &Source) -> Result<Resolved, BuildError> {
+        let (root, source_name, environment) = match &source.origin {
             Origin::Root { binding } => {
                 let (name, tree) = definition::bound_root(self.parts, binding.as_deref())?;
-                (self.sources.directory(tree).await?, name)
+                (self.sources.directory(tree).await?, name, None)
             }
             Origin::Environment(reference) => {
                 let parts = definition::dependency(self.sources, self.parts, reference).await?;
                 let name = format!("environment `{}`", parts.target());
-                (self.dependencies.environment(parts).await?.root, name)
+                let descriptor = self.dependencies.environment(parts).await?;
+                (descriptor.root, name, Some(descriptor))
             }
         };
         let missing = || BuildError::NoPath {
             environment: self.parts.target(),
-            input: at.clone(),
+            input: input.to_owned(),
             path: source.path.clone(),
             source_name,
         };
-        lookup(self.store, root, &source.path).await?.ok_or_else(missing)
+        let node = lookup(self.store, root, &source.path).await?.ok_or_else(missing)?;
+        Ok(Resolved { node, environment: environment.filter(|_| source.path.is_root()) })
     }
+}
+
+/// What a source stands for.
+pub(super) struct Resolved {
+    /// The file, directory or symlink.
+    pub node: Node,
+    /// The environment, when it is the whole of one.
+    pub environment: Option<Arc<Descriptor>>,
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::digest::Digest;
 use crate::execute::ExecuteError;
 use crate::nix::{NarError, StorePath};
+use crate::oci::{LayerError, StoredImageError};
 use crate::source::SourceError;
 use crate::spec::{GitId, KindName, PathError, RelativePath, SpecError};
 use crate::store::{MerkleError, StoreError};
@@ -66,8 +67,8 @@ pub enum BuildError {
     NoPath {
         /// The environment.
         environment: String,
-        /// Where the input was to go.
-        input: RelativePath,
+        /// Where the input was to go, or what it was to be.
+        input: String,
         /// The path looked for.
         path: RelativePath,
         /// Where it was looked for.
@@ -131,6 +132,36 @@ pub enum BuildError {
         #[source]
         source: Box<NarError>,
     },
+    /// A base is named so that it may be another image tomorrow.
+    #[error("environment `{environment}`: the base `{reference}` is not fixed by content: a tag may name another image tomorrow")]
+    Unpinned {
+        /// The environment.
+        environment: String,
+        /// The reference.
+        reference: String,
+        /// What to write instead.
+        fix: String,
+    },
+    /// A layer of an image could not be read or written.
+    #[error("environment `{environment}`: {place} cannot be worked with")]
+    Layer {
+        /// The environment.
+        environment: String,
+        /// Which layer.
+        place: String,
+        /// Why not.
+        #[source]
+        source: Box<LayerError>,
+    },
+    /// An image that this one is based on is not in its form.
+    #[error("environment `{environment}`: its base is not as images are stored")]
+    StoredImage {
+        /// The environment.
+        environment: String,
+        /// What is wrong.
+        #[source]
+        source: StoredImageError,
+    },
     /// The environment's own build failed.
     #[error("environment `{}` failed to build: {}", .0.environment, .0.reason)]
     Failed(Box<Failure>),
@@ -161,6 +192,10 @@ impl BuildError {
             Self::Store(StoreError::Missing { .. })
             | Self::Source(SourceError::Store(StoreError::Missing { .. }))
             | Self::LostPath { .. } => true,
+            Self::Layer { source, .. } => matches!(**source, LayerError::Store(StoreError::Missing { .. })),
+            Self::StoredImage { source, .. } => {
+                matches!(source, StoredImageError::Store(StoreError::Missing { .. }))
+            }
             Self::Archive { source, .. } => matches!(**source, NarError::Store(StoreError::Missing { .. })),
             Self::Execute { source, .. } => matches!(**source, ExecuteError::MissingBlobs { .. }),
             _ => false,
@@ -178,7 +213,7 @@ impl BuildError {
         }
     }
 
-    /// Returns the failure of an environment whose Nix expression asks for something that is not possible here.
+    /// Returns the failure of an environment that asks for something that is not possible.
     pub(super) fn refused(build: &super::Build<'_>, reason: String) -> Self {
         Self::Failed(Box::new(Failure {
             environment: build.parts.target(),
@@ -191,6 +226,14 @@ impl BuildError {
     /// Returns the error of an object that cannot be read as an archive.
     pub(super) fn archive(build: &super::Build<'_>, path: &StorePath, source: NarError) -> Self {
         Self::Archive { environment: build.parts.target(), path: path.clone(), source: Box::new(source) }
+    }
+
+    /// Returns the error of a layer: a failure of the environment when its content is at fault.
+    pub(super) fn layer(build: &super::Build<'_>, place: &str, source: LayerError) -> Self {
+        if let Some(reason) = source.fault_of_content() {
+            return Self::refused(build, format!("{place}: {reason}"));
+        }
+        Self::Layer { environment: build.parts.target(), place: place.to_owned(), source: Box::new(source) }
     }
 
     /// Returns the error that an environment down the line began with.
@@ -247,7 +290,7 @@ pub enum FailureReason {
         /// Why not.
         reason: String,
     },
-    /// Its Nix expression asks for something that is not possible here.
+    /// Its definition, or what that names, asks for something that is not possible.
     Refused {
         /// What, and why not.
         reason: String,

@@ -108,6 +108,7 @@ fn actions(kind: &Kind) -> u32 {
         Kind::Tree(fields) => u32::from(fields.cmd.is_some()),
         // How many more it will be, only evaluation tells.
         Kind::Nix(_) => 1,
-        Kind::Image(_) | Kind::Checkpoint(_) => 0,
+        Kind::Image(fields) => u32::try_from(fields.run.len()).unwrap_or(u32::MAX),
+        Kind::Checkpoint(_) => 0,
     }
 }

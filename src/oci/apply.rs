@@ -2,6 +2,8 @@
 //!
 //! Only Directories are read and written; the content of files is not touched.
 
+use std::borrow::Borrow;
+
 use super::attributes::Attributes;
 use super::layer::LayerError;
 use super::tree::{Branch, Child, join};
@@ -31,13 +33,13 @@ pub struct Layer {
 ///
 /// # Cancel safety
 /// Some Directories may be stored.
-pub async fn apply_layers(
+pub async fn apply_layers<L: Borrow<Layer> + Sync>(
     store: &dyn BlobStore,
     function: DigestFunction,
-    layers: &[Layer],
+    layers: &[L],
 ) -> Result<Layer, LayerError> {
     let mut whole = Branch::default();
-    for Layer { root, attributes } in layers {
+    for Layer { root, attributes } in layers.iter().map(Borrow::borrow) {
         let tree = collect_tree(store, *root).await?;
         let listing = Listing::parse(*root, &tree).map_err(|source| StoreError::Directory { digest: *root, source })?;
         whole.apply(Branch::join(&listing, attributes)?, "")?;

@@ -4,6 +4,7 @@
 //! bytes and over trees in a CAS; nothing here asks a registry.
 
 mod apply;
+mod archives;
 mod attributes;
 mod config;
 mod descriptor;
@@ -19,6 +20,7 @@ mod stored;
 mod tree;
 
 pub use apply::{Layer, apply_layers};
+pub use archives::KnownArchives;
 pub use attributes::{Attributes, AttributesError, Exception, MAX_ATTRIBUTES_BYTES, Metadata, Special};
 pub use config::{Execution, History, ImageConfig};
 pub use descriptor::{Descriptor, Platform};

@@ -16,7 +16,7 @@ use crate::environment::{
     Build, BuildError, Dependencies, ImageBuilds, Known, NixBuilds, NixOptions, Plan, ProgressSink, build, plan,
 };
 use crate::nix::ValidPaths;
-use crate::oci::KnownImages;
+use crate::oci::{KnownArchives, KnownImages};
 use crate::source::{Sources, Turns};
 use crate::spec::{Descriptor, EnvKey, KeyParts, Shard, ShardParts, SpecError};
 use crate::store::{BlobStore, Database, SharedEntries, StoreError};
@@ -122,7 +122,8 @@ impl Resolver {
         let Parts { store, dispatch, sources, database, known_images, shared, function, endpoint, lease, nix, scratch } =
             parts;
         let paths = ValidPaths::new(database.clone(), Arc::clone(&store), function);
-        let images = ImageBuilds { scratch: scratch.clone() };
+        let archives = KnownArchives::new(database.clone(), scratch.clone());
+        let images = ImageBuilds { archives, bases: None };
         let nix = NixBuilds { paths, turns: Turns::new(MAX_TURNS), options: nix, scratch };
         let cache = KeyedCache::new(Arc::clone(&store), database, shared, function, lease);
         Self {

@@ -14,6 +14,7 @@ use crate::digest::{Digest, DigestFunction};
 use crate::environment::BuildError;
 use crate::execute::ExecuteError;
 use crate::nix::NarError;
+use crate::oci::{LayerError, StoredImageError};
 use crate::serve::remote::RemoteError;
 use crate::source::{ArchiveError, DistdirError, FetchError, SourceError};
 use crate::spec::{GitId, SpecError};
@@ -25,6 +26,8 @@ use crate::transport::EndpointError;
 const RETRY: Duration = Duration::from_secs(5);
 /// Type of the violation that names an unknown root.
 pub const ROOT_VIOLATION: &str = "ROOT";
+/// Type of the violation that says what to write instead of something that is not fixed by content.
+pub const UNPINNED_VIOLATION: &str = "NOT_CONTENT_FIXED";
 /// Most missing blobs that are named; the rest shows when these are there.
 const MAX_VIOLATIONS: usize = 1000;
 
@@ -202,8 +205,27 @@ pub fn build_status(error: &BuildError) -> Status {
         BuildError::Failed(_) => told(Code::FailedPrecondition, error),
         BuildError::LostPath { .. } => told(Code::FailedPrecondition, error),
         BuildError::Archive { source, .. } => object_status(error, source),
+        BuildError::Unpinned { fix, .. } => unpinned(error, fix),
+        BuildError::Layer { source, .. } => layer_status(error, source),
+        BuildError::StoredImage { source, .. } => match source {
+            StoredImageError::Store(error) => store_status(error),
+            StoredImageError::Form { .. } => logged(Code::Internal, error),
+        },
         BuildError::Dependency(error) => build_status(error),
         BuildError::Lost { .. } => logged(Code::Internal, error),
+    }
+}
+
+/// Returns the status of a layer that could not be read or written.
+fn layer_status(error: &BuildError, source: &LayerError) -> Status {
+    match source {
+        LayerError::Store(error) => store_status(error),
+        LayerError::Io { source, .. } => io_status(error, source),
+        LayerError::Truncated { .. }
+        | LayerError::Syntax { .. }
+        | LayerError::Entry { .. }
+        | LayerError::Attributes { .. }
+        | LayerError::TooLarge { .. } => told(Code::InvalidArgument, error),
     }
 }
 
@@ -287,6 +309,13 @@ fn unknown_roots(error: &BuildError, roots: &[GitId]) -> Status {
     let violation = |root: &GitId| PreconditionViolation::new(ROOT_VIOLATION, root.to_string(), "");
     let details = ErrorDetails::with_precondition_failure(roots.iter().map(violation).collect::<Vec<_>>());
     Status::with_error_details(Code::NotFound, chain(error), details)
+}
+
+/// Returns the status of something that is not fixed by content, with what to write instead.
+fn unpinned(error: &BuildError, fix: &str) -> Status {
+    let violation = PreconditionViolation::new(UNPINNED_VIOLATION, "", fix);
+    let details = ErrorDetails::with_precondition_failure(vec![violation]);
+    Status::with_error_details(Code::FailedPrecondition, chain(error), details)
 }
 
 /// Returns a status that says everything.

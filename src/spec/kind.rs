@@ -12,6 +12,7 @@ use super::source::Source;
 mod checkpoint;
 mod image;
 mod nix;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -19,6 +20,7 @@ mod tree;
 pub use checkpoint::{CheckpointFields, Ready, Stop, StopBy};
 pub use image::{Base, ImageFields, Layer};
 pub use nix::{NixFields, NixMode};
+pub use settings::ImageSettings;
 pub use tree::TreeFields;
 
 /// The name of a kind of environment.

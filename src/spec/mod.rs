@@ -40,7 +40,7 @@ pub use error::SpecError;
 pub use git_id::{GitId, GitIdError};
 pub use key::{EnvKey, EnvKeyError, KEY_VERSION, KeyParts};
 pub use kind::{
-    Base, CheckpointFields, Command, ImageFields, Kind, KindName, Layer, NixFields, NixMode, Ready, Stop, StopBy,
+    Base, CheckpointFields, Command, ImageFields, ImageSettings, Kind, KindName, Layer, NixFields, NixMode, Ready, Stop, StopBy,
     TreeFields,
 };
 pub use path::{PathError, RelativePath, valid_name};

@@ -48,6 +48,8 @@ pub enum Table {
     Derived,
     /// Function and hash part of a Nix store path → what is known of the object.
     NixPaths,
+    /// A layer → its archive; an archive → the layer that was read from it.
+    OciLayers,
     /// Manifest and function → image of an environment.
     OciImages,
     /// Blob as registries name it, and one of those who have it → what it is.
@@ -59,7 +61,7 @@ pub enum Table {
 }
 
 impl Table {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Entries,
         Self::Actions,
         Self::Trees,
@@ -73,6 +75,7 @@ impl Table {
         Self::OciBlobs,
         Self::OciTags,
         Self::OciForms,
+        Self::OciLayers,
     ];
 
     /// Returns the name of the column family. The number is the version of the record's form.
@@ -91,6 +94,7 @@ impl Table {
             Self::OciBlobs => "oci-blobs-1",
             Self::OciTags => "oci-tags-1",
             Self::OciForms => "oci-forms-1",
+            Self::OciLayers => "oci-layers-1",
         }
     }
 

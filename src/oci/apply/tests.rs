@@ -42,7 +42,7 @@ async fn one_layer_is_what_it_is() {
     let one =
         layer(&store, &[("a", "x"), ("b", "x"), ("d", "/")], &[("a", owned(1)), ("b", link), ("d/f", fifo)]).await;
     assert_eq!(apply_layers(&store, FUNCTION, std::slice::from_ref(&one)).await.expect("whole"), one);
-    let nothing = apply_layers(&store, FUNCTION, &[]).await.expect("whole");
+    let nothing = apply_layers::<Layer>(&store, FUNCTION, &[]).await.expect("whole");
     assert_eq!(nothing, layer(&store, &[], &[]).await);
 }
 

@@ -61,6 +61,22 @@ pub enum LayerError {
 }
 
 impl LayerError {
+    /// Returns what is wrong with the layer itself, or `None` when the disk or the store failed.
+    pub fn fault_of_content(&self) -> Option<String> {
+        match self {
+            // Decompressors tell what is wrong as an error that the system did not give.
+            Self::Io { source, .. } if source.raw_os_error().is_none() && is_of_data(source) => {
+                Some(format!("{self}: {source}"))
+            }
+            Self::Io { .. } | Self::Store(_) => None,
+            Self::Truncated { .. }
+            | Self::Syntax { .. }
+            | Self::Entry { .. }
+            | Self::Attributes { .. }
+            | Self::TooLarge { .. } => Some(self.to_string()),
+        }
+    }
+
     /// Returns a closure that turns a system error into `Io`, for `map_err`.
     pub(in crate::oci) fn io(action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, source }
@@ -75,4 +91,9 @@ impl LayerError {
     pub(in crate::oci) fn entry(path: &[u8]) -> impl Fn(&'static str) -> Self {
         move |what| Self::Entry { path: shown(&String::from_utf8_lossy(path)), what }
     }
+}
+
+/// Says whether an error is one that decompressors give.
+fn is_of_data(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other)
 }

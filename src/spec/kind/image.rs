@@ -1,13 +1,11 @@
 //! The fields of an `image`.
 
-use serde_json::{Map, Value};
-
 use crate::spec::error::SpecError;
 use crate::spec::object::{Node, Object};
 use crate::spec::path::RelativePath;
 use crate::spec::source::Source;
 
-use super::Command;
+use super::{Command, ImageSettings};
 
 pub(super) const KEYS: [&str; 4] = ["base", "layers", "run", "config"];
 
@@ -32,8 +30,8 @@ pub struct ImageFields {
     pub layers: Vec<Layer>,
     /// Commands executed in the image, in this order.
     pub run: Vec<Command>,
-    /// Fields of the OCI image configuration.
-    pub config: Map<String, Value>,
+    /// What its configuration says.
+    pub config: ImageSettings,
 }
 
 /// A tree laid over an image.
@@ -51,9 +49,7 @@ impl ImageFields {
             base: object.optional("base", Base::read)?,
             layers: object.or_default("layers", |node| node.list(Layer::read))?,
             run: object.or_default("run", |node| node.list(Command::read))?,
-            config: object.or_default("config", |node| {
-                Ok(node.members()?.into_iter().map(|(key, node)| (key, node.value)).collect())
-            })?,
+            config: object.or_default("config", ImageSettings::read)?,
         })
     }
 }

@@ -93,13 +93,15 @@ fn an_image_is_read() {
     let kind = read(
         KindName::Image,
         json!({"base": {"env": "base"}, "layers": [{"from": {"root": "r"}, "at": "/usr/local"}, {"from": {"path": "x"}}],
-            "run": [["ldconfig"], {"cmd": ["sh"], "env": {"A": "b"}}], "config": {"x-Entrypoint": ["sh"]}}),
+            "run": [["ldconfig"], {"cmd": ["sh"], "env": {"A": "b"}}], "config": {"x-note": 1, "Entrypoint": ["sh"], "Env": ["A=b=c"],
+                "Volumes": {"/data": {}}, "Labels": {"a": ""}}}),
     );
     let kind = kind.unwrap();
     assert_eq!(kind.sources().len(), 3);
     let Kind::Image(fields) = kind else { panic!() };
     assert_eq!(fields.layers[0].at.to_string(), "usr/local");
-    assert!(fields.layers[1].at.is_root() && fields.config.contains_key("x-Entrypoint"));
+    assert!(fields.layers[1].at.is_root() && fields.config.entrypoint == Some(vec!["sh".to_owned()]));
+    assert!(fields.config.env == ["A=b=c"] && fields.config.volumes.contains("/data") && fields.config.cmd.is_none());
     assert_eq!(fields.run[1].env["A"], "b");
 }
 
@@ -111,6 +113,15 @@ fn an_image_that_makes_no_sense_is_told_with_its_place() {
         (json!({"layers": [{"at": "x"}]}), "ENVS: e.layers[0]: the key `from` is missing"),
         (json!({"run": ["sh"]}), "ENVS: e.run[0]: a list is expected, but this is a string"),
         (json!({"config": []}), "ENVS: e.config: an object is expected"),
+        (json!({"config": {"EntryPoint": []}}), "ENVS: e.config: unknown key `EntryPoint`; did you mean `Entrypoint`?"),
+        (json!({"config": {"Env": {"A": "b"}}}), "ENVS: e.config.Env: a list is expected, but this is an object"),
+        (json!({"config": {"Env": ["A"]}}), "ENVS: e.config.Env[0]: `A` cannot stand here: `NAME=VALUE` is expected"),
+        (json!({"config": {"Cmd": "sh"}}), "ENVS: e.config.Cmd: a list is expected, but this is a string"),
+        (json!({"config": {"Cmd": [1]}}), "ENVS: e.config.Cmd[0]: a string is expected"),
+        (json!({"config": {"Volumes": ["/x"]}}), "ENVS: e.config.Volumes: an object is expected, but this is a list"),
+        (json!({"config": {"ExposedPorts": {"1": 2}}}), "ENVS: e.config.ExposedPorts.1: an object is expected"),
+        (json!({"config": {"Labels": {"a": 1}}}), "ENVS: e.config.Labels.a: a string is expected"),
+        (json!({"config": {"WorkingDir": "x"}}), "ENVS: e.config.WorkingDir: `x` cannot stand here"),
         (json!({"bsae": {}}), "ENVS: e: unknown key `bsae`; did you mean `base`?"),
     ];
     for (value, expected) in cases {
