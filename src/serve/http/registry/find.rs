@@ -150,7 +150,7 @@ impl Registry {
         let (key, description) = (image.key.as_bytes(), image.description.as_bytes());
         let wanted = resolver.understand(key, description, image.properties.clone());
         let wanted = wanted.map_err(|source| RegistryError::Record { asked, digest, source })?;
-        tracing::info!(%digest, environment = wanted.environment, "blobs of an image are gone: it is built again");
+        tracing::info!(%digest, environment = wanted.environment, "blobs of an image are gone: building it again");
         let gone = |source| RegistryError::Gone { asked, digest, source };
         let building = async {
             match resolver.resolve(wanted, lost).await.map_err(|error| gone(error.into()))? {

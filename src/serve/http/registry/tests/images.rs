@@ -106,7 +106,7 @@ async fn an_image_that_lost_a_blob_and_cannot_be_built_again_is_not_found_and_th
         let answer = served.get(path, &[]).await;
         assert_eq!((answer.status, answer.error().0.as_str()), (404, code));
         let message = answer.error().1;
-        assert!(message.contains("cannot be built again: source trees are not known here: 1111"), "{message}");
+        assert!(message.contains("cannot be built again: source trees are not known here: `1111"), "{message}");
     }
     // With the blob it is whole again.
     let store: &dyn BlobStore = &served.store;
