@@ -2,13 +2,18 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
 use tonic::Code;
+use tonic_types::StatusExt;
 
+use super::image::ImageError;
+use super::image::run::RunError;
 use super::nix::ClosureError;
 use crate::digest::Digest;
 use crate::environment::BuildError;
 use crate::nix::StorePath;
+use crate::serve::status::UNPINNED_VIOLATION;
 use crate::source::SourceError;
 use crate::spec::{GitId, KindName, SpecError};
 use crate::store::{DirectoryError, StoreError, wire};
@@ -52,6 +57,16 @@ pub enum ClientError {
         endpoint: String,
         /// Its answer.
         status: Box<tonic::Status>,
+    },
+    /// What the environment is made from may be something else tomorrow.
+    #[error("`{endpoint}` refuses: {said}")]
+    NotContentFixed {
+        /// The server.
+        endpoint: String,
+        /// What it says.
+        said: String,
+        /// What to write instead.
+        fix: String,
     },
     /// The connection broke before the server had answered.
     #[error("the connection to `{endpoint}` broke during {rpc}")]
@@ -143,6 +158,31 @@ pub enum ClientError {
         /// What is wrong with it.
         #[source]
         source: ClosureError,
+    },
+    /// An environment of kind `image` is no image that can be used.
+    #[error("the image of environment `{root}` cannot be used")]
+    Image {
+        /// Its root Directory.
+        root: Digest,
+        /// What is wrong with it.
+        #[source]
+        source: Box<ImageError>,
+    },
+    /// An image is not entered by setting variables.
+    #[error("an image is a world of its own: no shell of this host works in it")]
+    NotEntered,
+    /// A command cannot be run in an image.
+    #[error(transparent)]
+    Run(Box<RunError>),
+    /// A program that was given an image refused it.
+    #[error("`{program}` does not take the image ({status}): {said}")]
+    Load {
+        /// The program.
+        program: &'static str,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said.
+        said: String,
     },
     /// The environment cannot be had in the form that is wanted.
     #[error("an environment of kind `{}` has no view `{view}`", kind.as_str())]
@@ -275,6 +315,9 @@ impl ClientError {
         if is_of_transport(&status) {
             return Self::Disconnected { rpc, endpoint, source: status };
         }
+        if let Some(fix) = pinned_form(&status) {
+            return Self::NotContentFixed { endpoint, said: status.message().to_owned(), fix };
+        }
         Self::Rpc { rpc, endpoint, status }
     }
 }
@@ -317,6 +360,7 @@ impl ClientError {
             Self::Spec(error) => error.hint(),
             Self::Source(error) => error.hint(),
             Self::Unreachable(error) => Some(unreachable_hint(error)),
+            Self::NotContentFixed { fix, .. } => Some(fix.clone()),
             Self::AbsentRoot { endpoint: None, .. } => Some(
                 "name a server that knows it by `--serve` or ENVSERVE_SERVE, or fetch it here with `--fetch-absent`"
                     .to_owned(),
@@ -330,6 +374,8 @@ impl ClientError {
             Self::Nameless { .. } => Some("give it one: `\"distfile\": \"NAME\"`".to_owned()),
             Self::Occupied { .. } => Some("choose another path, or move what is there".to_owned()),
             Self::View { .. } => Some("leave `--view` out".to_owned()),
+            Self::Run(error) => error.hint(),
+            Self::NotEntered => Some("run commands in it by `envserve run`".to_owned()),
             Self::NotAlone { .. } => Some("enter it where it is, by `envserve shell`, or share a store by `--store`".to_owned()),
             Self::Lacks { package, .. } => Some(format!("install the package `{package}`")),
             Self::Namespace { .. } => Some(
@@ -353,11 +399,22 @@ impl ClientError {
             | Self::RootAsked { .. }
             | Self::Tree { .. }
             | Self::Closure { .. }
+            | Self::Image { .. }
+            | Self::Load { .. }
             | Self::NoDirectory { .. }
             | Self::NixDatabase { .. }
             | Self::Io { .. } => None,
         }
     }
+}
+
+/// Returns what to write instead of something that is not fixed by content, where the answer says that.
+fn pinned_form(status: &tonic::Status) -> Option<String> {
+    if status.code() != Code::FailedPrecondition {
+        return None;
+    }
+    let violations = status.get_details_precondition_failure()?.violations;
+    violations.into_iter().find(|violation| violation.r#type == UNPINNED_VIOLATION).map(|violation| violation.description)
 }
 
 /// Says whether the answer depends on who asks.

@@ -158,9 +158,13 @@ impl<R: Read> Reader<R> {
                 self.skip(entry)?;
                 None
             }
-            EntryType::Regular | EntryType::Continuous => {
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 let executable = entry.mode & 0o100 != 0;
-                Some(Content::File { digest: self.found.content(&mut self.input, entry.size)?, executable })
+                let digest = match &entry.sparse {
+                    None => self.found.content(&mut self.input, entry.size)?,
+                    Some(sparse) => self.found.sparse(&mut self.input, entry.size, sparse, &wrong)?,
+                };
+                Some(Content::File { digest, executable })
             }
             EntryType::Symlink => Some(Content::Symlink { target: target(&entry.link).map_err(&wrong)? }),
             EntryType::Char => Some(Content::Special(Special::Char { major: entry.device.0, minor: entry.device.1 })),
@@ -175,7 +179,6 @@ impl<R: Read> Reader<R> {
                 let leaf = leaf.clone();
                 return self.leaf(&path, leaf, &wrong);
             }
-            EntryType::GNUSparse => return Err(wrong("sparse files are not supported in layers")),
             _ => return Err(wrong("it is of an unknown type")),
         };
         match content {
@@ -194,7 +197,7 @@ impl<R: Read> Reader<R> {
 
     /// Passes content by.
     fn skip(&mut self, entry: &Entry) -> Result<(), LayerError> {
-        if !matches!(entry.kind, EntryType::Regular | EntryType::Continuous) {
+        if !matches!(entry.kind, EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse) {
             return Ok(());
         }
         let mut buffer = vec![0; BUFFER_BYTES];

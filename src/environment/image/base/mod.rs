@@ -4,6 +4,7 @@
 mod archive;
 mod documents;
 mod layout;
+mod pulled;
 mod registry;
 
 use bytes::Bytes;
@@ -39,6 +40,10 @@ pub(super) async fn start(
         (None, None | Some(Base::Source(_))) => Image::empty(build, empty()).await?,
         (Some(Resolved { environment: Some(descriptor), .. }), _) if descriptor.image.is_some() => {
             environment(build, &descriptor).await?
+        }
+        (Some(Resolved { of_image: true, .. }), _) => {
+            let reason = "base: it is a part of the image environment, which has no `path` as a base";
+            return Err(BuildError::refused(build, reason.to_owned()));
         }
         (Some(Resolved { node, .. }), _) => match node {
             Node::Directory { digest } if is_layout(build, digest).await? => {
