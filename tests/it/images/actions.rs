@@ -9,7 +9,8 @@ use crate::support::{Daemon, World, succeed, text};
 
 /// Has an image built and returns the property with which actions run in it.
 fn property(world: &World, daemon: &Daemon) -> String {
-    let environment = image(&["mkdir -p /opt/tools; echo of the image >/opt/tools/version; chmod 700 /opt/tools; rm -r /opt/old"]);
+    let environment =
+        image(&["mkdir -p /opt/tools; echo of the image >/opt/tools/version; chmod 700 /opt/tools; rm -r /opt/old"]);
     let spec = world.spec("it", &json!({"it": environment}));
     let mut client = world.client_of(daemon, "client");
     let said = succeed(client.args(["fetch", "--absent"]).arg(&spec));
