@@ -65,6 +65,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         images: ImageOptions::default(),
         native: false,
         nix_cache: None,
+        registry: None,
         idle: None,
         grace: Duration::from_secs(arguments.grace_seconds),
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::http::nix::CacheOptions;
+use super::http::registry::RegistryOptions;
 use super::remote::RemoteOptions;
 use super::security::ServerSecurity;
 use crate::digest::DigestFunction;
@@ -35,6 +36,8 @@ pub struct ServeOptions {
     pub native: bool,
     /// How the daemon is a binary cache of Nix, if it is one.
     pub nix_cache: Option<CacheOptions>,
+    /// How the daemon is a registry of images, if it is one.
+    pub registry: Option<RegistryOptions>,
     /// For a private daemon: it leaves when it had no connection for so long.
     pub idle: Option<Duration>,
     /// Longest wait for running requests when it stops.

@@ -12,6 +12,7 @@ use super::resolve::{Identity, Parts, Resolver};
 use crate::digest::DigestFunction;
 use crate::environment::{ImageOptions, NixOptions};
 use crate::execute::{Execution, RemoteExecution};
+use crate::oci::KnownImages;
 use crate::source::{SourceOptions, Sources};
 use crate::store::{
     Capabilities, Database, EntrySecret, GitStore, RemoteActionCache, RemoteBlobStore, SharedEntries, SourceMaps,
@@ -46,6 +47,7 @@ pub struct RemoteOptions {
 pub(super) struct Local {
     pub(super) git: GitStore,
     pub(super) database: Database,
+    pub(super) known_images: KnownImages,
     pub(super) sources: Arc<SourceOptions>,
     pub(super) lease: Duration,
     pub(super) nix: NixOptions,
@@ -174,7 +176,7 @@ impl RemoteBackend {
             dispatch.add(rule.properties.clone(), execution(link));
         }
         let store: Arc<RemoteBlobStore> = Arc::new(blobs.clone());
-        let Local { git, database, sources, lease, nix, images } = &self.local;
+        let Local { git, database, known_images, sources, lease, nix, images } = &self.local;
         let actions = Arc::new(RemoteActionCache::new(self.cache.clone(), instance.clone()));
         let shared = SharedEntries::new(actions, store.clone(), function, self.options.secret.clone());
         if !found.action_cache_updates {
@@ -194,6 +196,7 @@ impl RemoteBackend {
             store,
             dispatch,
             database: database.clone(),
+            known_images: known_images.clone(),
             shared: Some(shared),
             function,
             endpoint: Identity {

@@ -356,7 +356,7 @@ fn told(code: Code, error: &(dyn Error + 'static)) -> Status {
 }
 
 /// Logs the error and returns a status that says where to find it.
-fn logged(code: Code, error: &(dyn Error + 'static)) -> Status {
+pub(crate) fn logged(code: Code, error: &(dyn Error + 'static)) -> Status {
     let id = uuid::Uuid::new_v4();
     tracing::error!(%id, ?code, error = chain(error), "a request failed");
     Status::new(code, format!("the server failed; its log has the reason under `{id}`"))

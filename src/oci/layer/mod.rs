@@ -15,7 +15,7 @@ mod write;
 
 pub use error::LayerError;
 pub use read::{LayerOptions, ReadLayer, read_layer};
-pub use write::{WrittenLayer, write_layer};
+pub use write::{LayerArchive, WrittenLayer, write_layer};
 
 /// The unit of tar archives.
 const BLOCK: usize = 512;
