@@ -1,6 +1,8 @@
 //! Environments of kind `image`: built.
 
+mod actions;
 mod bases;
+mod debian;
 mod layers;
 mod registry_base;
 mod run;
