@@ -177,7 +177,7 @@ fn registry_status(error: &RegistryError) -> Status {
         | RegistryError::AuthFile { .. }
         | RegistryError::Realm { .. }
         | RegistryError::Token { .. } => told(Code::FailedPrecondition, error),
-        RegistryError::Failed { source: FetchReason::Mismatch(_), .. } => told(Code::DataLoss, error),
+        RegistryError::Failed { reason: FetchReason::Mismatch(_), .. } => told(Code::DataLoss, error),
         RegistryError::Failed { .. } => told(Code::FailedPrecondition, error),
         RegistryError::Timeout { .. } => told(Code::DeadlineExceeded, error),
     }

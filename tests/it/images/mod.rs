@@ -3,6 +3,7 @@
 mod actions;
 mod bases;
 mod debian;
+mod example;
 mod layers;
 mod registry_base;
 mod run;
