@@ -146,7 +146,9 @@ fn client_exit(error: &ClientError) -> Exit {
     match error {
         error if error.is_unavailable() => Exit::Unavailable,
         ClientError::Private { .. } => Exit::Unavailable,
-        ClientError::Spec(SpecError::NotContentFixed { .. }) => Exit::NotContentFixed,
+        ClientError::Spec(SpecError::NotContentFixed { .. }) | ClientError::NotContentFixed { .. } => {
+            Exit::NotContentFixed
+        }
         ClientError::Rpc { status, .. } => code_exit(status.code()),
         ClientError::Store(StoreError::Rpc { source, .. })
         | ClientError::Source(SourceError::Store(StoreError::Rpc { source, .. })) => code_exit(source.code()),

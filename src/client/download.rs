@@ -103,7 +103,10 @@ fn cut(wanted: Vec<Digest>) -> VecDeque<Piece> {
 fn run<D: Destination>(blobs: &RemoteBlobStore, work: Work<D>) -> Result<Vec<Digest>, ClientError> {
     on_all_cores(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(ClientError::io("start a runtime to download from", blobs.link().endpoint().to_string().as_ref()))?;
+        let runtime = runtime.map_err(ClientError::io(
+            "start a runtime to download from",
+            blobs.link().endpoint().to_string().as_ref(),
+        ))?;
         runtime.block_on(async { worker(&blobs.another()?, &work).await })
     })?;
     Ok(work.lost.into_inner().unwrap_or_else(PoisonError::into_inner))
@@ -125,7 +128,11 @@ struct Batch {
 }
 
 /// Fetches a piece. A batch is returned to be written; a large blob is written as it comes.
-async fn fetch<D: Destination>(blobs: &RemoteBlobStore, work: &Work<D>, piece: Piece) -> Result<Option<Batch>, ClientError> {
+async fn fetch<D: Destination>(
+    blobs: &RemoteBlobStore,
+    work: &Work<D>,
+    piece: Piece,
+) -> Result<Option<Batch>, ClientError> {
     match piece {
         Piece::Batch(asked) => {
             let blobs = blobs.read_batch(&asked).await?;

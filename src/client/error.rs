@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use tonic::Code;
+use tonic_types::StatusExt;
 
 use super::image::ImageError;
 use super::image::run::RunError;
@@ -12,6 +13,7 @@ use super::nix::ClosureError;
 use crate::digest::Digest;
 use crate::environment::BuildError;
 use crate::nix::StorePath;
+use crate::serve::status::UNPINNED_VIOLATION;
 use crate::source::SourceError;
 use crate::spec::{GitId, KindName, SpecError};
 use crate::store::{DirectoryError, StoreError, wire};
@@ -55,6 +57,16 @@ pub enum ClientError {
         endpoint: String,
         /// Its answer.
         status: Box<tonic::Status>,
+    },
+    /// What the environment is made from may be something else tomorrow.
+    #[error("`{endpoint}` refuses: {said}")]
+    NotContentFixed {
+        /// The server.
+        endpoint: String,
+        /// What it says.
+        said: String,
+        /// What to write instead.
+        fix: String,
     },
     /// The connection broke before the server had answered.
     #[error("the connection to `{endpoint}` broke during {rpc}")]
@@ -303,6 +315,9 @@ impl ClientError {
         if is_of_transport(&status) {
             return Self::Disconnected { rpc, endpoint, source: status };
         }
+        if let Some(fix) = pinned_form(&status) {
+            return Self::NotContentFixed { endpoint, said: status.message().to_owned(), fix };
+        }
         Self::Rpc { rpc, endpoint, status }
     }
 }
@@ -345,6 +360,7 @@ impl ClientError {
             Self::Spec(error) => error.hint(),
             Self::Source(error) => error.hint(),
             Self::Unreachable(error) => Some(unreachable_hint(error)),
+            Self::NotContentFixed { fix, .. } => Some(fix.clone()),
             Self::AbsentRoot { endpoint: None, .. } => Some(
                 "name a server that knows it by `--serve` or ENVSERVE_SERVE, or fetch it here with `--fetch-absent`"
                     .to_owned(),
@@ -390,6 +406,15 @@ impl ClientError {
             | Self::Io { .. } => None,
         }
     }
+}
+
+/// Returns what to write instead of something that is not fixed by content, where the answer says that.
+fn pinned_form(status: &tonic::Status) -> Option<String> {
+    if status.code() != Code::FailedPrecondition {
+        return None;
+    }
+    let violations = status.get_details_precondition_failure()?.violations;
+    violations.into_iter().find(|violation| violation.r#type == UNPINNED_VIOLATION).map(|violation| violation.description)
 }
 
 /// Says whether the answer depends on who asks.

@@ -92,7 +92,8 @@ impl Build<'_> {
             source_name,
         };
         let node = lookup(self.store, root, &source.path).await?.ok_or_else(missing)?;
-        Ok(Resolved { node, environment: environment.filter(|_| source.path.is_root()) })
+        let of_image = environment.as_ref().is_some_and(|descriptor| descriptor.image.is_some());
+        Ok(Resolved { node, of_image, environment: environment.filter(|_| source.path.is_root()) })
     }
 }
 
@@ -100,6 +101,8 @@ impl Build<'_> {
 pub(super) struct Resolved {
     /// The file, directory or symlink.
     pub node: Node,
+    /// Whether it lies in an image environment.
+    pub of_image: bool,
     /// The environment, when it is the whole of one.
     pub environment: Option<Arc<Descriptor>>,
 }

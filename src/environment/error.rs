@@ -133,7 +133,9 @@ pub enum BuildError {
         source: Box<NarError>,
     },
     /// A base is named so that it may be another image tomorrow.
-    #[error("environment `{environment}`: the base `{reference}` is not fixed by content: a tag may name another image tomorrow")]
+    #[error(
+        "environment `{environment}`: the base `{reference}` is not fixed by content: a tag may name another image tomorrow"
+    )]
     Unpinned {
         /// The environment.
         environment: String,
@@ -300,6 +302,13 @@ pub enum FailureReason {
         /// What happened.
         reason: Box<FailureReason>,
     },
+    /// A command that was to run in an image failed.
+    Step {
+        /// The command.
+        command: String,
+        /// What happened.
+        reason: Box<FailureReason>,
+    },
     /// One of its derivations failed.
     Derivation {
         /// Which.
@@ -324,6 +333,7 @@ impl fmt::Display for FailureReason {
                 f,
                 "its expression was not evaluated: {reason} (an expression sees its inputs and `args`; there is no time, system, network or other file)"
             ),
+            Self::Step { command, reason } => write!(f, "run step `{command}`: {reason}"),
             Self::Derivation { path, reason } => write!(f, "derivation `{path}`: {reason}"),
         }
     }

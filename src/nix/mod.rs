@@ -27,7 +27,7 @@ pub use nar::{NarError, Unpacked, nar_facts, send_nar, unpack_nar, write_nar};
 pub use narinfo::{Compression, MAX_NARINFO_BYTES, NarInfo, NarInfoError};
 pub use path_info::PathInfo;
 pub use references::ReferenceScanner;
-pub use registration::registration;
+pub use registration::{Registration, RegistrationError, registration};
 pub use signing::{PublicKey, SecretKey, Signature, SigningError};
 pub use store_path::{HASH_PART_LEN, MAX_NAME_LEN, STORE_DIRECTORY, StorePath, StorePathError};
 pub use unsupported::Unsupported;

@@ -12,7 +12,9 @@ use crate::client::connect::Reached;
 use crate::client::events::Events;
 use crate::client::materialize::prepare;
 use crate::client::{Client, ClientError};
-use crate::oci::{Annotations, Descriptor, Family, ImageConfig, Index, LayerCompression, Manifest, MediaType, OciDigest};
+use crate::oci::{
+    Annotations, Descriptor, Family, ImageConfig, Index, LayerCompression, Manifest, MediaType, OciDigest,
+};
 use crate::store::blocking;
 
 /// What the image is called in the layout.

@@ -83,7 +83,9 @@ impl Client {
     pub(super) fn image_place(&self, wanted: &Wanted) -> Result<PathBuf, ClientError> {
         let manifest = wanted.facts.manifest.hash();
         Ok(match wanted.placement.view {
-            View::Dir | View::Nix => RootFileSystem::of(self.root(), &wanted.descriptor.root, Owner::current()?).directory(),
+            View::Dir | View::Nix => {
+                RootFileSystem::of(self.root(), &wanted.descriptor.root, Owner::current()?).directory()
+            }
             View::Oci => self.root().join("oci").join(match wanted.placement.compression {
                 LayerCompression::None => manifest,
                 LayerCompression::Gzip => format!("{manifest}-gzip"),

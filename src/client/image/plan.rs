@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn root_has_everything_as_the_image_says() {
         let plan = Plan::new(entries(), Owner::Image);
-        let files: Vec<_> = plan.files.iter().map(|file| (file.path.as_str(), file.file.facts.mode, file.names)).collect();
+        let files: Vec<_> =
+            plan.files.iter().map(|file| (file.path.as_str(), file.file.facts.mode, file.names)).collect();
         assert_eq!(files, [("a", 0o4755, 2), ("z", 0o200, 1)]);
         assert_eq!(plan.links, [("b/c".to_owned(), "a".to_owned())]);
         assert_eq!(plan.directories[1].1.owner, Some((8, 0)));

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::registration::Registration;
 use crate::digest::Digest;
-use crate::nix::{STORE_DIRECTORY, StorePath, StorePathError};
+use crate::nix::{Registration, RegistrationError, STORE_DIRECTORY, StorePath, StorePathError};
 use crate::spec::{Descriptor, NixFacts};
 use crate::store::{ListedFile, Listing};
 
@@ -27,15 +26,10 @@ pub enum ClosureError {
     /// The file that says what Nix has to know is not there, or is too large.
     #[error("it has no usable file `registration`")]
     Unregistered,
-    /// That file does not have its form.
-    #[error("line {line} of its `registration` is wrong: {reason}")]
-    Registration {
-        /// From 1.
-        line: usize,
-        /// What is wrong.
-        reason: &'static str,
-    },
-    /// A path is referred to, or is an output, but is not part of the closure.
+    /// That file registers no closure.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    /// A path is an output, or lies in the store, but is not part of the closure.
     #[error("`{path}` is not part of it")]
     Open {
         /// The path.

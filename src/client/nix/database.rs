@@ -12,13 +12,12 @@ use std::process::{Command, Stdio};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::registration::Registration;
 use super::store_root::StoreRoot;
 use crate::client::ClientError;
 use crate::client::find::find;
 use crate::client::install::{absolute_link, note_root};
 use crate::digest::{Digest, DigestFunction};
-use crate::nix::StorePath;
+use crate::nix::{Registration, StorePath};
 use crate::store::hash_reader;
 
 const PROGRAM: &str = "nix-store";

@@ -8,10 +8,9 @@ use std::io::{self, ErrorKind};
 use rustix::fs::{FlockOperation, flock};
 
 use super::database::NixDatabase;
-use super::registration::Registration;
 use super::store_root::StoreRoot;
 use crate::client::ClientError;
-use crate::nix::StorePath;
+use crate::nix::{Registration, StorePath};
 use crate::store::remove_tree;
 
 /// Removes those of the paths that are neither known to Nix nor what they should be, and returns them.

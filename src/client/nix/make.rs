@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::closure::Closure;
 use super::database::NoCollection;
 use super::doubt::clear_doubtful;
-use super::registration::Registration;
 use super::store_root::{Making, StoreRoot};
 use super::{Registering, database, kept};
 use crate::client::ClientError;
@@ -19,7 +18,7 @@ use crate::client::cores::on_all_cores;
 use crate::client::events::Events;
 use crate::client::fill::{Filled, Filling, fill};
 use crate::digest::Digest;
-use crate::nix::StorePath;
+use crate::nix::{Registration, StorePath};
 use crate::store::{FileBlobStore, Listing, blocking};
 
 /// How often paths are made that somebody removes again.

@@ -12,7 +12,6 @@ mod database;
 mod doubt;
 mod make;
 mod namespace;
-mod registration;
 mod store_root;
 #[cfg(test)]
 mod tests;
@@ -27,7 +26,7 @@ use super::events::Events;
 use super::placement::{Placement, View};
 use super::{Client, ClientError};
 use crate::digest::Digest;
-use crate::nix::StorePath;
+use crate::nix::{Registration, StorePath};
 use crate::spec::Descriptor;
 use crate::store::{BlobStore, Listing, blocking};
 
@@ -38,7 +37,6 @@ pub use store_root::StoreRoot;
 use closure::{Closure, Facts};
 use database::{NixDatabase, NoCollection, keep_from_collection};
 use make::{Made, Make};
-use registration::Registration;
 
 /// A closure that lies in a store.
 #[derive(Debug, Clone)]
@@ -220,7 +218,7 @@ fn facts(descriptor: &Descriptor) -> Result<Facts, ClientError> {
 }
 
 fn read(descriptor: &Descriptor, facts: &Facts, bytes: &[u8]) -> Result<Registration, ClientError> {
-    let registration = Registration::parse(bytes).map_err(unusable(descriptor))?;
+    let registration = Registration::parse(bytes).map_err(|error| unusable(descriptor)(error.into()))?;
     facts.check(&registration).map_err(unusable(descriptor))?;
     Ok(registration)
 }

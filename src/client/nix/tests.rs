@@ -15,12 +15,11 @@ use tempfile::TempDir;
 
 use super::closure::Closure;
 use super::make::{Made, Make};
-use super::registration::Registration;
 use super::{Registering, StoreRoot};
 use crate::client::connect::Reached;
 use crate::client::{ClientError, Quiet};
 use crate::digest::DigestFunction;
-use crate::nix::{StorePath, base32, nar_facts};
+use crate::nix::{base32, nar_facts, Registration, StorePath};
 use crate::spec::RelativePath;
 use crate::store::{BlobStore, FileBlobStore, Listing, MerkleTree, Node, RemoteBlobStore, collect_tree};
 use crate::transport::{Link, Security};

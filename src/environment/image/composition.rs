@@ -33,8 +33,8 @@ pub(super) struct Image {
 /// A layer to be laid over an image.
 pub(super) struct Addition {
     pub layer: Layer,
-    /// What the history says of it.
-    pub created_by: String,
+    /// How it came to be.
+    pub history: History,
 }
 
 /// A layer whose archive is known.
@@ -52,10 +52,10 @@ impl Addition {
     pub(super) async fn read(
         build: &Build<'_>,
         stored: StoredLayer,
-        created_by: String,
+        history: History,
     ) -> Result<Self, BuildError> {
         let attributes = super::base::attributes(build, &stored.attributes).await?;
-        Ok(Self { layer: Layer { root: stored.root, attributes }, created_by })
+        Ok(Self { layer: Layer { root: stored.root, attributes }, history })
     }
 }
 
@@ -158,11 +158,12 @@ fn oci(archive: &Digest) -> OciDigest {
 }
 
 async fn finish(build: &Build<'_>, addition: &Addition) -> Result<Finished, BuildError> {
-    let Addition { layer, created_by } = addition;
+    let Addition { layer, history } = addition;
     let stored = stored(build, layer).await?;
     let archive = build.images.archives.archive(build.store, stored, &layer.attributes).await;
-    let archive = archive.map_err(|error| BuildError::layer(build, created_by, error))?;
-    Ok(Finished { stored, archive, history: step(created_by.clone()) })
+    let place = history.created_by.as_deref().unwrap_or("a layer");
+    let archive = archive.map_err(|error| BuildError::layer(build, place, error))?;
+    Ok(Finished { stored, archive, history: history.clone() })
 }
 
 /// Stores the attributes of a layer whose tree is stored.

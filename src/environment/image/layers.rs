@@ -7,11 +7,13 @@
 use super::super::action::compose;
 use super::super::build::Resolved;
 use super::super::{Build, BuildError};
-use super::composition::{Addition, Image};
+use super::closure::{self, Closure};
+use super::composition::{Addition, Image, MAX_LAYERS, step};
+use super::{check_count, directory};
 use crate::digest::Digest;
 use crate::oci::{Attributes, Exception, Layer};
-use crate::spec::{ImageFields, RelativePath};
-use crate::store::{Directory, Node, StoreError};
+use crate::spec::{Descriptor, ImageFields, RelativePath, shown};
+use crate::store::Node;
 
 /// Returns the layers of the definition, the lowest first.
 ///
@@ -23,12 +25,47 @@ pub(super) async fn layers(
     sources: &[Resolved],
     image: &Image,
 ) -> Result<Vec<Addition>, BuildError> {
+    let mut closures = closures(build, fields, sources, image).await?;
     let mut layers = Vec::new();
     for (number, (layer, source)) in fields.layers.iter().zip(sources).enumerate() {
         let place = format!("layers[{number}]");
-        layers.push(place_at(build, &place, &layer.at, source.node.clone(), &image.root).await?);
+        if closure_of(layer, source).is_none() {
+            layers.push(place_at(build, &place, &layer.at, source.node.clone(), &image.root).await?);
+            continue;
+        }
+        for (name, nodes) in std::mem::take(&mut closures) {
+            let root = compose(build, nodes).await?;
+            layers.push(addition(build, &place, root, &image.root, format!("{place}: {name}")).await?);
+        }
     }
     Ok(layers)
+}
+
+/// Returns the environment of which a layer has the closure alone.
+fn closure_of<'a>(layer: &crate::spec::Layer, source: &'a Resolved) -> Option<&'a Descriptor> {
+    source.environment.as_deref().filter(|descriptor| descriptor.nix.is_some() && layer.at.is_root())
+}
+
+/// Returns the layers of all closures together, which lie where the first of them stands.
+async fn closures(
+    build: &Build<'_>,
+    fields: &ImageFields,
+    sources: &[Resolved],
+    image: &Image,
+) -> Result<Vec<(String, Vec<(RelativePath, Node)>)>, BuildError> {
+    let of: Vec<&Descriptor> =
+        fields.layers.iter().zip(sources).filter_map(|(layer, source)| closure_of(layer, source)).collect();
+    if of.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut closure = Closure::default();
+    for descriptor in &of {
+        closure.add(build, descriptor).await?;
+    }
+    let others = image.count() + fields.layers.len() - of.len() + fields.run.len();
+    check_count(build, others + 1)?;
+    let most = closure::MAX_LAYERS.min(MAX_LAYERS - others);
+    Ok(closure.without(build, image.root.root).await?.layers(most))
 }
 
 /// Returns the layer of a file or tree at a path, over a base.
@@ -44,15 +81,25 @@ async fn place_at(
         return Err(BuildError::refused(build, reason));
     }
     let root = compose(build, vec![(at.clone(), node)]).await?;
+    addition(build, place, root, base, format!("{place} at /{at}")).await
+}
+
+async fn addition(
+    build: &Build<'_>,
+    place: &str,
+    root: Digest,
+    base: &Layer,
+    created_by: String,
+) -> Result<Addition, BuildError> {
     let attributes = over(build, place, root, base).await?;
-    Ok(Addition { layer: Layer { root, attributes }, created_by: format!("{place} at /{at}") })
+    Ok(Addition { layer: Layer { root, attributes }, history: step(created_by) })
 }
 
 /// Returns the attributes of a tree with which the directories of the base stay as they are.
 ///
 /// # Errors
 /// `Failed` when something is a directory in one and not in the other.
-pub(super) async fn over(
+async fn over(
     build: &Build<'_>,
     place: &str,
     tree: Digest,
@@ -95,13 +142,6 @@ fn what(node: &Node) -> String {
     match node {
         Node::File { .. } => "a file".to_owned(),
         Node::Directory { .. } => "a directory".to_owned(),
-        Node::Symlink { target } => format!("a symlink to `{}`", crate::spec::shown(target)),
+        Node::Symlink { target } => format!("a symlink to `{}`", shown(target)),
     }
-}
-
-async fn directory(build: &Build<'_>, digest: Digest) -> Result<Directory, BuildError> {
-    let missing = StoreError::Missing { digest, role: "directory of a layer" };
-    let bytes = build.store.get(&digest).await?.ok_or(missing)?;
-    let wrong = |source| StoreError::Directory { digest, source };
-    Ok(Directory::parse(build.function, &bytes).map_err(wrong)?)
 }

@@ -8,11 +8,14 @@
 //! Everything of it is a tree in the CAS; archives are written only to learn their digests, and only once.
 
 mod base;
+mod closure;
 mod composition;
 mod layers;
 mod run;
 mod settings;
 
+use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::Arc;
 
 use futures::future::{OptionFuture, try_join, try_join_all};
@@ -20,11 +23,14 @@ use futures::future::{OptionFuture, try_join, try_join_all};
 use super::progress::Phase;
 use super::publish::Made;
 use super::{Build, BuildError};
+use crate::digest::Digest;
 use crate::oci::KnownArchives;
 use crate::spec::ImageFields;
+use crate::store::{Directory, StoreError};
 
 pub use base::{BaseImages, Pulled};
-use composition::{Addition, MAX_LAYERS};
+use composition::{Addition, MAX_LAYERS, step};
+pub use run::Runs;
 
 /// What builds of this kind share.
 pub struct ImageBuilds {
@@ -32,6 +38,15 @@ pub struct ImageBuilds {
     pub archives: KnownArchives,
     /// Registries from which bases are taken; none where that is not allowed.
     pub bases: Option<Arc<dyn BaseImages>>,
+    /// How commands are run.
+    pub runs: Runs,
+}
+
+/// How images are built.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageOptions {
+    /// Properties of the actions that run commands, beside those of the spec.
+    pub worker: BTreeMap<String, String>,
 }
 
 /// Builds the environment.
@@ -54,12 +69,30 @@ pub(super) async fn build(build: &Build<'_>, fields: &ImageFields) -> Result<Mad
     let mut actions = Vec::new();
     for command in &fields.run {
         let root = image.root_file_system(build).await?;
-        let step = run::run_step(build, &root, &image.config, command).await?;
-        actions.push(step.action);
-        let addition = Addition::read(build, step.layer, format!("run {}", command.cmd.join(" "))).await?;
+        let ran = run::run_step(build, &root, &image.config, command).await?;
+        actions.push(ran.action);
+        let addition = Addition::read(build, ran.layer, step(command.cmd.join(" "))).await?;
         image.lay(build, vec![addition]).await?;
     }
     image.finish(build, actions).await
+}
+
+/// Returns the failure of an image that is made from something unusable, with all that is wrong with that.
+fn refused(build: &Build<'_>, place: &str, error: &(dyn Error + 'static)) -> BuildError {
+    let (mut reason, mut cause) = (format!("{place}: {error}"), error.source());
+    while let Some(error) = cause {
+        reason.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    BuildError::refused(build, reason)
+}
+
+/// Reads a directory of the CAS.
+async fn directory(build: &Build<'_>, digest: Digest) -> Result<Directory, BuildError> {
+    let missing = StoreError::Missing { digest, role: "directory of an image" };
+    let bytes = build.store.get(&digest).await?.ok_or(missing)?;
+    let wrong = |source| StoreError::Directory { digest, source };
+    Ok(Directory::parse(build.function, &bytes).map_err(wrong)?)
 }
 
 /// Refuses more layers than the overlay file systems of container engines take.

@@ -9,6 +9,7 @@ use tar::{EntryType, Header};
 
 use super::compress::{Decompressor, Hashed};
 use super::read::LayerOptions;
+use super::sparse::{self, Sparse};
 use super::{BLOCK, LayerError, padding, pax};
 use crate::digest::Digest;
 
@@ -20,7 +21,10 @@ pub(super) struct Entry {
     pub(super) kind: EntryType,
     pub(super) path: Vec<u8>,
     pub(super) link: Vec<u8>,
+    /// Bytes of its content in the archive.
     pub(super) size: u64,
+    /// Which parts of the file these are, where they are not all.
+    pub(super) sparse: Option<Sparse>,
     pub(super) mode: u64,
     pub(super) uid: u64,
     pub(super) gid: u64,
@@ -42,12 +46,14 @@ struct Extended {
 pub(super) struct Input<R: Read> {
     archive: Hashed<Decompressor<Hashed<R>>>,
     options: LayerOptions,
+    /// Bytes of sparse files that the archive does not have.
+    holes: u64,
 }
 
 impl<R: Read> Input<R> {
     pub(super) fn new(source: R, options: LayerOptions) -> Result<Self, LayerError> {
         let decompressor = Decompressor::new(Hashed::new(source)).map_err(LayerError::io("read"))?;
-        Ok(Self { archive: Hashed::new(decompressor), options })
+        Ok(Self { archive: Hashed::new(decompressor), options, holes: 0 })
     }
 
     /// Fills the buffer, which is small, so that no limit is exceeded by much.
@@ -66,13 +72,19 @@ impl<R: Read> Input<R> {
     fn check_limits(&self) -> Result<(), LayerError> {
         let (unpacked, packed) = (self.archive.size(), self.archive.get_ref().source().size());
         let LayerOptions { max_bytes, max_ratio, ratio_free_bytes, .. } = self.options;
-        if unpacked > max_bytes {
+        if unpacked.saturating_add(self.holes) > max_bytes {
             return Err(LayerError::TooLarge { limit: max_bytes, what: "bytes" });
         }
         if unpacked > ratio_free_bytes && unpacked > packed.saturating_mul(max_ratio) {
             return Err(LayerError::TooLarge { limit: max_ratio, what: "bytes for each compressed one" });
         }
         Ok(())
+    }
+
+    /// Counts bytes that are not in the archive, but will be in the file.
+    pub(super) fn hole(&mut self, bytes: u64) -> Result<(), LayerError> {
+        self.holes = self.holes.saturating_add(bytes);
+        self.check_limits()
     }
 
     fn wrong(&self, what: &'static str) -> LayerError {
@@ -112,6 +124,11 @@ impl<R: Read> Input<R> {
                 }
                 EntryType::GNULongName => extended.path = Some(cut(self.header_text(size, &mut extended)?)),
                 EntryType::GNULongLink => extended.link = Some(cut(self.header_text(size, &mut extended)?)),
+                EntryType::GNUSparse => {
+                    let map = sparse::of_header(&block, self, number)?.map_err(|what| self.wrong(what))?;
+                    let entry = entry(&block, size, extended).map_err(|what| self.wrong(what))?;
+                    return Ok(Some(Entry { sparse: Some(Sparse::Mapped(map)), ..entry }));
+                }
                 _ => return entry(&block, size, extended).map(Some).map_err(|what| self.wrong(what)),
             }
         }
@@ -161,12 +178,10 @@ fn entry(block: &[u8; BLOCK], size: u64, extended: Extended) -> Result<Entry, &'
     const WRONG: &str = "a number in a header is none";
     let header = Header::from_byte_slice(block);
     let Extended { path, link, mut records, .. } = extended;
-    if records.keys().any(|key| key.starts_with(b"GNU.sparse.")) {
-        return Err("sparse files are not supported in layers");
-    }
+    let (sparse, name) = sparse::of_records(&mut records)?;
     // An empty value takes a record back.
     let mut record = |key: &[u8]| records.remove(key).filter(|value| !value.is_empty());
-    let path = record(b"path").or(path).unwrap_or_else(|| header.path_bytes().into_owned());
+    let path = name.or(record(b"path")).or(path).unwrap_or_else(|| header.path_bytes().into_owned());
     let link = record(b"linkpath").or(link).or_else(|| Some(header.link_name_bytes()?.into_owned()));
     let mut numbered = |key: &[u8], otherwise: Option<u64>| match record(key) {
         Some(digits) => pax::number(&digits).ok_or(WRONG),
@@ -190,6 +205,7 @@ fn entry(block: &[u8; BLOCK], size: u64, extended: Extended) -> Result<Entry, &'
         path,
         link: link.unwrap_or_default(),
         size,
+        sparse,
         mode: number(&block[100..108]).ok_or(WRONG)?,
         uid,
         gid,

@@ -1,20 +1,25 @@
 //! Environments of kind `image`: built.
 
+mod bases;
 mod layers;
+mod registry_base;
+mod run;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bytes::Bytes;
 use envserve::digest::Digest;
 use envserve::oci::{
-    Annotations, Attributes, Descriptor, Family, ImageConfig, Index, LayerCompression, MediaType, StoredImage, write_layer,
+    Annotations, Attributes, Descriptor, Family, ImageConfig, Index, LayerCompression, MediaType, StoredImage,
+    write_layer,
 };
 use envserve::store::{BlobStore, RemoteBlobStore};
 use serde_json::Value;
 
-use crate::support::{Daemon, World, succeed};
+use crate::support::{Daemon, World, succeed, tree};
 
 /// An image as its descriptor tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +96,22 @@ impl Image {
         succeed(Command::new("umoci").args(["unpack", "--rootless", "--image", &image]).arg(&bundle));
         bundle.join("rootfs")
     }
+}
+
+/// Returns path, mode and size of everything below a directory, and how many names it has.
+pub(super) fn modes(directory: &Path) -> Vec<(String, u32, u64, u64)> {
+    let name = |path: &Path| path.strip_prefix(directory).expect("below").display().to_string();
+    let mut found: Vec<_> = tree(directory)
+        .into_keys()
+        .map(|path| {
+            let metadata = fs::symlink_metadata(directory.join(&path)).expect("there");
+            let size = if metadata.is_dir() { 0 } else { metadata.len() };
+            let links = if metadata.is_dir() { 1 } else { metadata.nlink() };
+            (name(&directory.join(path)), metadata.mode() & 0o7777, size, links)
+        })
+        .collect();
+    found.sort();
+    found
 }
 
 pub(super) fn block<T>(future: impl Future<Output = T>) -> T {

@@ -149,9 +149,7 @@ impl Container {
 
     /// Returns the file systems of the kernel that every container has.
     fn mounts(&self) -> Vec<Value> {
-        let mount = |destination: &str, kind: &str, options: &[&str]| {
-            json!({"destination": destination, "type": kind, "source": kind, "options": options})
-        };
+        let mount = |destination: &str, kind: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": kind, "options": options});
         let mut terminals = vec!["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
         // The group of terminals; an ordinary user has only one group in an image.
         terminals.extend((self.owner == Owner::Image).then_some("gid=5"));

@@ -26,7 +26,9 @@ pub enum RunError {
         source: io::Error,
     },
     /// This host cannot show files as those of other users.
-    #[error("files in `{path}` cannot be shown as those of other users: this kernel or file system has no id-mapped mounts")]
+    #[error(
+        "files in `{path}` cannot be shown as those of other users: this kernel or file system has no id-mapped mounts"
+    )]
     IdMapped {
         /// The directory.
         path: PathBuf,

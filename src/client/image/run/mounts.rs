@@ -69,7 +69,8 @@ impl Mounted {
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         let failed = |what| move |error: Errno| refused(what, error);
         mount_change("/", private).map_err(failed("private mounts"))?;
-        mount("tmpfs", &place, "tmpfs", MountFlags::NODEV, Some(c"mode=0755")).map_err(failed("private file systems"))?;
+        mount("tmpfs", &place, "tmpfs", MountFlags::NODEV, Some(c"mode=0755"))
+            .map_err(failed("private file systems"))?;
         for name in ["lower", "rootfs", "binds", "etc", "bundle", "state"] {
             let path = place.join(name);
             fs::create_dir(&path).map_err(ClientError::io("make the directory", &path))?;
@@ -129,7 +130,8 @@ impl Mounted {
         }
         let mode = Permissions::from_mode(root.mode() & 0o7777);
         fs::set_permissions(&upper, mode).map_err(ClientError::io("set the mode of", &upper))?;
-        let layers = [("lowerdir", lower.to_owned()), ("upperdir", upper.clone()), ("workdir", run.path().join("work"))];
+        let layers =
+            [("lowerdir", lower.to_owned()), ("upperdir", upper.clone()), ("workdir", run.path().join("work"))];
         let mounted = self.mount_overlay(&layers);
         let failed = |error: Errno| RunError::Overlay { upper, source: error.into() };
         mounted.map_err(|error| ClientError::Run(Box::new(failed(error))))
@@ -167,7 +169,8 @@ impl Mounted {
             let source = if self.owner == Owner::Image { self.bind(number) } else { bind.source.clone() };
             bound.push((source, &bind.destination, bind.read_only));
         }
-        let bound: Vec<Bound> = bound.iter().map(|(source, at, read_only)| (source.as_path(), *at, *read_only)).collect();
+        let bound: Vec<Bound> =
+            bound.iter().map(|(source, at, read_only)| (source.as_path(), *at, *read_only)).collect();
         let document = container.document(&self.name, &self.place.join("rootfs"), &bound);
         let directory = self.place.join("bundle");
         let path = directory.join("config.json");

@@ -121,9 +121,9 @@ async fn look_after(mut command: tokio::process::Command) -> io::Result<ExitStat
     let process = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     loop {
         let received = std::future::poll_fn(|context| {
-            let mut ready = signals.iter_mut().filter_map(|(signal, passed)| {
-                signal.poll_recv(context).is_ready().then_some(*passed)
-            });
+            let mut ready = signals
+                .iter_mut()
+                .filter_map(|(signal, passed)| signal.poll_recv(context).is_ready().then_some(*passed));
             ready.next().map_or(std::task::Poll::Pending, std::task::Poll::Ready)
         });
         tokio::select! {

@@ -1,6 +1,10 @@
 //! What an image starts from: nothing, another image environment, a file system in a root, an OCI layout, an image of
 //! a registry.
 
+mod archive;
+mod documents;
+mod layout;
+mod pulled;
 mod registry;
 
 use bytes::Bytes;
@@ -8,9 +12,10 @@ use bytes::Bytes;
 use super::super::build::Resolved;
 use super::super::{Build, BuildError};
 use super::composition::{Addition, Finished, Image, step};
+use super::refused;
 use crate::digest::Digest;
 use crate::oci::{Attributes, ImageConfig, Layer, Platform, StoredImage};
-use crate::spec::{Base, Descriptor, ImageFields, ImageFacts, ImageSettings};
+use crate::spec::{Base, Descriptor, ImageFacts, ImageFields, ImageSettings, shown};
 use crate::store::{Node, StoreError};
 
 pub use registry::{BaseImages, Pulled};
@@ -28,28 +33,49 @@ pub(super) async fn start(
     fields: &ImageFields,
     source: Option<Resolved>,
 ) -> Result<Image, BuildError> {
-    let image = match source {
-        None => match &fields.base {
-            None | Some(Base::Source(_)) => Image::empty(build, ImageConfig::new(wanted(&fields.config))).await?,
-            Some(Base::Registry { reference }) => todo_registry(build, reference)?,
-        },
-        Some(Resolved { environment: Some(descriptor), .. }) if descriptor.image.is_some() => {
+    let wanted = wanted(&fields.config);
+    let empty = || ImageConfig::new(wanted.clone());
+    let image = match (source, &fields.base) {
+        (None, Some(Base::Registry { reference })) => registry::image(build, &wanted, reference).await?,
+        (None, None | Some(Base::Source(_))) => Image::empty(build, empty()).await?,
+        (Some(Resolved { environment: Some(descriptor), .. }), _) if descriptor.image.is_some() => {
             environment(build, &descriptor).await?
         }
-        Some(Resolved { node: Node::Directory { digest }, .. }) => {
-            let mut image = Image::empty(build, ImageConfig::new(wanted(&fields.config))).await?;
-            let layer = Layer { root: digest, attributes: Attributes::default() };
-            image.lay(build, vec![Addition { layer, created_by: "base".to_owned() }]).await?;
-            image
+        (Some(Resolved { of_image: true, .. }), _) => {
+            let reason = "base: it is a part of the image environment, which has no `path` as a base";
+            return Err(BuildError::refused(build, reason.to_owned()));
         }
-        Some(Resolved { .. }) => return Err(BuildError::refused(build, "base: not yet".to_owned())),
+        (Some(Resolved { node, .. }), _) => match node {
+            Node::Directory { digest } if is_layout(build, digest).await? => {
+                layout::image(build, &wanted, digest).await?
+            }
+            Node::Directory { digest } => {
+                let mut image = Image::empty(build, empty()).await?;
+                let layer = Layer { root: digest, attributes: Attributes::default() };
+                image.lay(build, vec![Addition { layer, history: step("base".to_owned()) }]).await?;
+                image
+            }
+            Node::File { digest, .. } => archive::image(build, empty(), digest).await?,
+            Node::Symlink { target } => {
+                let reason = format!("base: it is a symlink, to `{}`", shown(&target));
+                return Err(BuildError::refused(build, reason));
+            }
+        },
     };
     check_platform(build, &image.config.platform, &fields.config)?;
     Ok(image)
 }
 
-fn todo_registry(build: &Build<'_>, _reference: &str) -> Result<Image, BuildError> {
-    Err(BuildError::refused(build, "base: not yet".to_owned()))
+/// Says whether a directory is an OCI layout.
+async fn is_layout(build: &Build<'_>, directory: Digest) -> Result<bool, BuildError> {
+    let directory = super::directory(build, directory).await?;
+    Ok(matches!(directory.get("oci-layout"), Some(Node::File { .. })))
+}
+
+/// Returns a platform as people write it.
+fn shown_platform(platform: &Platform) -> String {
+    let parts = [Some(&platform.os), Some(&platform.architecture), platform.variant.as_ref()];
+    parts.into_iter().flatten().map(|part| shown(part)).collect::<Vec<_>>().join("/")
 }
 
 /// Returns the platform that an image is to be for where its base does not say so.
@@ -72,7 +98,7 @@ fn check_platform(build: &Build<'_>, base: &Platform, settings: &ImageSettings) 
     ];
     for (field, wanted, found) in stated {
         if wanted.as_ref().is_some_and(|wanted| found.is_some_and(|found| found != wanted)) {
-            let (wanted, found) = (wanted.as_deref().unwrap_or_default(), found.map_or("", |found| found));
+            let (wanted, found) = (wanted.as_deref().unwrap_or_default(), found.map_or("", String::as_str));
             let reason = format!("config.{field} is `{wanted}`, and the base is for `{found}`");
             return Err(BuildError::refused(build, reason));
         }
@@ -85,14 +111,12 @@ async fn environment(build: &Build<'_>, descriptor: &Descriptor) -> Result<Image
     let wrong = |source| BuildError::StoredImage { environment: build.parts.target(), source };
     let stored = StoredImage::read(build.store, descriptor.root).await.map_err(wrong)?;
     let config = get(build, &stored.config, "configuration of an image").await?;
-    let config = ImageConfig::parse(&config).map_err(|error| BuildError::refused(build, format!("base: {error}")))?;
+    let config = ImageConfig::parse(&config).map_err(|error| refused(build, "base", &error))?;
     let root = stored.root_file_system;
     let root = Layer { root: root.root, attributes: attributes(build, &root.attributes).await? };
     let archives = descriptor.image.as_ref().map(|ImageFacts { layers, .. }| layers.as_slice()).unwrap_or_default();
-    let layers = stored.layers.iter().zip(archives).enumerate().map(|(number, (stored, archive))| {
-        let history = config.history.get(number).cloned().unwrap_or_else(|| step("base".to_owned()));
-        Finished { stored: *stored, archive: *archive, history }
-    });
+    let known = stored.layers.iter().zip(archives).zip(documents::history(&config));
+    let layers = known.map(|((stored, archive), history)| Finished { stored: *stored, archive: *archive, history });
     let layers = layers.collect();
     Ok(Image::known(config, root, layers))
 }
@@ -103,7 +127,7 @@ async fn environment(build: &Build<'_>, descriptor: &Descriptor) -> Result<Image
 /// When they are not there, or none.
 pub(super) async fn attributes(build: &Build<'_>, digest: &Digest) -> Result<Attributes, BuildError> {
     let bytes = get(build, digest, "attributes of a layer").await?;
-    Attributes::parse(&bytes).map_err(|error| BuildError::refused(build, format!("a layer: {error}")))
+    Attributes::parse(&bytes).map_err(|error| refused(build, "a layer", &error))
 }
 
 async fn get(build: &Build<'_>, digest: &Digest, role: &'static str) -> Result<Bytes, BuildError> {

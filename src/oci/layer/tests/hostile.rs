@@ -94,7 +94,6 @@ async fn names_that_lead_elsewhere_are_refused() {
         vec![link("a", "b"), file("b", "")],
         vec![directory("b"), link("a", "b")],
         vec![entry(EntryType::Link, b"a", b"b", b"content")],
-        vec![entry(EntryType::GNUSparse, b"a", b"", b"")],
         vec![entry(EntryType::new(b'V'), b"a", b"", b"")],
         vec![entry(EntryType::Regular, b".", b"", b"")],
         vec![pax("uid", b"4294967296"), file("a", "")],
@@ -265,4 +264,44 @@ proptest! {
             }
         });
     }
+}
+
+/// Returns a sparse file of version 1.0: what its records say, its map and content.
+fn sparse(real_size: &str, content: &str) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    for (key, value) in [("major", "1"), ("minor", "0"), ("name", "s"), ("realsize", real_size)] {
+        super::super::pax::append(&mut records, format!("GNU.sparse.{key}").as_bytes(), value.as_bytes());
+    }
+    vec![entry(EntryType::XHeader, b"x", b"", &records), file("GNUSparseFile.0/s", content)]
+}
+
+fn mapped(map: &str, content: &str) -> String {
+    format!("{map:\0<512}{content}")
+}
+
+#[tokio::test]
+async fn the_map_of_a_sparse_file_is_kept_to_or_refused() {
+    let (found, _) = taken(&sparse("7", &mapped("2\n1\n2\n5\n1\n", "abc"))).await;
+    assert_eq!(found, files(&[("s", "\0ab\0\0c\0")]));
+    for (real_size, content) in [
+        ("7", mapped("2\n1\n2\n5\n1\n", "ab")),
+        ("7", mapped("2\n1\n2\n5\n1\n", "abcd")),
+        ("5", mapped("2\n1\n2\n5\n1\n", "abc")),
+        ("7", mapped("2\n5\n1\n1\n2\n", "abc")),
+        ("7", mapped("2\n1\n2\n2\n1\n", "abc")),
+        ("7", mapped("3\n1\n2\n5\n1\n", "abc")),
+        ("7", mapped("9999999999999999999999\n", "")),
+        ("7", mapped("1\n18446744073709551615\n1\n", "a")),
+        ("7", mapped("-1\n", "")),
+        ("7", mapped("\n", "")),
+        ("7", String::new()),
+        ("7", "1\n".to_owned()),
+    ] {
+        let error = refused(&sparse(real_size, &content)).await;
+        assert!(matches!(error, LayerError::Entry { .. }), "{real_size} {content:?}: {error:?}");
+    }
+    let huge = refused(&sparse(&(1_u64 << 60).to_string(), &mapped("0\n", ""))).await;
+    assert!(matches!(huge, LayerError::TooLarge { what: "bytes", .. }), "{huge:?}");
+    let (found, _) = taken(&[sparse("1", &mapped("1\n0\n1\n", "a")), vec![file("t", "t")]].concat()).await;
+    assert_eq!(found, files(&[("s", "a"), ("t", "t")]));
 }

@@ -82,3 +82,41 @@ async fn what_tar_packs_is_read_and_what_is_written_tar_unpacks() {
     assert_eq!(std::fs::read(there.join(long("d")).join("é")).expect("readable"), b"deep");
     assert_eq!(there.join("link").read_link().expect("a link"), Path::new(&long("t")));
 }
+
+#[tokio::test]
+async fn sparse_files_have_zeros_where_their_holes_are_in_every_form_that_tar_writes() {
+    use std::os::unix::fs::FileExt;
+    let directory = tempfile::tempdir().expect("temporary");
+    let here = directory.path().join("tree");
+    std::fs::create_dir_all(&here).expect("temporary");
+    for (name, parts, end) in [("few", 2, 3 << 20), ("many", 60, 60 << 16), ("hole", 0, 1 << 20), ("ends-full", 9, 0)] {
+        let file = std::fs::File::create(here.join(name)).expect("temporary");
+        for part in 0..parts {
+            let content = vec![u8::try_from(part + 1).expect("small"); 4096];
+            file.write_all_at(&content, part << 16).expect("temporary");
+        }
+        if end > 0 {
+            file.set_len(end).expect("temporary");
+        }
+    }
+    let packed = |options: &[&str]| {
+        let always = ["-c", "--mtime=@12", "--sort=name", "--hole-detection=raw"];
+        tar(&[&always[..], options, &["-C", "tree", "."]].concat(), directory.path())
+    };
+    let store = MemoryBlobStore::default();
+    let whole = packed(&["--format=gnu"]);
+    let expected = read(&store, &whole).await.expect("valid");
+    for options in [
+        &["--format=gnu", "--sparse"][..],
+        &["--format=pax", "--sparse-version=1.0"],
+        &["--format=pax", "--sparse-version=0.1"],
+        &["--format=pax", "--sparse", "-z"],
+    ] {
+        let sparse = packed(options);
+        assert!(sparse.len() < whole.len() / 3, "{options:?}: {} bytes", sparse.len());
+        let found = read(&store, &sparse).await.unwrap_or_else(|error| panic!("{options:?}: {error}"));
+        assert_eq!((found.root, &found.attributes), (expected.root, &expected.attributes), "{options:?}");
+    }
+    let error = read(&store, &packed(&["--format=pax", "--sparse-version=0.0"])).await;
+    assert!(matches!(error, Err(LayerError::Syntax { .. })), "{error:?}");
+}
