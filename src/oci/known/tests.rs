@@ -20,7 +20,8 @@ fn environment(name: &str, image: &str) -> (KeyParts, Descriptor) {
         effective_config: Config::default(),
     };
     let root = DigestFunction::Blake3.digest(image.as_bytes());
-    let facts = ImageFacts { manifest: sha256(image), config: sha256("config"), layers: vec![sha256("a"), sha256("b")] };
+    let facts =
+        ImageFacts { manifest: sha256(image), config: sha256("config"), layers: vec![sha256("a"), sha256("b")] };
     let descriptor = Descriptor {
         version: DESCRIPTOR_VERSION,
         kind: crate::spec::KindName::Image,

@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 
-use super::super::ours;
 use super::super::incoming::Interrupted;
+use super::super::ours;
 use super::super::room::RoomError;
 use crate::nix::{NarError, NarInfoError, StorePath};
 use crate::serve::remote::RemoteError;

@@ -109,10 +109,7 @@ mod tests {
         }
         assert_eq!(parse(""), Address::Base);
         let name = "a/manifests/b";
-        assert_eq!(
-            parse("a/manifests/b/manifests/v1"),
-            Address::Manifest { name, reference: Reference::Tag("v1") }
-        );
+        assert_eq!(parse("a/manifests/b/manifests/v1"), Address::Manifest { name, reference: Reference::Tag("v1") });
         let path = format!("a/manifests/{digest}");
         assert_eq!(parse(&path), Address::Manifest { name: "a", reference: Reference::Digest(digest) });
         let path = format!("a/blobs/{digest}");
@@ -129,7 +126,8 @@ mod tests {
         let digest = OciDigest::of(b"x");
         let long = "a".repeat(256);
         for name in ["", "A", "../a", "a/../b", "a//b", "a/", "%2fa", "a%2fb", "a b", "-a", &long] {
-            for path in [format!("{name}/manifests/v1"), format!("{name}/blobs/{digest}"), format!("{name}/tags/list")] {
+            for path in [format!("{name}/manifests/v1"), format!("{name}/blobs/{digest}"), format!("{name}/tags/list")]
+            {
                 assert!(matches!(Address::parse(&path), Err(RegistryError::Name { .. })), "{path}");
             }
         }
@@ -149,6 +147,9 @@ mod tests {
         let query = Some("digest=sha256%3Aab&n=5&x=%zz&y=%e");
         assert_eq!(field(query, "digest").as_deref(), Some("sha256:ab"));
         assert_eq!(field(query, "n").as_deref(), Some("5"));
-        assert_eq!((field(query, "x"), field(query, "y"), field(query, "z"), field(None, "n")), (None, None, None, None));
+        assert_eq!(
+            (field(query, "x"), field(query, "y"), field(query, "z"), field(None, "n")),
+            (None, None, None, None)
+        );
     }
 }

@@ -48,12 +48,12 @@ pub(super) async fn answer(
         Blob::Part(found, Part::Config) => {
             let bytes = config(&found).await?;
             checked(&digest, &bytes)?;
-            Ok(whole(&digest, KIND, bytes, headers))
+            Ok(whole(&digest, KIND, &bytes, headers))
         }
-        Blob::Part(mut found, Part::Manifest(form)) => {
-            let bytes = manifests::written(registry, &mut found, form).await?;
+        Blob::Part(found, Part::Manifest(form)) => {
+            let bytes = manifests::written(registry, &found, form).await?;
             checked(&digest, &bytes)?;
-            Ok(whole(&digest, KIND, bytes, headers))
+            Ok(whole(&digest, KIND, &bytes, headers))
         }
         Blob::Part(found, Part::Layer { number, compression }) => {
             let layer = registry.layer(*found, number, compression, &digest).await?;
@@ -78,7 +78,7 @@ fn checked(digest: &OciDigest, bytes: &[u8]) -> Result<(), RegistryError> {
 }
 
 /// Answers with something that is in memory.
-pub(super) fn whole(digest: &OciDigest, kind: &str, bytes: Bytes, headers: &HeaderMap) -> Response {
+pub(super) fn whole(digest: &OciDigest, kind: &str, bytes: &Bytes, headers: &HeaderMap) -> Response {
     let cut = |range: Range<u64>| {
         let [start, end] = [range.start, range.end].map(|at| usize::try_from(at).expect("within the bytes"));
         Body::from(bytes.slice(start..end))
@@ -115,7 +115,7 @@ async fn pushed_blob(
     }
     if size <= BATCH_BYTES {
         let bytes = resolver.store().get(&pushed.blob).await?.ok_or_else(evicted)?;
-        return Ok(whole(digest, KIND, bytes, headers));
+        return Ok(whole(digest, KIND, &bytes, headers));
     }
     let file = temporary(registry, resolver, &pushed.blob).await?.ok_or_else(evicted)?;
     Ok(sent(digest, KIND, size, headers, |range| file_body(file, range, size)))

@@ -88,25 +88,21 @@ pub(super) struct Layer {
 }
 
 impl Registry {
-    /// Returns a layer of an image, all of whose files are in the CAS: where they are not, it is built again.
+    /// Returns a layer of an image, all of whose files are in the CAS.
     ///
     /// # Errors
-    /// When it is not what was asked for any more, or cannot be had.
+    /// When it is not what was asked for any more, or is not whole.
     pub(super) async fn layer(
         &self,
-        mut found: Found,
+        found: Found,
         number: usize,
         compression: LayerCompression,
         digest: &OciDigest,
     ) -> Result<Layer, RegistryError> {
         let other = || RegistryError::OtherVersion { asked: Asked::Blob, digest: *digest };
         let archive = *found.image.facts.layers.get(number).ok_or_else(other)?;
-        let mut list = self.list(&found, number).await?;
-        let lost = lost(&found, &list).await?;
-        if !lost.is_empty() {
-            self.build_again(Asked::Blob, &mut found, &lost).await?;
-            list = self.list(&found, number).await?;
-        }
+        let list = self.list(&found, number).await?;
+        check_whole(&found, &list).await?;
         let blob = self.compressed(&found, &list, archive, compression).await?;
         if OciDigest::from_digest(&blob) != Some(*digest) {
             return Err(other());
@@ -150,20 +146,17 @@ impl Registry {
     /// When one cannot be made.
     pub(super) async fn all_compressed(
         &self,
-        found: &mut Found,
+        found: &Found,
         compression: LayerCompression,
     ) -> Result<Vec<Digest>, RegistryError> {
         let mut blobs = Vec::new();
-        for (number, archive) in found.image.facts.layers.clone().into_iter().enumerate() {
-            let blob = match self.known().await?.compressed(&archive, compression).await? {
+        for (number, archive) in found.image.facts.layers.iter().enumerate() {
+            let blob = match self.known().await?.compressed(archive, compression).await? {
                 Some(blob) => blob,
                 None => {
                     let list = self.list(found, number).await?;
-                    let lost = lost(found, &list).await?;
-                    if !lost.is_empty() {
-                        self.build_again(Asked::Manifest, found, &lost).await?;
-                    }
-                    self.compressed(found, &list, archive, compression).await?
+                    check_whole(found, &list).await?;
+                    self.compressed(found, &list, *archive, compression).await?
                 }
             };
             blobs.push(blob);
@@ -180,10 +173,16 @@ fn check(expected: Digest, made: Digest) -> Result<(), RegistryError> {
     Err(RegistryError::Corrupt { digest: OciDigest::from_digest(&expected).unwrap_or(oci(made)), made: oci(made) })
 }
 
-/// Returns files of a layer that are not in the CAS.
-async fn lost(found: &Found, list: &List) -> Result<Vec<Digest>, RegistryError> {
+/// Checks that all files of a layer are in the CAS.
+///
+/// # Errors
+/// `Missing` when one is not.
+async fn check_whole(found: &Found, list: &List) -> Result<(), StoreError> {
     let files: Vec<Digest> = list.archive.files().into_iter().filter(|file| file.size() > 0).collect();
-    Ok(found.resolver.store().find_missing(&files).await?)
+    match found.resolver.store().find_missing(&files).await?.first() {
+        Some(digest) => Err(StoreError::Missing { digest: *digest, role: "file of a layer" }),
+        None => Ok(()),
+    }
 }
 
 /// Returns the bytes of a layer, or of a part of it. Nothing is read before the first are asked for.
@@ -195,7 +194,7 @@ pub(super) fn body(registry: Arc<Registry>, layer: Layer, range: Range<u64>) -> 
         if let Err(error) = &sent {
             tracing::error!(manifest = %found.manifest, error = error as &dyn Error,
                 "broke off a layer: every image is checked anew");
-            registry.doubt_all(&found.resolver);
+            registry.doubt(&found.resolver);
         }
         sent
     });

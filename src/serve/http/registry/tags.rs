@@ -4,9 +4,9 @@ use axum::http::header::LINK;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::{Registry, document};
 use super::address::field;
 use super::error::RegistryError;
+use super::{Registry, document};
 
 /// Most tags of an answer.
 const MAX_TAGS: usize = 1000;
@@ -26,7 +26,8 @@ pub(super) async fn answer(registry: &Registry, name: &str, query: Option<&str>)
     }
     let more = tags.len() > count;
     tags.truncate(count);
-    let next = tags.last().filter(|_| more).map(|last| format!("</v2/{name}/tags/list?n={count}&last={last}>; rel=\"next\""));
+    let next =
+        tags.last().filter(|_| more).map(|last| format!("</v2/{name}/tags/list?n={count}&last={last}>; rel=\"next\""));
     let body = document(&json!({"name": name, "tags": tags}));
     Ok(match next {
         Some(next) => ([(LINK, next)], body).into_response(),

@@ -135,7 +135,7 @@ struct Image {
 }
 
 fn large() -> Vec<u8> {
-    (0..700_000_u32).flat_map(|number| number.to_le_bytes()).collect()
+    (0..700_000_u32).flat_map(u32::to_le_bytes).collect()
 }
 
 /// Returns the parts of a key whose root nobody knows.
@@ -162,9 +162,8 @@ async fn layer(store: &dyn BlobStore, files: &[(&str, Vec<u8>)]) -> (StoredLayer
     store.put_batch(directories).await.expect("stored");
     let attributes = Attributes::default();
     let scratch = std::env::temp_dir();
-    let (_, archive) = write_layer(store, root, &attributes, LayerCompression::None, &scratch, Vec::new())
-        .await
-        .expect("whole");
+    let (_, archive) =
+        write_layer(store, root, &attributes, LayerCompression::None, &scratch, Vec::new()).await.expect("whole");
     let attributes = store.put(DigestFunction::Blake3, attributes.canonical().into()).await.expect("stored");
     (StoredLayer { root, attributes }, archive)
 }

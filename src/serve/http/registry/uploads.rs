@@ -196,7 +196,9 @@ mod tests {
         assert_eq!(chunk("0-9"), Some((0, 10)));
         assert_eq!(chunk("bytes 10-19/*"), Some((10, 20)));
         let max = u64::MAX;
-        for wrong in ["", "-", "5-4", "-1-4", "0-", "x-y", "bytes=0-1", "+0-1", &format!("0-{max}"), &format!("0-{max}0")] {
+        for wrong in
+            ["", "-", "5-4", "-1-4", "0-", "x-y", "bytes=0-1", "+0-1", &format!("0-{max}"), &format!("0-{max}0")]
+        {
             assert_eq!(chunk(wrong), None, "{wrong}");
         }
     }
