@@ -133,7 +133,9 @@ pub enum BuildError {
         source: Box<NarError>,
     },
     /// A base is named so that it may be another image tomorrow.
-    #[error("environment `{environment}`: the base `{reference}` is not fixed by content: a tag may name another image tomorrow")]
+    #[error(
+        "environment `{environment}`: the base `{reference}` is not fixed by content: a tag may name another image tomorrow"
+    )]
     Unpinned {
         /// The environment.
         environment: String,
@@ -160,7 +162,7 @@ pub enum BuildError {
         environment: String,
         /// What is wrong.
         #[source]
-        source: StoredImageError,
+        source: Box<StoredImageError>,
     },
     /// The environment's own build failed.
     #[error("environment `{}` failed to build: {}", .0.environment, .0.reason)]
@@ -194,7 +196,7 @@ impl BuildError {
             | Self::LostPath { .. } => true,
             Self::Layer { source, .. } => matches!(**source, LayerError::Store(StoreError::Missing { .. })),
             Self::StoredImage { source, .. } => {
-                matches!(source, StoredImageError::Store(StoreError::Missing { .. }))
+                matches!(**source, StoredImageError::Store(StoreError::Missing { .. }))
             }
             Self::Archive { source, .. } => matches!(**source, NarError::Store(StoreError::Missing { .. })),
             Self::Execute { source, .. } => matches!(**source, ExecuteError::MissingBlobs { .. }),

@@ -40,8 +40,8 @@ pub use error::SpecError;
 pub use git_id::{GitId, GitIdError};
 pub use key::{EnvKey, EnvKeyError, KEY_VERSION, KeyParts};
 pub use kind::{
-    Base, CheckpointFields, Command, ImageFields, ImageSettings, Kind, KindName, Layer, NixFields, NixMode, Ready, Stop, StopBy,
-    TreeFields,
+    Base, CheckpointFields, Command, ImageFields, ImageSettings, Kind, KindName, Layer, NixFields, NixMode, Ready,
+    Stop, StopBy, TreeFields,
 };
 pub use path::{PathError, RelativePath, valid_name};
 pub use place::Place;

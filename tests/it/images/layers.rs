@@ -101,8 +101,14 @@ fn what_cannot_lie_where_it_should_is_told_with_its_place() {
     std::os::unix::fs::symlink("etc", world.path("source/root/config")).expect("temporary");
     let cases = [
         (json!([{"from": {"path": "motd"}}]), "layers[0]: a file needs a path"),
-        (json!([{"from": {"path": "one"}, "at": "/bin/sh"}]), "layers[0]: `bin/sh` is a directory, but a symlink to `busybox`"),
-        (json!([{"from": {"path": "one"}, "at": "/config/x"}]), "layers[0]: `config` is a directory, but a symlink to `etc`"),
+        (
+            json!([{"from": {"path": "one"}, "at": "/bin/sh"}]),
+            "layers[0]: `bin/sh` is a directory, but a symlink to `busybox`",
+        ),
+        (
+            json!([{"from": {"path": "one"}, "at": "/config/x"}]),
+            "layers[0]: `config` is a directory, but a symlink to `etc`",
+        ),
         (json!([{"from": {"path": "motd"}, "at": "/etc"}]), "layers[0]: `etc` is a file, but a directory"),
     ];
     for (layers, expected) in cases {
@@ -120,7 +126,8 @@ fn what_cannot_lie_where_it_should_is_told_with_its_place() {
 fn ten_thousand_layers_are_refused_at_once() {
     let world = world();
     let daemon = world.daemon();
-    let layers: Vec<Value> = (0..10_000).map(|number| json!({"from": {"path": "motd"}, "at": format!("/{number}")})).collect();
+    let layers: Vec<Value> =
+        (0..10_000).map(|number| json!({"from": {"path": "motd"}, "at": format!("/{number}")})).collect();
     let spec = world.spec("image", &json!({"image": {"type": "image", "layers": layers}}));
     let error = fail(world.client_of(&daemon, "client").arg("fetch").arg(spec), 16);
     assert!(error.contains("10000 layers; container engines take at most 127"), "{error}");

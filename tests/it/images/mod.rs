@@ -1,6 +1,7 @@
 //! Environments of kind `image`: built.
 
 mod bases;
+mod closures;
 mod layers;
 
 use std::fs;
@@ -11,7 +12,8 @@ use std::process::Command;
 use bytes::Bytes;
 use envserve::digest::Digest;
 use envserve::oci::{
-    Annotations, Attributes, Descriptor, Family, ImageConfig, Index, LayerCompression, MediaType, StoredImage, write_layer,
+    Annotations, Attributes, Descriptor, Family, ImageConfig, Index, LayerCompression, MediaType, StoredImage,
+    write_layer,
 };
 use envserve::store::{BlobStore, RemoteBlobStore};
 use serde_json::Value;
