@@ -91,7 +91,10 @@ fn an_image_of_umoci_is_a_base_and_its_configuration_is_inherited() {
     succeed(Command::new("umoci").args(["init", "--layout"]).arg(&layout));
     umoci(&["new"]);
     let root = world.path("source/root");
-    umoci(&["insert", "--rootless", &root.join("bin").display().to_string(), "/bin"]);
+    let bundle = world.path("umoci").display().to_string();
+    umoci(&["unpack", "--rootless", &bundle]);
+    succeed(Command::new("cp").arg("-a").arg(root.join("bin")).arg(format!("{bundle}/rootfs")));
+    umoci(&["repack", &bundle]);
     umoci(&["config", "--config.entrypoint", "/bin/sh", "--config.cmd", "-c", "--config.env", "A=b"]);
     let daemon = world.daemon();
     let environments = json!({"image": {
