@@ -7,9 +7,10 @@ use tonic::Code;
 
 use super::Exit;
 use crate::client::ClientError;
+use crate::client::run::RunError;
 use crate::serve::{DispatchError, ServeError};
 use crate::source::SourceError;
-use crate::spec::SpecError;
+use crate::spec::{KindName, SpecError};
 use crate::store::StoreError;
 use crate::transport::{EndpointError, SecurityError};
 
@@ -48,6 +49,12 @@ pub(super) enum CliError {
     Store { action: &'static str, source: StoreError },
     #[error("`--{option}` and `--absent` exclude each other: nothing is fetched")]
     AbsentWith { option: &'static str },
+    #[error("an environment of kind `{}` is no image to run a command in", kind.as_str())]
+    NoImage { kind: KindName },
+    #[error("`{text}` does not say what to bind: SOURCE:DESTINATION[:ro] is expected, DESTINATION from `/` on")]
+    Bind { text: String },
+    #[error("`--compression` is of the layers that `--view oci` writes, and of nothing else")]
+    Compression,
     #[error("there is no server to which sources could be given")]
     NoServer,
     #[error("there is no place for the sources")]
@@ -69,6 +76,9 @@ impl CliError {
             Self::Address(_)
             | Self::AbsentWith { .. }
             | Self::HalfAnEndpoint { .. }
+            | Self::Compression
+            | Self::NoImage { .. }
+            | Self::Bind { .. }
             | Self::NoServer
             | Self::NoDistdir => Exit::Usage,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
@@ -94,6 +104,7 @@ impl CliError {
             Self::ReadSpec { .. } => Some("give the path of a spec file, as in `envserve fetch spec.json`".to_owned()),
             Self::NoServer => Some("name it by `--serve` or ENVSERVE_SERVE".to_owned()),
             Self::NoDistdir => Some("name a directory by `--distdir`, or give `--backup-to-remote`".to_owned()),
+            Self::NoImage { .. } => Some("use `envserve shell`".to_owned()),
             Self::NoRoot => Some("give `--root DIR`".to_owned()),
             Self::Serve(error) => match &**error {
                 ServeError::Open { source: StoreError::Database { .. }, .. } => {
@@ -111,6 +122,8 @@ impl CliError {
             | Self::Runtime(_)
             | Self::Stdout(_)
             | Self::Run { .. }
+            | Self::Compression
+            | Self::Bind { .. }
             | Self::AbsentWith { .. } => None,
         }
     }
@@ -143,6 +156,8 @@ fn client_exit(error: &ClientError) -> Exit {
         ClientError::Lost { .. } => Exit::Lost,
         ClientError::Waited { .. } => Exit::Deadline,
         ClientError::View { .. } => Exit::Usage,
+        ClientError::Run(error) if error.is_of_host() => Exit::HostCannot,
+        ClientError::Run(error) if matches!(**error, RunError::NoCommand) => Exit::Usage,
         ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
         ClientError::Spec(_)
         | ClientError::Unreachable(_)
@@ -156,6 +171,10 @@ fn client_exit(error: &ClientError) -> Exit {
         | ClientError::RootAsked { .. }
         | ClientError::Tree { .. }
         | ClientError::Closure { .. }
+        | ClientError::Image { .. }
+        | ClientError::NotEntered
+        | ClientError::Run(_)
+        | ClientError::Load { .. }
         | ClientError::NotAlone { .. }
         | ClientError::NoDirectory { .. }
         | ClientError::NixDatabase { .. }

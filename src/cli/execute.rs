@@ -13,7 +13,7 @@ use super::security::ServerSecurityArguments;
 use super::serve;
 use super::store::{SizeArguments, directory};
 use crate::digest::DigestFunction;
-use crate::environment::NixOptions;
+use crate::environment::{ImageOptions, NixOptions};
 use crate::serve::{EmbeddedOptions, EndpointOptions, ServeOptions};
 use crate::source::SourceOptions;
 
@@ -62,8 +62,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         lease: Duration::ZERO,
         security: arguments.security.security(),
         nix: NixOptions::default(),
+        images: ImageOptions::default(),
         native: false,
         nix_cache: None,
+        registry: None,
         idle: None,
         grace: Duration::from_secs(arguments.grace_seconds),
     };

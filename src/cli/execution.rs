@@ -51,6 +51,11 @@ pub(super) struct ExecutionArguments {
     /// User and group that actions run as when this process is root; 0 leaves them root, seen from the kernel.
     #[arg(long, default_value_t = 65_534, value_name = "ID")]
     sandbox_user: u32,
+
+    /// First of the 65,536 user and group ids of actions with the property `user-ids` = `range`, when this process is
+    /// root. Another user's come from /etc/subuid and /etc/subgid.
+    #[arg(long, default_value_t = 1_879_048_192, value_name = "ID", value_parser = clap::value_parser!(u32).range(65_536..=4_294_901_759))]
+    first_user: u32,
 }
 
 impl ExecutionArguments {
@@ -71,6 +76,7 @@ impl ExecutionArguments {
             allow_network: self.allow_network,
             sandbox: self.sandbox,
             sandbox_user: self.sandbox_user,
+            first_user: self.first_user,
             worker: defaults.worker,
         }
     }

@@ -2,16 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use serde_json::json;
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 
 use super::Exit;
 use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
 use super::output::{self, Display};
 use super::placement::StoreArguments;
-use crate::client::{self, Client, ClientError, Fetched, FetchedSource, NixOutput, Probed, Request, Stored, View};
-use crate::spec::Spec;
+use crate::client::{
+    self, Client, ClientError, Fetched, FetchedSource, Loader, NixOutput, Placement, Probed, Request, Stored, View,
+};
+use crate::oci::LayerCompression;
+use crate::spec::{Descriptor, Spec};
 use crate::store::blocking;
 
 /// Version of what `--json` prints.
@@ -37,7 +40,16 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR")]
     install: Option<PathBuf>,
 
-    /// Print the digest of the environment's root Directory and fetch nothing.
+    /// How the layers are compressed, with `--view oci`.
+    #[arg(long, value_enum, default_value_t)]
+    compression: Compression,
+
+    /// Hand the image to a program that keeps images, and print what that calls it.
+    #[arg(long, value_enum, value_name = "PROGRAM", conflicts_with_all = ["view", "absent", "out", "install", "probe"])]
+    load: Option<Loader>,
+
+    /// Print the digest of the environment's root Directory, of an image that of its manifest and the property
+    /// `container-image` of actions that run in it, and fetch nothing.
     #[arg(long)]
     absent: bool,
 
@@ -62,10 +74,31 @@ pub(super) struct Arguments {
     quiet: bool,
 }
 
+/// How layers are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// gzip.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+}
+
+impl From<Compression> for LayerCompression {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::None => Self::None,
+            Compression::Gzip => Self::Gzip,
+            Compression::Zstd => Self::Zstd,
+        }
+    }
+}
+
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
-    let placement = arguments.store.placement(arguments.view)?;
-    let Arguments { spec, view: _, store: _, out, install, absent, probe, sources, backup_to_remote, json, quiet } =
-        arguments;
+    let placement = arguments.placement()?;
+    let Arguments { spec, out, install, absent, probe, sources, backup_to_remote, json, quiet, load, .. } = arguments;
     for (option, given) in [("out-link", out.is_some()), ("install", install.is_some())] {
         if absent && given {
             return Err(CliError::AbsentWith { option });
@@ -85,19 +118,22 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     if absent {
         let worked = spec.work(&display, async |client, request| client.fetch_absent(request, &display).await).await;
         display.clear();
-        let Worked { request, outcome: descriptor, .. } = worked?;
-        let object = json!({"version": JSON_VERSION, "key": request.parts.key().to_string(), "descriptor": descriptor});
-        let line = if json { object.to_string() } else { format!("{:?}", descriptor.root) };
-        output::print(line.as_bytes())?;
-        return Ok(Exit::Done);
+        return say_absent(&worked?, json);
     }
     let fetch = async |client: &Client, request: &Request| client.fetch(request, &placement, &display).await;
     let worked = spec.work(&display, fetch).await;
     display.clear();
     let Worked { client, request, outcome: fetched } = worked?;
-    place(&client, &fetched, out, install).await?;
+    place(&client, &fetched, out, install, load).await?;
+    let reference = load.map(|loader| loader.reference(&client::name_of(&request)));
     if json {
-        output::print(object(&request, &fetched).to_string().as_bytes())?;
+        let mut object = object(&request, &fetched);
+        object["loaded"] = reference.into();
+        output::print(object.to_string().as_bytes())?;
+        return Ok(Exit::Done);
+    }
+    if let Some(reference) = reference {
+        output::print(reference.as_bytes())?;
         return Ok(Exit::Done);
     }
     let places = outputs(&fetched).map_or_else(|| vec![fetched.directory.clone()], |(_, places)| places);
@@ -149,7 +185,41 @@ fn say_sources(sources: &[FetchedSource], json: bool) -> Result<Exit, CliError> 
     Ok(Exit::Done)
 }
 
-fn object(request: &Request, fetched: &Fetched) -> serde_json::Value {
+impl Arguments {
+    fn placement(&self) -> Result<Placement, CliError> {
+        let compression = LayerCompression::from(self.compression);
+        if compression != LayerCompression::None && self.view != View::Oci {
+            return Err(CliError::Compression);
+        }
+        let view = if self.load.is_some() { View::DockerArchive } else { self.view };
+        Ok(Placement { compression, ..self.store.placement(view)? })
+    }
+}
+
+fn say_absent(worked: &Worked<Descriptor>, json: bool) -> Result<Exit, CliError> {
+    let Worked { client, request, outcome: descriptor } = worked;
+    let image = client.container_image(request, descriptor);
+    if json {
+        let mut object =
+            json!({"version": JSON_VERSION, "key": request.parts.key().to_string(), "descriptor": descriptor});
+        if let Some((manifest, property)) = image {
+            object["manifest"] = manifest.to_string().into();
+            object["container_image"] = property.into();
+        }
+        output::print(object.to_string().as_bytes())?;
+        return Ok(Exit::Done);
+    }
+    match image {
+        Some((manifest, property)) => {
+            output::print(manifest.to_string().as_bytes())?;
+            output::print(format!("container-image={property}").as_bytes())?;
+        }
+        None => output::print(format!("{:?}", descriptor.root).as_bytes())?,
+    }
+    Ok(Exit::Done)
+}
+
+fn object(request: &Request, fetched: &Fetched) -> Value {
     let mut object = json!({
         "version": JSON_VERSION,
         "key": request.parts.key().to_string(),
@@ -192,6 +262,7 @@ async fn place(
     fetched: &Fetched,
     out: Option<PathBuf>,
     install: Option<PathBuf>,
+    load: Option<Loader>,
 ) -> Result<(), ClientError> {
     let (root, fetched) = (client.root().to_owned(), fetched.clone());
     blocking(move || {
@@ -203,10 +274,12 @@ async fn place(
             (Some(out), None) => client::link(&root, &fetched.directory, &out)?,
             (None, _) => {}
         }
-        if let Some(install) = install {
-            client::install(&fetched.directory, &install)?;
+        match (install, &fetched.root_file_system()) {
+            (Some(install), Some(image)) => client::install_root(image, &install)?,
+            (Some(install), None) => client::install(&fetched.directory, &install)?,
+            (None, _) => {}
         }
-        Ok(())
+        load.map_or(Ok(()), |loader| loader.load(&fetched.directory))
     })
     .await
 }

@@ -19,6 +19,7 @@ mod output;
 mod placement;
 mod remote;
 mod resolve;
+mod run;
 mod security;
 mod serve;
 mod shell;
@@ -61,6 +62,8 @@ enum Verb {
     Env(env::Arguments),
     /// Run a command, or a shell, in an environment.
     Shell(shell::Arguments),
+    /// Run a command in an image.
+    Run(run::Arguments),
     /// Evict from the store of a daemon what was not used for long.
     Gc(gc::Arguments),
     /// Check the store of a daemon, and mend it.
@@ -101,6 +104,10 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Describe(arguments) => verb_on_one_thread(describe::run(arguments)),
         Verb::Env(arguments) => verb_on_one_thread(env::run(arguments)),
         Verb::Shell(arguments) => match on_one_thread(shell::prepare(arguments))? {
+            ControlFlow::Continue(prepared) => prepared.run(),
+            ControlFlow::Break(exit) => Ok(exit),
+        },
+        Verb::Run(arguments) => match on_one_thread(run::prepare(arguments))? {
             ControlFlow::Continue(prepared) => prepared.run(),
             ControlFlow::Break(exit) => Ok(exit),
         },

@@ -55,7 +55,7 @@ impl NixArguments {
     }
 }
 
-fn property(text: &str) -> Result<(String, String), &'static str> {
+pub(super) fn property(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("NAME=VALUE is expected"),

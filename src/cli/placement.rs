@@ -21,6 +21,6 @@ impl StoreArguments {
     /// Returns where environments are wanted, in this form.
     pub(super) fn placement(&self, view: View) -> Result<Placement, CliError> {
         let store = self.store.as_deref().filter(|path| !path.as_os_str().is_empty());
-        Ok(Placement { view, store: store.map(absolute).transpose()? })
+        Ok(Placement { view, store: store.map(absolute).transpose()?, ..Placement::default() })
     }
 }

@@ -9,14 +9,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::CliError;
 use super::execution::ExecutionArguments;
-use super::nix::NixArguments;
+use super::nix::{NixArguments, property};
 use super::remote::RemoteArguments;
 use super::security::{RemoteSecurityArguments, ServerSecurityArguments};
 use super::sources::ServeSourceArguments;
 use super::store::{RootArguments, SizeArguments};
 use super::{Exit, output};
 use crate::digest::DigestFunction;
-use crate::serve::{self, EmbeddedOptions, EndpointOptions, Listener, ServeError, ServeOptions};
+use crate::environment::ImageOptions;
+use crate::serve::{self, EmbeddedOptions, EndpointOptions, Listener, RegistryOptions, ServeError, ServeOptions};
 use crate::transport::Endpoint;
 
 /// Length of leases in this daemon's own store.
@@ -62,6 +63,13 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     nix: NixArguments,
+
+    /// A property of the actions that run commands in images [default: user-ids=range at the embedded executor]
+    #[arg(long = "image-worker", value_name = "NAME=VALUE", value_parser = property)]
+    image_worker: Vec<(String, String)>,
+    /// Let clients push images to the registry at /v2/, as `podman push` does.
+    #[arg(long)]
+    registry_push: bool,
 
     #[command(flatten)]
     remote_security: RemoteSecurityArguments,
@@ -120,9 +128,11 @@ fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
         lease: Duration::from_secs(arguments.lease_seconds.unwrap_or(lease)),
         security: arguments.security.security(),
         nix: arguments.nix.builds(),
+        images: ImageOptions { worker: arguments.image_worker.iter().cloned().collect() },
         native: true,
         // A private daemon has a socket that Nix cannot use.
         nix_cache: arguments.idle_seconds.is_none().then(|| arguments.nix.cache()),
+        registry: arguments.idle_seconds.is_none().then_some(RegistryOptions { push: arguments.registry_push }),
         idle: arguments.idle_seconds.map(Duration::from_secs),
         grace: Duration::from_secs(arguments.grace_seconds),
     })

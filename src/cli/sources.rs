@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bytesize::ByteSize;
 use clap::Args;
 
-use crate::source::{FetchPrefix, Limits, SourceOptions};
+use crate::source::{AuthFiles, FetchPrefix, Limits, SourceOptions};
 
 /// What an archive may come to when it is unpacked.
 #[derive(Debug, Args)]
@@ -37,7 +37,7 @@ impl LimitArguments {
 /// How a daemon gets at sources.
 #[derive(Debug, Args)]
 pub(super) struct ServeSourceArguments {
-    /// Fetch sources that nobody has from addresses that begin so: `https://`, `https://HOST/`, `https://HOST/DIR/`.
+    /// Fetch sources that nobody has, and images of registries, from addresses that begin so: `https://`, `https://HOST/`, `https://HOST/DIR/`.
     #[arg(long, env = "ENVSERVE_FETCH", value_name = "ADDRESS", value_delimiter = ' ')]
     fetch: Vec<FetchPrefix>,
 
@@ -55,6 +55,7 @@ impl ServeSourceArguments {
         SourceOptions {
             limits: self.limits.limits(),
             fetch: self.fetch.clone(),
+            auth_files: AuthFiles::of_environment(|name| std::env::var_os(name)),
             environment: GIT_VARIABLES.into_iter().filter_map(set).collect(),
             ..SourceOptions::new(root)
         }

@@ -4,10 +4,8 @@
 //! cache; nothing is handed between threads. Large blobs go first, so that none
 //! is left over at the end.
 
-use std::collections::VecDeque;
-use std::fs::File;
+use std::collections::{HashSet, VecDeque};
 use std::io::{Seek, Write};
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,10 +17,10 @@ use tokio::sync::mpsc;
 use super::ClientError;
 use super::connect::Reached;
 use super::cores::on_all_cores;
+use super::destination::Destination;
 use super::events::{Event, Events};
-use super::missing::{Missing, Place};
 use crate::digest::Digest;
-use crate::store::{BATCH_BYTES, BlobSink, FileBlobStore, Linker, RemoteBlobStore, StoreError, blocking, wire};
+use crate::store::{BATCH_BYTES, BlobSink, RemoteBlobStore, StoreError, blocking, wire};
 
 /// Fewest batches that a worker has asked for at a time: one arrives while the other is written.
 const FEWEST_IN_FLIGHT: usize = 2;
@@ -40,36 +38,33 @@ enum Piece {
 }
 
 /// The work that all workers share.
-struct Work {
+struct Work<D> {
     pieces: Mutex<VecDeque<Piece>>,
     /// Pieces that a worker has asked for at a time.
     in_flight: usize,
-    missing: Missing,
-    store: FileBlobStore,
-    linker: Linker,
+    destination: D,
     lost: Mutex<Vec<Digest>>,
     arrived: mpsc::UnboundedSender<u64>,
 }
 
-/// Fetches blobs to their places. Returns those that the endpoint does not have.
+/// Fetches blobs to where they go. Returns those that the endpoint does not have.
 ///
 /// # Errors
 /// The first error of a worker. What had arrived by then is kept.
-pub(super) async fn download(
+pub(super) async fn download<D: Destination + 'static>(
     cas: &Reached,
-    store: &FileBlobStore,
-    linker: Linker,
-    missing: Missing,
+    destination: D,
     events: &dyn Events,
 ) -> Result<Vec<Digest>, ClientError> {
-    if missing.is_empty() {
+    let wanted = destination.wanted();
+    if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let total = missing.keys().map(Digest::size).sum();
+    let total = wanted.iter().map(Digest::size).sum();
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
-    let pieces = Mutex::new(cut(&missing));
+    let pieces = Mutex::new(cut(wanted));
     let in_flight = in_flight(cas.latency);
-    let work = Work { pieces, in_flight, missing, store: store.clone(), linker, lost: Mutex::default(), arrived };
+    let work = Work { pieces, in_flight, destination, lost: Mutex::default(), arrived };
     let blobs = cas.blobs.clone();
     let workers = blocking(move || run(&blobs, work));
     tokio::pin!(workers);
@@ -96,26 +91,28 @@ fn in_flight(latency: Duration) -> usize {
     batches.unwrap_or(MOST_IN_FLIGHT)
 }
 
-/// Cuts the missing blobs into pieces of work, large blobs first, the others in the order of their paths.
-fn cut(missing: &Missing) -> VecDeque<Piece> {
-    let (mut large, mut small): (Vec<Digest>, Vec<Digest>) =
-        missing.keys().partition(|digest| digest.size() > BATCH_BYTES);
+/// Cuts the missing blobs into pieces of work, large blobs first, the others in the order given.
+fn cut(wanted: Vec<Digest>) -> VecDeque<Piece> {
+    let (mut large, small): (Vec<Digest>, Vec<Digest>) =
+        wanted.into_iter().partition(|digest| digest.size() > BATCH_BYTES);
     large.sort_by_key(|digest| std::cmp::Reverse(digest.size()));
-    small.sort_by_cached_key(|digest| missing[digest][0].path.as_os_str());
     let batches = wire::batches(&small, BATCH_BYTES).into_iter().map(|batch| Piece::Batch(batch.to_vec()));
     large.into_iter().map(Piece::Large).chain(batches).collect()
 }
 
-fn run(blobs: &RemoteBlobStore, work: Work) -> Result<Vec<Digest>, ClientError> {
+fn run<D: Destination>(blobs: &RemoteBlobStore, work: Work<D>) -> Result<Vec<Digest>, ClientError> {
     on_all_cores(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(ClientError::io("start a download worker for", work.store.root()))?;
+        let runtime = runtime.map_err(ClientError::io(
+            "start a runtime to download from",
+            blobs.link().endpoint().to_string().as_ref(),
+        ))?;
         runtime.block_on(async { worker(&blobs.another()?, &work).await })
     })?;
     Ok(work.lost.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-async fn worker(blobs: &RemoteBlobStore, work: &Work) -> Result<(), ClientError> {
+async fn worker<D: Destination>(blobs: &RemoteBlobStore, work: &Work<D>) -> Result<(), ClientError> {
     let pieces = futures::stream::iter(std::iter::from_fn(|| work.next()));
     let mut answers = pieces.map(|piece| fetch(blobs, work, piece)).buffer_unordered(work.in_flight);
     while let Some(answer) = answers.next().await {
@@ -131,7 +128,11 @@ struct Batch {
 }
 
 /// Fetches a piece. A batch is returned to be written; a large blob is written as it comes.
-async fn fetch(blobs: &RemoteBlobStore, work: &Work, piece: Piece) -> Result<Option<Batch>, ClientError> {
+async fn fetch<D: Destination>(
+    blobs: &RemoteBlobStore,
+    work: &Work<D>,
+    piece: Piece,
+) -> Result<Option<Batch>, ClientError> {
     match piece {
         Piece::Batch(asked) => {
             let blobs = blobs.read_batch(&asked).await?;
@@ -144,13 +145,7 @@ async fn fetch(blobs: &RemoteBlobStore, work: &Work, piece: Piece) -> Result<Opt
     }
 }
 
-/// Returns the directory of a file, and its name there.
-fn split(path: &Path) -> (&Path, &str) {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    (path.parent().unwrap_or(path), name)
-}
-
-impl Work {
+impl<D: Destination> Work<D> {
     fn next(&self) -> Option<Piece> {
         self.pieces.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
@@ -164,69 +159,43 @@ impl Work {
         let _nobody = self.arrived.send(bytes);
     }
 
-    /// Verifies the blobs of a batch and writes them to their places.
+    /// Verifies the blobs of a batch and hands them over.
     fn write(&self, batch: Batch) -> Result<(), ClientError> {
-        let mut bytes = 0;
-        let mut at: Option<(&Path, File)> = None;
-        let mut waiting: std::collections::HashSet<Digest> = batch.asked.into_iter().collect();
-        for (digest, blob) in batch.blobs {
-            if !waiting.remove(&digest) {
-                continue;
+        let mut waiting: HashSet<Digest> = batch.asked.into_iter().collect();
+        let mut blobs = batch.blobs;
+        blobs.retain(|(digest, _)| waiting.remove(digest));
+        for (digest, blob) in &blobs {
+            let actual = digest.function().digest(blob);
+            if actual != *digest {
+                return Err(StoreError::Mismatch { expected: *digest, actual }.into());
             }
-            let actual = digest.function().digest(&blob);
-            if actual != digest {
-                return Err(StoreError::Mismatch { expected: digest, actual }.into());
-            }
-            bytes += digest.size();
-            let places = &self.missing[&digest];
-            let (first, others) = (&places[0], &places[1..]);
-            let (path, name) = split(&first.path);
-            if at.as_ref().is_none_or(|(open, _)| *open != path) {
-                at = Some((path, File::open(path).map_err(StoreError::io("open the directory", path))?));
-            }
-            let Some((_, directory)) = &at else { continue };
-            self.linker.write(&digest, &blob, first.executable, directory, path, name)?;
-            self.link(&digest, others)?;
         }
+        self.destination.put(&blobs)?;
         waiting.into_iter().for_each(|digest| self.lose(digest));
-        self.arrived(bytes);
+        self.arrived(blobs.iter().map(|(digest, _)| digest.size()).sum());
         Ok(())
     }
 
-    fn link(&self, digest: &Digest, places: &[Place]) -> Result<(), StoreError> {
-        for place in places {
-            if !self.store.link_to(digest, place.executable, &place.path)? {
-                return Err(StoreError::Missing { digest: *digest, role: "just written" });
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes a large blob as it arrives. Its place is taken only when all of it was verified.
+    /// Writes a large blob as it arrives. It is handed over only when all of it was verified.
     async fn write_large(&self, blobs: &RemoteBlobStore, digest: Digest) -> Result<(), ClientError> {
-        let places = &self.missing[&digest];
-        let (first, others) = (&places[0], &places[1..]);
-        let mut sink = FileSink { file: self.store.temporary_file()?, written: 0, told: 0, work: self };
+        let mut sink = FileSink { file: self.destination.file()?, written: 0, told: 0, work: self };
         if !blobs.read_stream(&digest, &mut sink).await? {
             self.lose(digest);
             return Ok(());
         }
-        self.store.install_at(sink.file, first.executable, &first.path)?;
-        self.store.share(&digest, first.executable, &first.path)?;
-        self.link(&digest, others)?;
-        Ok(())
+        self.destination.put_file(&digest, sink.file)
     }
 }
 
 /// Writes a blob to a temporary file and tells how far it has come, each byte once.
-struct FileSink<'a> {
+struct FileSink<'a, D> {
     file: NamedTempFile,
     written: u64,
     told: u64,
-    work: &'a Work,
+    work: &'a Work<D>,
 }
 
-impl BlobSink for FileSink<'_> {
+impl<D: Destination> BlobSink for FileSink<'_, D> {
     fn begin(&mut self) -> Result<(), StoreError> {
         self.written = 0;
         let file = self.file.as_file_mut();

@@ -24,8 +24,11 @@ pub struct Entered {
 /// Returns the variables of an environment that lies on this host.
 ///
 /// # Errors
-/// When it is a closure whose variables no process can be given.
+/// `NotEntered` when it is an image; or when it is a closure whose variables no process can be given.
 pub fn entered(fetched: &Fetched) -> Result<Entered, ClientError> {
+    if fetched.descriptor.image.is_some() {
+        return Err(ClientError::NotEntered);
+    }
     match &fetched.stored {
         None => Ok(entered_at(&fetched.descriptor, fetched.directory.as_os_str())),
         Some(stored) => entered_store(&fetched.descriptor, stored),

@@ -2,10 +2,13 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
 use tonic::Code;
 use tonic_types::StatusExt;
 
+use super::image::ImageError;
+use super::image::run::RunError;
 use super::nix::ClosureError;
 use crate::digest::Digest;
 use crate::environment::BuildError;
@@ -155,6 +158,31 @@ pub enum ClientError {
         /// What is wrong with it.
         #[source]
         source: ClosureError,
+    },
+    /// An environment of kind `image` is no image that can be used.
+    #[error("the image of environment `{root}` cannot be used")]
+    Image {
+        /// Its root Directory.
+        root: Digest,
+        /// What is wrong with it.
+        #[source]
+        source: Box<ImageError>,
+    },
+    /// An image is not entered by setting variables.
+    #[error("an image is a world of its own: no shell of this host works in it")]
+    NotEntered,
+    /// A command cannot be run in an image.
+    #[error(transparent)]
+    Run(Box<RunError>),
+    /// A program that was given an image refused it.
+    #[error("`{program}` does not take the image ({status}): {said}")]
+    Load {
+        /// The program.
+        program: &'static str,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said.
+        said: String,
     },
     /// The environment cannot be had in the form that is wanted.
     #[error("an environment of kind `{}` has no view `{view}`", kind.as_str())]
@@ -346,6 +374,8 @@ impl ClientError {
             Self::Nameless { .. } => Some("give it one: `\"distfile\": \"NAME\"`".to_owned()),
             Self::Occupied { .. } => Some("choose another path, or move what is there".to_owned()),
             Self::View { .. } => Some("leave `--view` out".to_owned()),
+            Self::Run(error) => error.hint(),
+            Self::NotEntered => Some("run commands in it by `envserve run`".to_owned()),
             Self::NotAlone { .. } => Some("enter it where it is, by `envserve shell`, or share a store by `--store`".to_owned()),
             Self::Lacks { package, .. } => Some(format!("install the package `{package}`")),
             Self::Namespace { .. } => Some(
@@ -369,6 +399,8 @@ impl ClientError {
             | Self::RootAsked { .. }
             | Self::Tree { .. }
             | Self::Closure { .. }
+            | Self::Image { .. }
+            | Self::Load { .. }
             | Self::NoDirectory { .. }
             | Self::NixDatabase { .. }
             | Self::Io { .. } => None,

@@ -10,7 +10,9 @@ use tonic_types::StatusExt;
 use super::brought::Brought;
 use super::connect::Reached;
 use super::events::{Event, Events};
-use super::nix::{Placement, Stored, View};
+use super::image::{RootFileSystem, Wanted};
+use super::nix::Stored;
+use super::placement::{Placement, View};
 use super::roots::ROOTS_AT_ONCE;
 use super::{Client, ClientError, FailedBuild, Request, materialize};
 use crate::digest::Digest;
@@ -32,12 +34,22 @@ pub struct Fetched {
     pub descriptor: Descriptor,
     /// Where it lies. Read-only, and shared by all who use it. Of a closure, where the first output lies.
     pub directory: PathBuf,
+    /// In which form.
+    pub view: View,
     /// The closure, for an environment of kind `nix`.
     pub stored: Option<Stored>,
     /// Whether it was here before; then no connection was opened.
     pub present: bool,
     /// Bytes that came over the wire.
     pub downloaded: u64,
+}
+
+impl Fetched {
+    /// Returns the root file system, where that is what was fetched.
+    pub fn root_file_system(&self) -> Option<RootFileSystem> {
+        let rooted = self.descriptor.image.is_some() && self.view == View::Dir;
+        rooted.then(|| RootFileSystem::at(&self.directory))
+    }
 }
 
 /// What a probe found.
@@ -67,9 +79,9 @@ impl Client {
         events: &dyn Events,
     ) -> Result<Fetched, ClientError> {
         if let Some(descriptor) = self.known(request)
-            && let Some(place) = self.present(&descriptor, placement).await?
+            && let Some(place) = self.present(request, &descriptor, placement).await?
         {
-            return Ok(place.fetched(descriptor, true, 0));
+            return Ok(place.fetched(descriptor, placement.view, true, 0));
         }
         let mut lost = Vec::new();
         for _ in 0..ATTEMPTS {
@@ -82,10 +94,10 @@ impl Client {
             if reached.is_err() && asked.elapsed() > STALE {
                 reached = self.reach_blobs(events).await;
             }
-            match self.bring(&descriptor, placement, reached?, events).await? {
+            match self.bring(request, &descriptor, placement, reached?, events).await? {
                 Brought::Here { place, downloaded } => {
                     self.note(request, &descriptor);
-                    return Ok(place.fetched(descriptor, false, downloaded));
+                    return Ok(place.fetched(descriptor, placement.view, false, downloaded));
                 }
                 Brought::Lost(digests) => {
                     events.event(Event::Lost { first: digests[0], count: digests.len() });
@@ -116,7 +128,7 @@ impl Client {
     /// When the server cannot be asked.
     pub async fn probe(&self, request: &Request, placement: &Placement) -> Result<Probed, ClientError> {
         if let Some(descriptor) = self.known(request)
-            && self.present(&descriptor, placement).await?.is_some()
+            && self.present(request, &descriptor, placement).await?.is_some()
         {
             return Ok(Probed::Here);
         }
@@ -220,8 +232,17 @@ impl Client {
     }
 
     /// Returns where the environment lies if all of it is here.
-    async fn present(&self, descriptor: &Descriptor, placement: &Placement) -> Result<Option<Lies>, ClientError> {
+    async fn present(
+        &self,
+        request: &Request,
+        descriptor: &Descriptor,
+        placement: &Placement,
+    ) -> Result<Option<Lies>, ClientError> {
         check_view(descriptor, placement)?;
+        if let Some(facts) = &descriptor.image {
+            let place = self.image_place(&Wanted { request, descriptor, facts, placement })?;
+            return Ok(place.exists().then_some(Lies::Directory(place)));
+        }
         if descriptor.nix.is_some() {
             return Ok(self.stored(descriptor, placement).await?.map(Lies::Store));
         }
@@ -231,6 +252,7 @@ impl Client {
     /// Brings the environment to where it is wanted.
     async fn bring(
         &self,
+        request: &Request,
         descriptor: &Descriptor,
         placement: &Placement,
         cas: &Reached,
@@ -241,6 +263,10 @@ impl Client {
         };
         let root = descriptor.root;
         tracing::debug!(bytes = tree.len(), "read the listing");
+        if let Some(facts) = &descriptor.image {
+            let wanted = Wanted { request, descriptor, facts, placement };
+            return Ok(self.bring_image(&wanted, &tree, cas, events).await?.map(Lies::Directory));
+        }
         let listing = Listing::parse(root, &tree).map_err(|source| ClientError::Tree { root, source })?;
         if descriptor.nix.is_some() {
             // The links of a closure lead to where its paths lie once it is entered.
@@ -256,27 +282,30 @@ impl Client {
 
 /// Checks that an environment can be had in the form that is wanted.
 fn check_view(descriptor: &Descriptor, placement: &Placement) -> Result<(), ClientError> {
-    match placement.view {
-        View::Nix if descriptor.nix.is_none() => Err(ClientError::View { view: "nix", kind: descriptor.kind }),
-        View::Nix | View::Dir => Ok(()),
-    }
+    let (view, there) = match placement.view {
+        View::Dir => return Ok(()),
+        View::Nix => ("nix", descriptor.nix.is_some()),
+        View::Oci => ("oci", descriptor.image.is_some()),
+        View::DockerArchive => ("docker-archive", descriptor.image.is_some()),
+    };
+    if there { Ok(()) } else { Err(ClientError::View { view, kind: descriptor.kind }) }
 }
 
 /// Where an environment lies.
 enum Lies {
-    /// In a directory of its own.
+    /// In a directory, or a file, of its own.
     Directory(PathBuf),
     /// In a store.
     Store(Stored),
 }
 
 impl Lies {
-    fn fetched(self, descriptor: Descriptor, present: bool, downloaded: u64) -> Fetched {
+    fn fetched(self, descriptor: Descriptor, view: View, present: bool, downloaded: u64) -> Fetched {
         let (directory, stored) = match self {
             Self::Directory(directory) => (directory, None),
             Self::Store(stored) => (stored.directory(), Some(stored)),
         };
-        Fetched { descriptor, directory, stored, present, downloaded }
+        Fetched { descriptor, directory, view, stored, present, downloaded }
     }
 }
 

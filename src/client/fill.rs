@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use super::ClientError;
 use super::connect::Reached;
 use super::cores::on_all_cores;
+use super::destination::Linked;
 use super::download::download;
 use super::events::Events;
 use super::missing::{Missing, Place};
@@ -65,7 +66,7 @@ pub(super) async fn fill(
     };
     tracing::debug!(files = listing.files.len(), missing = missing.len(), "linked what is here");
     let downloaded = missing.keys().map(Digest::size).sum();
-    let lost = download(cas, store, linker, missing, events).await?;
+    let lost = download(cas, Linked { missing, store: store.clone(), linker }, events).await?;
     if !lost.is_empty() {
         return Ok((listing, Filled::Lost(lost)));
     }

@@ -57,6 +57,14 @@ pub fn install(environment: &Path, directory: &Path) -> Result<(), ClientError> 
     if !fs::symlink_metadata(environment).is_ok_and(|found| found.is_dir()) {
         return Err(ClientError::NoDirectory { path: environment.to_owned() });
     }
+    install_by(directory, |made| copy(environment, made))
+}
+
+/// Makes a directory that does not exist or is empty, all at once.
+pub(super) fn install_by(
+    directory: &Path,
+    make: impl FnOnce(&Path) -> Result<(), ClientError>,
+) -> Result<(), ClientError> {
     let directory = std::path::absolute(directory).map_err(ClientError::io("find", directory))?;
     match fs::remove_dir(&directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -74,7 +82,7 @@ pub fn install(environment: &Path, directory: &Path) -> Result<(), ClientError> 
     let beside = tempfile::Builder::new().prefix(".envserve-install-").tempdir_in(parent);
     let beside = beside.map_err(ClientError::io("make a directory in", parent))?;
     let made = beside.path().join("made");
-    copy(environment, &made)?;
+    make(&made)?;
     fs::rename(&made, &directory).map_err(ClientError::io("put in place", &directory))
 }
 

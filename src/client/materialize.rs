@@ -58,8 +58,8 @@ pub(super) async fn materialize(
     .await
 }
 
-/// Takes the lock of an environment and clears what an interrupted fetch left behind.
-fn prepare(directory: &Path) -> Result<(File, PathBuf), ClientError> {
+/// Takes the lock of what is to be made and clears what an interrupted fetch left behind.
+pub(super) fn prepare(directory: &Path) -> Result<(File, PathBuf), ClientError> {
     let parent = directory.parent().unwrap_or(directory);
     fs::create_dir_all(parent).map_err(ClientError::io("make the directory", parent))?;
     let lock_path = directory.with_extension("lock");

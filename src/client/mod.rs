@@ -6,6 +6,7 @@
 //! ```text
 //! ROOT/blobs/          files by digest, shared by all environments (and with a private daemon)
 //! ROOT/environments/   FUNCTION/HASH of the root Directory: materialised, read-only, never changed
+//! ROOT/images/, oci/, docker-archives/    what there is of images (image/mod.rs)
 //! ROOT/git/            Git objects of the roots that were fetched here
 //! ROOT/store/          STORE of the closures of `nix` environments, unless another is named
 //! ROOT/memo/           what was learned and cannot change: key → descriptor, commit → tree, …
@@ -16,18 +17,21 @@
 mod brought;
 mod connect;
 mod cores;
+mod destination;
 mod download;
 mod enter;
 mod error;
 mod events;
 mod fetch;
 mod fill;
+mod find;
 mod image;
 mod install;
 mod materialize;
 mod memo;
 mod missing;
 mod nix;
+mod placement;
 mod provide;
 mod request;
 mod roots;
@@ -48,8 +52,11 @@ pub use enter::{Entered, entered};
 pub use error::{ClientError, FailedBuild};
 pub use events::{Event, Events, Quiet};
 pub use fetch::{Fetched, Probed};
+pub use image::run;
+pub use image::{ImageError, Loader, RootFileSystem, install_root, name_of};
 pub use install::{install, link};
-pub use nix::{ClosureError, NixOutput, Placement, StoreRoot, Stored, View, enter};
+pub use nix::{ClosureError, NixOutput, StoreRoot, Stored, enter};
+pub use placement::{Placement, View};
 pub use request::Request;
 pub use sources::FetchedSource;
 pub use unavailable::OnUnavailable;

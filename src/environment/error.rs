@@ -302,6 +302,13 @@ pub enum FailureReason {
         /// What happened.
         reason: Box<FailureReason>,
     },
+    /// A command that was to run in an image failed.
+    Step {
+        /// The command.
+        command: String,
+        /// What happened.
+        reason: Box<FailureReason>,
+    },
     /// One of its derivations failed.
     Derivation {
         /// Which.
@@ -326,6 +333,7 @@ impl fmt::Display for FailureReason {
                 f,
                 "its expression was not evaluated: {reason} (an expression sees its inputs and `args`; there is no time, system, network or other file)"
             ),
+            Self::Step { command, reason } => write!(f, "run step `{command}`: {reason}"),
             Self::Derivation { path, reason } => write!(f, "derivation `{path}`: {reason}"),
         }
     }

@@ -17,7 +17,7 @@ mod tree;
 pub use build::{Build, Dependencies};
 pub use definition::{definition, definition_at, describe, joined};
 pub use error::{BuildError, Failure, FailureReason};
-pub use image::{BaseImages, ImageBuilds, Pulled};
+pub use image::{BaseImages, ImageBuilds, ImageOptions, Pulled, Runs};
 pub use nix::{NixBuilds, NixOptions};
 pub use plan::{Known, Plan, plan};
 pub use progress::{Phase, Progress, ProgressSink};

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
+use crate::oci::OciDigest;
 use crate::proto::reapi;
 use crate::store::StoreError;
 
@@ -80,6 +81,28 @@ pub enum ExecuteError {
         program: &'static str,
         /// The package that has it.
         package: &'static str,
+    },
+    /// This host gives actions no range of users.
+    #[error("this executor cannot run actions with `user-ids` = `range`: {reason}")]
+    Users {
+        /// What is lacking.
+        reason: String,
+    },
+    /// The action asks for an image that nobody has brought here.
+    #[error(
+        "the action asks for the image `{manifest}`, which this server does not know: have it build the environment first, as `envserve fetch --absent` does, or push the image to it"
+    )]
+    UnknownImage {
+        /// The digest of its manifest.
+        manifest: OciDigest,
+    },
+    /// An image cannot be the root file system of an action here.
+    #[error("the action cannot run in the image `{manifest}`: {reason}")]
+    Image {
+        /// The digest of its manifest.
+        manifest: OciDigest,
+        /// Why not.
+        reason: String,
     },
     /// The sandbox could not be set up, or broke.
     #[error("the sandbox could not run the command: {reason}")]

@@ -93,7 +93,16 @@ impl Fixture {
 
     /// Returns what a command wrote to stdout.
     pub(crate) async fn stdout(&self, result: &reapi::ActionResult) -> String {
-        match &result.stdout_digest {
+        self.log(result.stdout_digest.as_ref()).await
+    }
+
+    /// Returns what a command wrote to stderr.
+    pub(crate) async fn stderr(&self, result: &reapi::ActionResult) -> String {
+        self.log(result.stderr_digest.as_ref()).await
+    }
+
+    async fn log(&self, digest: Option<&reapi::Digest>) -> String {
+        match digest {
             Some(digest) => String::from_utf8(self.blob(Some(digest)).await.to_vec()).unwrap(),
             None => String::new(),
         }

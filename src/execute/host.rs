@@ -22,6 +22,7 @@ use std::process::{Command, Output, Stdio};
 
 use super::cgroup::Groups;
 use super::sandbox::{self, ETC_FILES};
+use super::users::Users;
 use super::{ExecuteError, ExecutionOptions};
 use crate::store::{LocalBlobStore, remove_tree};
 
@@ -30,12 +31,14 @@ const YARD: &str = "/tmp";
 /// Puts the directory `$1` there, in a namespace that lives until its stdin is closed.
 const HOLDER: &str = r#"mount --bind "$1" /tmp && echo made && read _"#;
 /// Mounts an overlay with the options `$1` at `$2`, and goes on with the rest.
-pub(super) const MOUNT_OVERLAY: &str = r#"mount -t overlay overlay -o "$1" "$2" && shift 2 && exec "$@""#;
+const MOUNT_OVERLAY: &str = r#"mount -t overlay overlay -o "$1" "$2" && shift 2 && exec "$@""#;
 
 /// A host that is ready to run actions.
 pub(super) struct Host {
     yard: PathBuf,
     user: Option<User>,
+    /// The namespace of actions that are root in one.
+    users: Option<Users>,
     /// Whether overlays can be mounted.
     pub(super) overlay: bool,
     /// Where control groups can be made.
@@ -57,6 +60,39 @@ impl Host {
     /// # Errors
     /// When the yard cannot be made.
     pub(super) fn prepare(store: &LocalBlobStore, options: &ExecutionOptions) -> Result<Self, ExecuteError> {
+        let mut host = Self::bare(store)?;
+        host.groups = Groups::open(&options.limits)
+            .inspect_err(|error| {
+                tracing::info!(%error, "no control groups: the memory of an action is bounded for each process by itself");
+            })
+            .ok();
+        if options.sandbox == super::Sandbox::Bubblewrap {
+            host.user = host.other_user(options.sandbox_user);
+            host.overlay = host.can_overlay();
+        }
+        Ok(host)
+    }
+
+    /// Prepares the host for actions that are root among a range of users. This blocks.
+    ///
+    /// # Errors
+    /// `Users` when it has none; when the yard cannot be made.
+    pub(super) fn with_users(&self, store: &LocalBlobStore, options: &ExecutionOptions) -> Result<Self, ExecuteError> {
+        let mut host = Self::bare(store)?;
+        host.groups.clone_from(&self.groups);
+        host.users = Some(Users::make(options.first_user)?);
+        if rustix::process::geteuid().is_root() {
+            host.user = host.other_user(options.first_user);
+            if host.user.is_none() {
+                return Err(ExecuteError::Users { reason: "the host lets no mounts be made".to_owned() });
+            }
+        }
+        host.overlay = host.can_overlay();
+        Ok(host)
+    }
+
+    /// Makes the yard.
+    fn bare(store: &LocalBlobStore) -> Result<Self, ExecuteError> {
         let yard = store.temporary_directory()?.keep();
         open_up(&yard, 0o711)?;
         for name in ["etc", "work", "inputs"] {
@@ -69,18 +105,7 @@ impl Host {
             fs::write(&path, text).map_err(ExecuteError::io("write", &path))?;
             open_up(&path, 0o444)?;
         }
-        let tools = sandbox::tools();
-        let mut host = Self { yard, user: None, overlay: false, groups: None, tools };
-        host.groups = Groups::open(&options.limits)
-            .inspect_err(|error| {
-                tracing::info!(%error, "no control groups: the memory of an action is bounded for each process by itself");
-            })
-            .ok();
-        if options.sandbox == super::Sandbox::Bubblewrap {
-            host.user = host.other_user(options.sandbox_user);
-            host.overlay = host.can_overlay();
-        }
-        Ok(host)
+        Ok(Self { yard, user: None, users: None, overlay: false, groups: None, tools: sandbox::tools() })
     }
 
     /// Returns the user for actions of an executor that is root.
@@ -134,16 +159,48 @@ impl Host {
             options.push(format!(",{name}="));
             options.push(self.seen(path));
         }
-        command.args(["unshare", "--user", "--map-root-user", "--mount", "/bin/sh", "-c", MOUNT_OVERLAY, "sh"]);
+        command.args(["unshare", "--mount"]);
+        if self.users.is_none() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        command.args(["/bin/sh", "-c", MOUNT_OVERLAY, "sh"]);
         command.arg(options).arg(self.seen(merged));
     }
 
     /// Continues a command line so that what follows runs as the user for actions.
     pub(super) fn enter(&self, command: &mut Command) {
-        let Some(user) = &self.user else { return };
-        let namespace = format!("/proc/{}/fd/{}", std::process::id(), user.namespace.as_raw_fd());
-        command.args(["nsenter".to_owned(), format!("--mount={namespace}")]);
-        command.args([format!("--setuid={}", user.id), format!("--setgid={}", user.id), "--".to_owned()]);
+        if self.user.is_none() && self.users.is_none() {
+            return;
+        }
+        command.arg("nsenter");
+        if let Some(user) = &self.user {
+            command.arg(format!("--mount=/proc/{}/fd/{}", std::process::id(), user.namespace.as_raw_fd()));
+        }
+        let inside = match (&self.users, &self.user) {
+            (Some(users), _) => {
+                command.arg(format!("--user={}", users.path()));
+                0
+            }
+            (None, user) => user.as_ref().map_or(0, |user| user.id),
+        };
+        command.args([format!("--setuid={inside}"), format!("--setgid={inside}"), "--".to_owned()]);
+    }
+
+    /// Says whether actions are root among a range of users.
+    pub(super) fn has_users(&self) -> bool {
+        self.users.is_some()
+    }
+
+    /// Makes everything below a directory, in which no action runs any more, belong to the executor, unless that can do
+    /// without. This blocks.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(super) fn reclaim(&self, path: &Path) -> io::Result<()> {
+        match &self.users {
+            Some(users) if self.user.is_none() => users.reclaim(path),
+            _ => Ok(()),
+        }
     }
 
     /// Returns where what lies in the yard is seen after `enter`.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::digest::Digest;
-use crate::oci::OciDigest;
+use crate::oci::{KnownImages, OciDigest};
 use crate::store::StoreError;
 
 /// Finds images in the CAS.
@@ -22,5 +22,12 @@ pub struct NoImages;
 impl Images for NoImages {
     async fn tree(&self, _: &OciDigest) -> Result<Option<Digest>, StoreError> {
         Ok(None)
+    }
+}
+
+#[async_trait]
+impl Images for KnownImages {
+    async fn tree(&self, manifest: &OciDigest) -> Result<Option<Digest>, StoreError> {
+        Ok(self.images_of_manifest(manifest).await?.first().map(|image| image.root))
     }
 }

@@ -202,7 +202,10 @@ fn create(path: &Path) -> io::Result<File> {
 }
 
 /// Makes the directories on the way to a path. What stands there already must be directories, not links to some.
-fn create_directories(
+///
+/// # Errors
+/// `Invalid` when something else stands there.
+pub(super) fn create_directories(
     host: &Host,
     layers: &Layers,
     field: &'static str,

@@ -10,16 +10,18 @@ use tokio::sync::OnceCell;
 use super::action::Action;
 use super::capture::Capture;
 use super::host::Host;
+use super::image::{Image, KnownImages};
 use super::limits::Hit;
 use super::outputs::{Collector, Room};
+use super::platform::Platform;
 use super::process::{self, Bounds, End, Logs};
 use super::queue::Queue;
 use super::shared::SharedInputs;
 use super::times::Times;
 use super::work::WorkDirectory;
 use super::{
-    Closure, ExecuteError, ExecuteRequest, Executed, Execution, ExecutionEvents, ExecutionOptions, Sandbox, Stage,
-    cached_result, inputs, sandbox, unconfined,
+    Closure, ExecuteError, ExecuteRequest, Executed, Execution, ExecutionEvents, ExecutionOptions, Images, NoImages,
+    Sandbox, Stage, cached_result, inputs, sandbox, unconfined,
 };
 use crate::digest::DigestFunction;
 use crate::proto::reapi;
@@ -40,8 +42,17 @@ pub struct LocalExecution {
     actions: Arc<dyn ActionCache>,
     options: Arc<ExecutionOptions>,
     queue: Queue,
-    host: Arc<OnceCell<Arc<Host>>>,
-    shared: Arc<SharedInputs>,
+    usual: Arc<Ground>,
+    /// For actions that are root among a range of users.
+    users: Arc<Ground>,
+    images: Arc<KnownImages>,
+}
+
+/// A host and what lies ready on it.
+#[derive(Default)]
+struct Ground {
+    host: OnceCell<Arc<Host>>,
+    shared: SharedInputs,
 }
 
 /// A command that has ended.
@@ -60,16 +71,37 @@ impl LocalExecution {
         }
         let queue = Queue::new(options.slots, options.queue);
         let options = Arc::new(options);
-        Self { store, actions, options, queue, host: Arc::default(), shared: Arc::default() }
+        let images = Arc::new(KnownImages::new(Arc::new(NoImages)));
+        Self { store, actions, options, queue, usual: Arc::default(), users: Arc::default(), images }
     }
 
-    /// Returns the host, prepared for actions.
-    async fn host(&self) -> Result<Arc<Host>, ExecuteError> {
+    /// Returns the executor with images that actions may run in.
+    #[must_use]
+    pub fn with_images(self, images: Arc<dyn Images>) -> Self {
+        Self { images: Arc::new(KnownImages::new(images)), ..self }
+    }
+
+    /// Returns the host, prepared for such actions.
+    async fn host(&self, platform: &Platform) -> Result<Arc<Host>, ExecuteError> {
+        let parts = || (self.store.clone(), Arc::clone(&self.options));
         let prepare = || {
-            let (store, options) = (self.store.clone(), Arc::clone(&self.options));
+            let (store, options) = parts();
             blocking(move || Host::prepare(&store, &options).map(Arc::new))
         };
-        self.host.get_or_try_init(prepare).await.cloned()
+        let host = self.usual.host.get_or_try_init(prepare).await.cloned()?;
+        if !platform.users {
+            return Ok(host);
+        }
+        let with_users = || {
+            let (store, options) = parts();
+            blocking(move || host.with_users(&store, &options).map(Arc::new))
+        };
+        self.users.host.get_or_try_init(with_users).await.cloned()
+    }
+
+    /// Returns what lies ready for such actions.
+    fn ground(&self, platform: &Platform) -> &Ground {
+        if platform.users { &self.users } else { &self.usual }
     }
 
     /// Runs an action in a work directory that is there for it.
@@ -82,10 +114,18 @@ impl LocalExecution {
         work: &mut WorkDirectory,
         events: &dyn ExecutionEvents,
     ) -> Result<(reapi::ActionResult, Hit), ExecuteError> {
-        inputs::stage(&self.store, &self.shared, action, closure, work).await?;
+        let shared = &self.ground(&action.platform).shared;
+        inputs::stage(&self.store, shared, action, closure, work).await?;
+        let image = match &action.platform.image {
+            Some(manifest) => Some(self.images.get(&self.store, manifest).await?),
+            None => None,
+        };
+        if let Some(image) = &image {
+            image.stage(&self.store, shared, action, work).await?;
+        }
         times.inputs_ready = Some(SystemTime::now());
         events.metadata(&times.metadata(&self.options.worker));
-        let ended = self.command(action, work, times, events).await?;
+        let ended = self.command(action, image.as_deref(), work, times, events).await?;
         let result = self.collect(function, action, work, ended.exit_code, times).await?;
         match ended.exit_code {
             Some(_) => Ok((result, ended.hit)),
@@ -97,6 +137,7 @@ impl LocalExecution {
     async fn command(
         &self,
         action: &Action,
+        image: Option<&Image>,
         work: &mut WorkDirectory,
         times: &mut Times,
         events: &dyn ExecutionEvents,
@@ -109,7 +150,7 @@ impl LocalExecution {
         let begun = Instant::now();
         let end = match self.options.sandbox {
             Sandbox::Bubblewrap => {
-                process::run(sandbox::command(action, limits, work)?, &bounds, work, &logs, events).await?
+                process::run(sandbox::command(action, image, limits, work)?, &bounds, work, &logs, events).await?
             }
             Sandbox::None => unconfined::run(action, &bounds, work, &logs, events).await?,
         };
@@ -177,7 +218,7 @@ impl LocalExecution {
         times.started = Some(SystemTime::now());
         events.metadata(&times.metadata(&self.options.worker));
         events.stage(Stage::Executing);
-        let mut work = WorkDirectory::create(&self.host().await?, slot).await?;
+        let mut work = WorkDirectory::create(&self.host(&action.platform).await?, slot).await?;
         let action = Arc::new(action);
         let result = self.run(digest.function(), &action, closure, &mut times, &mut work, events).await;
         work.close().await;
@@ -191,6 +232,10 @@ impl LocalExecution {
 
 #[async_trait]
 impl Execution for LocalExecution {
+    fn gives_users(&self) -> bool {
+        self.options.sandbox == Sandbox::Bubblewrap
+    }
+
     async fn execute(&self, request: ExecuteRequest, events: &dyn ExecutionEvents) -> Result<Executed, ExecuteError> {
         if !request.skip_cache_lookup {
             events.stage(Stage::CacheCheck);

@@ -15,6 +15,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod host;
+mod image;
 mod images;
 mod inputs;
 mod layers;
@@ -33,6 +34,7 @@ mod shared;
 mod tests;
 mod times;
 mod unconfined;
+mod users;
 mod work;
 
 use std::sync::Arc;
@@ -64,6 +66,12 @@ pub trait Execution: Send + Sync {
 
     /// Says whether commands have to name their outputs as servers before API 2.1 understand it.
     fn is_old(&self) -> bool {
+        false
+    }
+
+    /// Says whether actions may ask for a range of users: the property `user-ids`. A foreign endpoint may refuse
+    /// those that name a property which it does not know.
+    fn gives_users(&self) -> bool {
         false
     }
 }

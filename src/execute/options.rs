@@ -7,6 +7,9 @@ use super::limits::Limits;
 /// User that actions run as when the executor is root: `nobody`.
 const SANDBOX_USER: u32 = 65_534;
 
+/// Where the ids begin that systemd, too, gives to containers by itself.
+const FIRST_USER: u32 = 1_879_048_192;
+
 /// What holds an action.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Sandbox {
@@ -36,6 +39,9 @@ pub struct ExecutionOptions {
     pub sandbox: Sandbox,
     /// User and group that actions run as, to the kernel, when the executor is root.
     pub sandbox_user: u32,
+    /// The first of the 65,536 user and group ids, to the kernel, of actions that ask for a range of users, when the
+    /// executor is root. Nothing else may use them.
+    pub first_user: u32,
     /// What this executor is called in results.
     pub worker: String,
 }
@@ -51,6 +57,7 @@ impl Default for ExecutionOptions {
             allow_network: false,
             sandbox: Sandbox::Bubblewrap,
             sandbox_user: SANDBOX_USER,
+            first_user: FIRST_USER,
             worker: "envserve".to_owned(),
         }
     }

@@ -3,8 +3,9 @@
 //! Others are accepted: they are part of what the action is cached by.
 
 use super::ExecuteError;
+use crate::oci::OciDigest;
 use crate::proto::reapi;
-use crate::spec::RelativePath;
+use crate::spec::{RelativePath, shown};
 
 /// Where an action finds its inputs, unless it says where.
 const BUILD: &str = "/build";
@@ -18,6 +19,10 @@ const MOUNT_POINTS: [&str; 3] = ["proc", "dev", "tmp"];
 pub(super) struct Platform {
     /// Whether the command gets the network of the host.
     pub(super) network: bool,
+    /// Whether the command is root among a range of users.
+    pub(super) users: bool,
+    /// The manifest of the image that the command runs in, if any.
+    pub(super) image: Option<OciDigest>,
     /// Where the input root stands; `/` when it is the whole root file system.
     pub(super) root: String,
 }
@@ -28,15 +33,22 @@ impl Platform {
     /// # Errors
     /// `Invalid` for what would change how it runs and is not offered; `Denied` for the network where that is not allowed.
     pub(super) fn parse(message: Option<&reapi::Platform>, allow_network: bool) -> Result<Self, ExecuteError> {
-        let mut platform = Self { network: false, root: BUILD.to_owned() };
+        let mut platform = Self { network: false, users: false, image: None, root: BUILD.to_owned() };
         for property in message.iter().flat_map(|message| &message.properties) {
             let (name, value) = (property.name.as_str(), property.value.as_str());
             let offered = match name {
-                "container-image" => value.is_empty(),
+                "container-image" => {
+                    platform.image = image(value)?;
+                    true
+                }
                 "OSFamily" => value.eq_ignore_ascii_case("linux"),
                 "network" => {
                     platform.network = value == "on";
                     matches!(value, "on" | "off")
+                }
+                "user-ids" => {
+                    platform.users = value == "range";
+                    matches!(value, "range" | "")
                 }
                 "InputRootAbsolutePath" => {
                     value.clone_into(&mut platform.root);
@@ -49,6 +61,11 @@ impl Platform {
                 return Err(ExecuteError::Invalid { what: "command", field: "platform", reason });
             }
         }
+        if platform.image.is_some() && (platform.whole() || platform.users) {
+            let reason = "asks for `container-image` together with `InputRootAbsolutePath` = `/` or `user-ids`, of which \
+                          one at a time is offered";
+            return Err(ExecuteError::Invalid { what: "command", field: "platform", reason: reason.to_owned() });
+        }
         if platform.network && !allow_network {
             return Err(ExecuteError::Denied { property: "network", option: "--allow-network" });
         }
@@ -58,12 +75,15 @@ impl Platform {
     /// Refuses what only a sandbox can do.
     ///
     /// # Errors
-    /// `Invalid` when the input root is to stand at another place.
+    /// `Invalid` when the input root is to stand at another place, or the command to run in an image or as root.
     pub(super) fn check_unconfined(&self) -> Result<(), ExecuteError> {
-        if self.root == BUILD {
-            return Ok(());
-        }
-        let reason = "asks for `InputRootAbsolutePath`, which needs a sandbox".to_owned();
+        let asked = [
+            ("InputRootAbsolutePath", self.root != BUILD),
+            ("container-image", self.image.is_some()),
+            ("user-ids", self.users),
+        ];
+        let Some((name, _)) = asked.iter().find(|(_, asked)| *asked) else { return Ok(()) };
+        let reason = format!("asks for `{name}`, which needs a sandbox");
         Err(ExecuteError::Invalid { what: "command", field: "platform", reason })
     }
 
@@ -77,6 +97,16 @@ impl Platform {
         let names = if self.whole() { &MOUNT_POINTS[..] } else { &[] };
         names.iter().map(|name| RelativePath::parse(name).expect("it is a name"))
     }
+}
+
+/// Returns the image that a property names. Registries call it by a name before the digest, which does not matter.
+fn image(value: &str) -> Result<Option<OciDigest>, ExecuteError> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let digest = value.rsplit_once('@').and_then(|(_, digest)| digest.parse().ok());
+    let reason = || format!("asks for `container-image` = `{}`: `NAME@sha256:HASH` is to be written", shown(value));
+    digest.map(Some).ok_or_else(|| ExecuteError::Invalid { what: "command", field: "platform", reason: reason() })
 }
 
 /// Says whether an input root can stand at a path.

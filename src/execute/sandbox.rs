@@ -5,7 +5,9 @@
 //! ipc, uts, network, cgroup and user namespaces, no capabilities, a fixed user,
 //! host name and environment. What it gives therefore does not depend on
 //! where or as whom the executor runs. A property may put the input root
-//! elsewhere, or make it the whole root file system.
+//! elsewhere, or make it the whole root file system; another puts an image into
+//! the place of the host's tools, and a third makes the command root in a
+//! namespace with users of its own.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -16,7 +18,9 @@ use std::process::Command;
 use super::ExecuteError;
 use super::action::Action;
 use super::host::Host;
+use super::image::Image;
 use super::limits::Limits;
+use super::users;
 use super::work::WorkDirectory;
 
 /// The user an action runs as. Not root: many programs behave differently as root.
@@ -64,7 +68,12 @@ fn program() -> Result<PathBuf, ExecuteError> {
 ///
 /// # Errors
 /// `Host` when bubblewrap is not installed.
-pub(super) fn command(action: &Action, limits: &Limits, work: &WorkDirectory) -> Result<Command, ExecuteError> {
+pub(super) fn command(
+    action: &Action,
+    image: Option<&Image>,
+    limits: &Limits,
+    work: &WorkDirectory,
+) -> Result<Command, ExecuteError> {
     let (host, layers) = (work.host(), work.layers());
     let mut command = Command::new("/bin/sh");
     // The first process in the namespace is bubblewrap; the action can read its environment.
@@ -76,15 +85,19 @@ pub(super) fn command(action: &Action, limits: &Limits, work: &WorkDirectory) ->
         root = work.path().join("merged");
         host.add_overlay(&mut command, lower, &layers.upper, &work.path().join("overlay"), &root);
     }
+    let image_root = work.add_image(&mut command).map(|root| host.seen(&root));
     command.arg(program()?);
-    command.args(["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]);
-    command.args(["--uid", USER, "--gid", USER, "--hostname", "localhost"]);
-    add_root(&mut command, action, host, &host.seen(&root), &host.seen(&work.path().join("tmp")));
+    add_user(&mut command, host, action.platform.network);
+    let place =
+        Place { root: &host.seen(&root), image: image_root.as_deref(), tmp: &host.seen(&work.path().join("tmp")) };
+    add_root(&mut command, action, host, &place);
     command.arg("--chdir");
     let root = PathBuf::from(&action.platform.root);
     command.arg(action.working_directory.components().fold(root, |at, name| at.join(name)));
     command.arg("--clearenv");
-    for (name, value) in &action.environment {
+    let own = |name: &String| action.environment.iter().any(|(own, _)| own == name);
+    let inherited = image.iter().flat_map(|image| &image.environment).filter(|(name, _)| !own(name));
+    for (name, value) in inherited.chain(&action.environment) {
         command.args(["--setenv", name, value]);
     }
     command.args(["--block-fd", BLOCK_FD, "--json-status-fd", STATUS_FD, "--"]);
@@ -92,24 +105,50 @@ pub(super) fn command(action: &Action, limits: &Limits, work: &WorkDirectory) ->
     Ok(command)
 }
 
-/// Puts the root file system together.
-fn add_root(command: &mut Command, action: &Action, host: &Host, root: &Path, tmp: &Path) {
-    let platform = &action.platform;
-    if platform.network {
-        command.arg("--share-net");
+/// Gives the command namespaces, and says as whom it runs there.
+fn add_user(command: &mut Command, host: &Host, network: bool) {
+    command.args(["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "localhost"]);
+    command.args(["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"]);
+    if !network {
+        command.arg("--unshare-net");
     }
+    if host.has_users() {
+        command.args(users::CAPABILITIES.iter().flat_map(|capability| ["--cap-add", capability]));
+    } else {
+        command.args(["--unshare-user", "--uid", USER, "--gid", USER]);
+    }
+}
+
+/// What the root file system is put together from, as it is seen after `Host::enter`.
+struct Place<'a> {
+    /// The input root.
+    root: &'a Path,
+    /// The image, if the command runs in one.
+    image: Option<&'a Path>,
+    /// What is seen as `/tmp`.
+    tmp: &'a Path,
+}
+
+/// Puts the root file system together.
+fn add_root(command: &mut Command, action: &Action, host: &Host, place: &Place<'_>) {
+    let platform = &action.platform;
+    let Place { root, image, tmp } = place;
     if platform.whole() {
         bind(command, "--bind", root, "/".as_ref());
         add_kernel(command, host);
         bind(command, "--bind", tmp, "/tmp".as_ref());
         return;
     }
-    command.args(&host.tools);
-    for (name, _) in ETC_FILES {
-        bind(command, "--ro-bind", &host.etc(name), &Path::new("/etc").join(name));
-    }
-    if platform.network {
-        NETWORK_FILES.iter().for_each(|file| bind(command, "--ro-bind-try", file.as_ref(), file.as_ref()));
+    if let Some(image) = image {
+        bind(command, "--bind", image, "/".as_ref());
+    } else {
+        command.args(&host.tools);
+        for (name, _) in ETC_FILES {
+            bind(command, "--ro-bind", &host.etc(name), &Path::new("/etc").join(name));
+        }
+        if platform.network {
+            NETWORK_FILES.iter().for_each(|file| bind(command, "--ro-bind-try", file.as_ref(), file.as_ref()));
+        }
     }
     add_kernel(command, host);
     bind(command, "--bind", tmp, "/tmp".as_ref());

@@ -2,6 +2,7 @@
 
 mod caching;
 mod hogs;
+mod image;
 mod isolation;
 mod limits;
 mod outputs;
@@ -10,3 +11,4 @@ mod pinning;
 mod platform;
 mod requests;
 mod unconfined;
+mod users;

@@ -6,6 +6,7 @@
 //! ```text
 //! root/            the input root, or the layer over a shared one
 //! overlay/ merged/ the overlay's own, and where it is mounted, in the namespace of the launcher only
+//! image/ image-overlay/ image-merged/  the same three for the image that it runs in
 //! tmp/             seen as /tmp
 //! stdout stderr    what was captured
 //! ```
@@ -14,6 +15,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -29,6 +31,11 @@ use super::shared::SharedRoot;
 use super::unconfined::Unconfined;
 use crate::store::{blocking, remove_tree};
 
+/// The layer over an image, what the overlay needs, and where it is mounted.
+const IMAGE: &str = "image";
+const IMAGE_OVERLAY: &str = "image-overlay";
+const IMAGE_MERGED: &str = "image-merged";
+
 /// A work directory. Dropping it kills what runs in it and removes it in the background.
 pub(super) struct WorkDirectory {
     path: PathBuf,
@@ -43,6 +50,10 @@ struct Contents {
     unconfined: Option<Unconfined>,
     group: Option<Group>,
     shared: Option<Arc<SharedRoot>>,
+    image: Option<Arc<SharedRoot>>,
+    host: Arc<Host>,
+    /// Whether an action has run since it was empty of them.
+    used: bool,
     _slot: Slot,
 }
 
@@ -54,8 +65,17 @@ impl WorkDirectory {
     pub(super) async fn create(host: &Arc<Host>, slot: Slot) -> Result<Self, ExecuteError> {
         let yard = Arc::clone(host);
         let (path, group) = blocking(move || make(&yard)).await?;
-        let contents =
-            Contents { path: path.clone(), namespace: None, unconfined: None, group, shared: None, _slot: slot };
+        let contents = Contents {
+            path: path.clone(),
+            namespace: None,
+            unconfined: None,
+            group,
+            shared: None,
+            image: None,
+            host: Arc::clone(host),
+            used: false,
+            _slot: slot,
+        };
         Ok(Self { path, host: Arc::clone(host), contents: Some(contents) })
     }
 
@@ -82,6 +102,29 @@ impl WorkDirectory {
             .await
     }
 
+    /// Lays a directory of its own over the image that the action runs in, and returns both.
+    ///
+    /// # Errors
+    /// When it cannot be made ready for that.
+    pub(super) async fn cover_image(&mut self, shared: Arc<SharedRoot>) -> Result<Layers, ExecuteError> {
+        let layers = Layers { upper: self.path.join(IMAGE), lower: Some(shared.path().to_owned()) };
+        if let Some(contents) = &mut self.contents {
+            contents.image = Some(shared);
+        }
+        let (host, path) = (Arc::clone(&self.host), self.path.clone());
+        let names = [IMAGE, IMAGE_OVERLAY, IMAGE_MERGED];
+        blocking(move || names.iter().try_for_each(|name| make_for_action(&host, &path.join(name)))).await?;
+        Ok(layers)
+    }
+
+    /// Continues a command line so that what follows sees the image, and returns where, if the action runs in one.
+    pub(super) fn add_image(&self, command: &mut Command) -> Option<PathBuf> {
+        let lower = self.contents.as_ref()?.image.as_ref()?.path();
+        let [upper, overlay, merged] = [IMAGE, IMAGE_OVERLAY, IMAGE_MERGED].map(|name| self.path.join(name));
+        self.host.add_overlay(command, lower, &upper, &overlay, &merged);
+        Some(merged)
+    }
+
     /// Returns where the input root lies.
     pub(super) fn layers(&self) -> Layers {
         let shared = self.contents.as_ref().and_then(|contents| contents.shared.as_ref());
@@ -97,6 +140,7 @@ impl WorkDirectory {
     pub(super) fn occupy(&mut self, namespace: Namespace) {
         if let Some(contents) = &mut self.contents {
             contents.namespace = Some(namespace);
+            contents.used = true;
         }
     }
 
@@ -112,7 +156,7 @@ impl WorkDirectory {
     /// # Errors
     /// When the system cannot tell.
     pub(super) async fn evacuate(&mut self) -> io::Result<()> {
-        match &self.contents {
+        match &mut self.contents {
             Some(contents) => contents.end().await,
             None => Ok(()),
         }
@@ -146,17 +190,21 @@ impl Drop for WorkDirectory {
 }
 
 impl Contents {
-    async fn end(&self) -> io::Result<()> {
+    async fn end(&mut self) -> io::Result<()> {
         if let Some(namespace) = &self.namespace {
             namespace.end().await?;
         }
         if let Some(processes) = &self.unconfined {
             processes.end(self.group.as_ref()).await?;
         }
+        if std::mem::take(&mut self.used) {
+            let (host, path) = (Arc::clone(&self.host), self.path.clone());
+            blocking(move || host.reclaim(&path)).await?;
+        }
         Ok(())
     }
 
-    async fn clear(self) {
+    async fn clear(mut self) {
         if let Err(error) = self.end().await {
             tracing::error!(%error, "cannot tell whether the processes of an action are dead");
         }

@@ -90,7 +90,7 @@ impl FromStr for Reference {
         if let Some(registry) = registry.filter(|registry| !valid_registry(registry)) {
             return Err(ReferenceError::Registry { registry: shown(registry) });
         }
-        if name.len() > MAX_NAME || !repository.split('/').all(valid_component) {
+        if name.len() > MAX_NAME || !valid_repository(repository) {
             return Err(ReferenceError::Name { name: shown(name) });
         }
         let owned = str::to_owned;
@@ -111,7 +111,13 @@ impl fmt::Display for Reference {
     }
 }
 
-fn valid_tag(tag: &str) -> bool {
+/// Says whether a text is the name of a repository in a registry.
+pub fn valid_repository(name: &str) -> bool {
+    name.len() <= MAX_NAME && name.split('/').all(valid_component)
+}
+
+/// Says whether a text is a tag.
+pub fn valid_tag(tag: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     !tag.is_empty() && tag.len() <= MAX_TAG && tag.chars().all(allowed) && !tag.starts_with(['.', '-'])
 }

@@ -24,7 +24,10 @@ use crate::store::blocking;
 use crate::transport::{Reloaded, SecurityError, lines};
 
 /// The ways in which a request that is no gRPC call may show its token.
-const CHALLENGES: [&str; 2] = ["Bearer realm=\"envserve\"", "Basic realm=\"envserve\", charset=\"UTF-8\""];
+const CHALLENGES: [&str; 2] = ["Bearer realm=\"envserve\"", BASIC];
+const BASIC: &str = "Basic realm=\"envserve\", charset=\"UTF-8\"";
+/// Where images are served. Clients of registries take `Bearer` for the address of another server.
+const REGISTRY: &str = "/v2/";
 
 /// Admits calls to a server. Clones share the tokens.
 #[derive(Debug, Clone)]
@@ -74,10 +77,11 @@ fn password(headers: &HeaderMap) -> Option<Vec<u8>> {
 }
 
 /// Returns how a request is refused that is no gRPC call.
-fn unauthorized<B: Default>() -> Response<B> {
+fn unauthorized<B: Default>(path: &str) -> Response<B> {
     let mut response = Response::default();
     *response.status_mut() = StatusCode::UNAUTHORIZED;
-    for challenge in CHALLENGES {
+    let challenges = if path.starts_with(REGISTRY) { &[BASIC][..] } else { &CHALLENGES };
+    for challenge in challenges {
         response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     response
@@ -145,7 +149,7 @@ where
             match admission.refusal(request.headers()).await {
                 None => inner.call(request).await,
                 Some(reason) if is_grpc(request.headers()) => Ok(Status::unauthenticated(reason).into_http()),
-                Some(_) => Ok(unauthorized()),
+                Some(_) => Ok(unauthorized(request.uri().path())),
             }
         }))
     }

@@ -36,6 +36,7 @@ use crate::transport::{Endpoint, EndpointError, FRAME_BYTES, SecurityError};
 pub use dispatch::{DispatchError, DispatchRule};
 pub use handshake::ServerTls;
 pub use http::nix::{CacheOptions, KeyError};
+pub use http::registry::RegistryOptions;
 pub use listen::{Listener, Peer};
 pub use open::{Opened, open, open_store};
 pub use options::{EmbeddedOptions, EndpointOptions, ServeOptions};
@@ -85,6 +86,15 @@ pub enum ServeError {
     /// It cannot be a binary cache.
     #[error(transparent)]
     Cache(#[from] KeyError),
+    /// There is no place for what is pushed to its registry.
+    #[error("cannot empty the directory `{path}`")]
+    Registry {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The transport gave up.
     #[error("the server stopped")]
     Transport(#[source] tonic::transport::Error),
@@ -99,7 +109,7 @@ pub async fn run(
     daemon: Opened,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let Opened { options, backend, endpoint, handshakes, admission, cache } = daemon;
+    let Opened { options, backend, endpoint, handshakes, admission, cache, registry } = daemon;
     let open_connections = Arc::new(AtomicUsize::new(0));
     let mut routes = RoutesBuilder::default();
     if options.native {
@@ -123,10 +133,8 @@ pub async fn run(
         }
         stop.send_replace(true);
     };
-    let (routes, plain) = match cache {
-        Some(cache) => (http::add_to(routes.routes(), cache), true),
-        None => (routes.routes(), false),
-    };
+    let plain = cache.is_some() || registry.is_some();
+    let routes = if plain { http::add_to(routes.routes(), cache, registry) } else { routes.routes() };
     let server = Server::builder()
         .accept_http1(plain)
         .max_frame_size(Some(FRAME_BYTES))

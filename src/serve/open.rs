@@ -10,11 +10,13 @@ use super::dispatch::Dispatch;
 use super::grpc::reapi::Reapi;
 use super::handshake::Handshakes;
 use super::http::nix::Cache;
+use super::http::registry::Registry;
 use super::options::{EmbeddedOptions, EndpointOptions, ServeOptions};
 use super::remote::{Local, RemoteBackend, RemoteOptions};
 use super::resolve::{Identity, Parts, Resolver};
 use crate::digest::DigestFunction;
 use crate::execute::LocalExecution;
+use crate::oci::KnownImages;
 use crate::source::{SourceOptions, Sources};
 use crate::store::{
     Database, GitStore, LocalActionCache, LocalBlobStore, SourceMaps, StoreError, StoreOptions, blocking,
@@ -30,6 +32,8 @@ pub struct Opened {
     pub(super) endpoint: OpenedEndpoint,
     /// The binary cache of Nix, where there is one.
     pub(super) cache: Option<Cache>,
+    /// The registry of images, where there is one.
+    pub(super) registry: Option<Registry>,
 }
 
 /// The endpoint itself.
@@ -63,7 +67,11 @@ pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
         Some(nix) => Some(Cache::open(&options.root, backend.clone(), nix).await?),
         None => None,
     };
-    Ok(Opened { options, backend, endpoint, handshakes, admission, cache })
+    let registry = match options.registry.clone() {
+        Some(registry) => Some(Registry::open(&options.root, backend.clone(), &registry).await?),
+        None => None,
+    };
+    Ok(Opened { options, backend, endpoint, handshakes, admission, cache, registry })
 }
 
 async fn open_embedded(options: &ServeOptions, embedded: EmbeddedOptions) -> Result<OpenedBackend, ServeError> {
@@ -74,7 +82,9 @@ async fn open_embedded(options: &ServeOptions, embedded: EmbeddedOptions) -> Res
     let opened = blocking(move || open_stores(&root, &repositories, store_options)).await;
     let (store, git, database) = opened.map_err(failed)?;
     let actions = Arc::new(LocalActionCache::new(database.clone()));
-    let execution = Arc::new(LocalExecution::new(store.clone(), actions.clone(), execution));
+    let known_images = KnownImages::new(database.clone());
+    let execution = LocalExecution::new(store.clone(), actions.clone(), execution);
+    let execution = Arc::new(execution.with_images(Arc::new(known_images.clone())));
     let blobs = Arc::new(store.clone());
     let reapi = Reapi::new(store.clone(), actions, execution.clone(), instance.clone());
     // The embedded CAS takes them all.
@@ -92,11 +102,13 @@ async fn open_embedded(options: &ServeOptions, embedded: EmbeddedOptions) -> Res
             store: blobs.clone(),
             dispatch: Dispatch::to(execution.clone()),
             database: database.clone(),
+            known_images: known_images.clone(),
             shared: None,
             function,
             endpoint: Identity { instance: instance.clone(), ..Identity::default() },
             lease: options.lease,
             nix: options.nix.clone(),
+            images: options.images.clone(),
             scratch: sources.temporary.clone(),
         })
     };
@@ -115,8 +127,15 @@ async fn open_remote(options: &ServeOptions, remote: RemoteOptions) -> Result<Op
         Ok((database, GitStore::open(&root.join("git"), &repositories)?))
     });
     let (database, git) = opened.await.map_err(failed)?;
-    let local =
-        Local { git, database, sources: Arc::clone(&options.sources), lease: options.lease, nix: options.nix.clone() };
+    let local = Local {
+        git,
+        known_images: KnownImages::new(database.clone()),
+        database,
+        sources: Arc::clone(&options.sources),
+        lease: options.lease,
+        nix: options.nix.clone(),
+        images: options.images.clone(),
+    };
     let remote = Arc::new(RemoteBackend::new(remote, local)?);
     if let Err(error) = remote.resolver().await {
         let error = &error as &dyn std::error::Error;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::http::nix::CacheOptions;
+use super::http::registry::RegistryOptions;
 use super::remote::RemoteOptions;
 use super::security::ServerSecurity;
 use crate::digest::DigestFunction;
-use crate::environment::NixOptions;
+use crate::environment::{ImageOptions, NixOptions};
 use crate::execute::ExecutionOptions;
 use crate::source::SourceOptions;
 
@@ -25,6 +26,8 @@ pub struct ServeOptions {
     pub sources: Arc<SourceOptions>,
     /// How derivations of Nix are built.
     pub nix: NixOptions,
+    /// How images are built.
+    pub images: ImageOptions,
     /// How long what was answered stays.
     pub lease: Duration,
     /// How connections are secured, and who is admitted.
@@ -33,6 +36,8 @@ pub struct ServeOptions {
     pub native: bool,
     /// How the daemon is a binary cache of Nix, if it is one.
     pub nix_cache: Option<CacheOptions>,
+    /// How the daemon is a registry of images, if it is one.
+    pub registry: Option<RegistryOptions>,
     /// For a private daemon: it leaves when it had no connection for so long.
     pub idle: Option<Duration>,
     /// Longest wait for running requests when it stops.

@@ -10,8 +10,9 @@ use tokio::sync::OnceCell;
 use super::dispatch::{Dispatch, DispatchRule};
 use super::resolve::{Identity, Parts, Resolver};
 use crate::digest::DigestFunction;
-use crate::environment::NixOptions;
+use crate::environment::{ImageOptions, NixOptions};
 use crate::execute::{Execution, RemoteExecution};
+use crate::oci::KnownImages;
 use crate::source::{SourceOptions, Sources};
 use crate::store::{
     Capabilities, Database, EntrySecret, GitStore, RemoteActionCache, RemoteBlobStore, SharedEntries, SourceMaps,
@@ -46,9 +47,12 @@ pub struct RemoteOptions {
 pub(super) struct Local {
     pub(super) git: GitStore,
     pub(super) database: Database,
+    pub(super) known_images: KnownImages,
     pub(super) sources: Arc<SourceOptions>,
     pub(super) lease: Duration,
     pub(super) nix: NixOptions,
+    /// How images are built.
+    pub(super) images: ImageOptions,
 }
 
 /// A daemon's way to its endpoint.
@@ -172,7 +176,7 @@ impl RemoteBackend {
             dispatch.add(rule.properties.clone(), execution(link));
         }
         let store: Arc<RemoteBlobStore> = Arc::new(blobs.clone());
-        let Local { git, database, sources, lease, nix } = &self.local;
+        let Local { git, database, known_images, sources, lease, nix, images } = &self.local;
         let actions = Arc::new(RemoteActionCache::new(self.cache.clone(), instance.clone()));
         let shared = SharedEntries::new(actions, store.clone(), function, self.options.secret.clone());
         if !found.action_cache_updates {
@@ -192,6 +196,7 @@ impl RemoteBackend {
             store,
             dispatch,
             database: database.clone(),
+            known_images: known_images.clone(),
             shared: Some(shared),
             function,
             endpoint: Identity {
@@ -201,6 +206,7 @@ impl RemoteBackend {
             },
             lease: *lease,
             nix: nix.clone(),
+            images: images.clone(),
             scratch: sources.temporary.clone(),
         })
     }

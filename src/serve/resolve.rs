@@ -13,10 +13,11 @@ use super::flight::{Flights, Seat};
 use super::wanted::{self, Wanted};
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{
-    Build, BuildError, Dependencies, ImageBuilds, Known, NixBuilds, NixOptions, Plan, ProgressSink, build, plan,
+    BaseImages, Build, BuildError, Dependencies, ImageBuilds, ImageOptions, Known, NixBuilds, NixOptions, Plan, ProgressSink, Runs,
+    build, plan,
 };
 use crate::nix::ValidPaths;
-use crate::oci::KnownArchives;
+use crate::oci::{KnownArchives, KnownImages};
 use crate::source::{Sources, Turns};
 use crate::spec::{Descriptor, EnvKey, KeyParts, Shard, ShardParts, SpecError};
 use crate::store::{BlobStore, Database, SharedEntries, StoreError};
@@ -34,6 +35,8 @@ pub struct Parts {
     pub sources: Sources,
     /// The local tier of the keyed cache.
     pub database: Database,
+    /// The images that were answered.
+    pub known_images: KnownImages,
     /// The tier of it that all daemons over one endpoint share.
     pub shared: Option<SharedEntries>,
     /// Function of all digests.
@@ -44,6 +47,8 @@ pub struct Parts {
     pub lease: Duration,
     /// How derivations are built.
     pub nix: NixOptions,
+    /// How images are built.
+    pub images: ImageOptions,
     /// Where large files wait while they are looked at.
     pub scratch: PathBuf,
 }
@@ -74,6 +79,7 @@ struct Inner {
     endpoint: Identity,
     nix: NixBuilds,
     images: ImageBuilds,
+    known_images: KnownImages,
     flights: Flights<(Shard, EnvKey), Result<Answer, Arc<BuildError>>>,
     known: wanted::Known,
 }
@@ -116,10 +122,24 @@ impl Flight {
 impl Resolver {
     /// Returns a resolver over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, dispatch, sources, database, shared, function, endpoint, lease, nix, scratch } = parts;
+        let Parts {
+            store,
+            dispatch,
+            sources,
+            database,
+            known_images,
+            shared,
+            function,
+            endpoint,
+            lease,
+            nix,
+            images,
+            scratch,
+        } = parts;
         let paths = ValidPaths::new(database.clone(), Arc::clone(&store), function);
         let archives = KnownArchives::new(database.clone(), scratch.clone());
-        let images = ImageBuilds { archives, bases: None };
+        let bases: Option<Arc<dyn BaseImages>> = Some(Arc::new(sources.registries()));
+        let images = ImageBuilds { archives, bases, runs: Runs::new(images) };
         let nix = NixBuilds { paths, turns: Turns::new(MAX_TURNS), options: nix, scratch };
         let cache = KeyedCache::new(Arc::clone(&store), database, shared, function, lease);
         Self {
@@ -132,6 +152,7 @@ impl Resolver {
                 endpoint,
                 nix,
                 images,
+                known_images,
                 flights: Flights::new(),
                 known: wanted::Known::default(),
             }),
@@ -163,6 +184,11 @@ impl Resolver {
     /// Returns the objects of a Nix store that are in the CAS.
     pub fn paths(&self) -> &ValidPaths {
         &self.inner.nix.paths
+    }
+
+    /// Returns the images that were answered.
+    pub fn known_images(&self) -> &KnownImages {
+        &self.inner.known_images
     }
 
     /// Returns who the endpoint is.
@@ -211,8 +237,22 @@ impl Resolver {
         self.inner.known.understand(key, description, properties, read)
     }
 
-    async fn lookup(&self, shard: Shard, key: &EnvKey) -> Result<Option<Answer>, StoreError> {
-        self.inner.cache.lookup(shard, key).await
+    async fn lookup(&self, wanted: &Wanted) -> Result<Option<Answer>, StoreError> {
+        let answer = self.inner.cache.lookup(wanted.shard, &wanted.key).await?;
+        if let Some(answer) = &answer {
+            self.note(wanted, answer).await;
+        }
+        Ok(answer)
+    }
+
+    /// Has the image known that is about to be answered. Whoever wants an environment gets it all the same when that
+    /// fails; it is tried again with the next answer.
+    async fn note(&self, wanted: &Wanted, answer: &Answer) {
+        let Wanted { parts, properties, key, .. } = wanted;
+        if let Err(error) = self.inner.known_images.note(key, parts, properties, &answer.descriptor).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(%key, error, "cannot remember an image: the registry does not have it");
+        }
     }
 
     /// Answers from the cache, or joins or begins the build. `lost` are blobs of an earlier
@@ -223,13 +263,18 @@ impl Resolver {
     pub async fn resolve(&self, wanted: Arc<Wanted>, lost: &[Digest]) -> Result<Resolution, BuildError> {
         if !lost.is_empty() {
             tracing::warn!(key = %wanted.key, count = lost.len(), "a client did not find blobs that were answered");
-            self.inner.cache.doubt_all();
+            self.doubt_all();
         }
-        if let Some(answer) = self.lookup(wanted.shard, &wanted.key).await? {
+        if let Some(answer) = self.lookup(&wanted).await? {
             return Ok(Resolution::Hit(answer));
         }
         let (flight, joined) = self.fly(wanted);
         Ok(Resolution::Building { flight, joined })
+    }
+
+    /// Checks every entry anew from now on: blobs are gone that should not be.
+    pub fn doubt_all(&self) {
+        self.inner.cache.doubt_all();
     }
 
     /// Returns the environment when it is in the cache and whole.
@@ -237,7 +282,7 @@ impl Resolver {
     /// # Errors
     /// When a store cannot tell.
     pub async fn probe(&self, wanted: &Wanted) -> Result<Option<Answer>, BuildError> {
-        Ok(self.lookup(wanted.shard, &wanted.key).await?)
+        Ok(self.lookup(wanted).await?)
     }
 
     /// Prolongs the lease of an entry and returns its new end; `None` when there is no whole entry.
@@ -261,7 +306,7 @@ impl Resolver {
         let Wanted { parts, properties, shard, key, environment } = wanted;
         let shard = *shard;
         // A flight that landed between the miss and this one may have built it.
-        if let Some(answer) = self.lookup(shard, key).await? {
+        if let Some(answer) = self.lookup(wanted).await? {
             return Ok(answer);
         }
         let started = Instant::now();
@@ -285,7 +330,9 @@ impl Resolver {
         })
         .await?;
         tracing::info!(%key, environment, ms = started.elapsed().as_millis(), "built");
-        Ok(own.cache.write(shard, key, built).await?)
+        let answer = own.cache.write(shard, key, built).await?;
+        self.note(wanted, &answer).await;
+        Ok(answer)
     }
 }
 
@@ -298,7 +345,7 @@ struct InCache<'a> {
 #[async_trait]
 impl Known for InCache<'_> {
     async fn is_known(&self, key: &EnvKey) -> Result<bool, BuildError> {
-        Ok(self.resolver.lookup(self.shard, key).await?.is_some())
+        Ok(self.resolver.inner.cache.lookup(self.shard, key).await?.is_some())
     }
 }
 

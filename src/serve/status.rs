@@ -16,7 +16,7 @@ use crate::execute::ExecuteError;
 use crate::nix::NarError;
 use crate::oci::{LayerError, StoredImageError};
 use crate::serve::remote::RemoteError;
-use crate::source::{ArchiveError, DistdirError, FetchError, SourceError};
+use crate::source::{ArchiveError, DistdirError, FetchError, FetchReason, RegistryError, SourceError};
 use crate::spec::{GitId, SpecError};
 use crate::store::StoreError;
 use crate::store::wire::WireError;
@@ -106,6 +106,9 @@ pub fn execute_status(error: &ExecuteError) -> Status {
         ExecuteError::Invalid { .. } => told(Code::InvalidArgument, error),
         ExecuteError::Denied { .. }
         | ExecuteError::Refused { .. }
+        | ExecuteError::Users { .. }
+        | ExecuteError::UnknownImage { .. }
+        | ExecuteError::Image { .. }
         | ExecuteError::Output { .. }
         | ExecuteError::OutputsTooLarge { .. } => told(Code::FailedPrecondition, error),
         ExecuteError::Timeout { .. } => told(Code::DeadlineExceeded, error),
@@ -128,11 +131,8 @@ pub fn source_status(error: &SourceError) -> Status {
         | SourceError::NoCommit { .. }
         | SourceError::NoSubdir { .. } => told(Code::NotFound, error),
         SourceError::Archive { source, .. } => archive_status(error, source),
-        SourceError::Fetch(source) => match source {
-            FetchError::Store(error) => store_status(error),
-            FetchError::Nowhere { .. } | FetchError::Refused { .. } => told(Code::FailedPrecondition, error),
-            FetchError::Web { .. } => logged(Code::Internal, error),
-        },
+        SourceError::Fetch(source) => fetch_status(source),
+        SourceError::Registry(source) => registry_status(source),
         SourceError::Distdir(source) => match source {
             DistdirError::Store(error) => store_status(error),
             DistdirError::Unknown { .. } => told(Code::NotFound, error),
@@ -148,6 +148,38 @@ pub fn source_status(error: &SourceError) -> Status {
         }
         SourceError::Timeout { .. } => told(Code::DeadlineExceeded, error),
         SourceError::Incomplete { .. } => logged(Code::DataLoss, error),
+    }
+}
+
+fn fetch_status(error: &FetchError) -> Status {
+    match error {
+        FetchError::Store(error) => store_status(error),
+        FetchError::Nowhere { .. } | FetchError::Refused { .. } => told(Code::FailedPrecondition, error),
+        FetchError::Web { .. } => logged(Code::Internal, error),
+    }
+}
+
+/// Returns the status of an image that could not be pulled.
+fn registry_status(error: &RegistryError) -> Status {
+    match error {
+        RegistryError::Store(error) => store_status(error),
+        RegistryError::Fetch(error) => fetch_status(error),
+        RegistryError::Unpinned { reference } => unpinned(error, &format!("write `{reference}@sha256:HASH`")),
+        RegistryError::NoRegistry { .. }
+        | RegistryError::Document { .. }
+        | RegistryError::Platform { .. }
+        | RegistryError::Nested { .. }
+        | RegistryError::TooLarge { .. } => told(Code::InvalidArgument, error),
+        RegistryError::Unknown { .. } => told(Code::NotFound, error),
+        // What the registry has against us is for whoever has started the daemon.
+        RegistryError::NotAllowed { .. }
+        | RegistryError::Denied { .. }
+        | RegistryError::AuthFile { .. }
+        | RegistryError::Realm { .. }
+        | RegistryError::Token { .. } => told(Code::FailedPrecondition, error),
+        RegistryError::Failed { source: FetchReason::Mismatch(_), .. } => told(Code::DataLoss, error),
+        RegistryError::Failed { .. } => told(Code::FailedPrecondition, error),
+        RegistryError::Timeout { .. } => told(Code::DeadlineExceeded, error),
     }
 }
 
@@ -312,7 +344,7 @@ fn unknown_roots(error: &BuildError, roots: &[GitId]) -> Status {
 }
 
 /// Returns the status of something that is not fixed by content, with what to write instead.
-fn unpinned(error: &BuildError, fix: &str) -> Status {
+fn unpinned(error: &(dyn Error + 'static), fix: &str) -> Status {
     let violation = PreconditionViolation::new(UNPINNED_VIOLATION, "", fix);
     let details = ErrorDetails::with_precondition_failure(vec![violation]);
     Status::with_error_details(Code::FailedPrecondition, chain(error), details)
@@ -324,7 +356,7 @@ fn told(code: Code, error: &(dyn Error + 'static)) -> Status {
 }
 
 /// Logs the error and returns a status that says where to find it.
-fn logged(code: Code, error: &(dyn Error + 'static)) -> Status {
+pub(crate) fn logged(code: Code, error: &(dyn Error + 'static)) -> Status {
     let id = uuid::Uuid::new_v4();
     tracing::error!(%id, ?code, error = chain(error), "a request failed");
     Status::new(code, format!("the server failed; its log has the reason under `{id}`"))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::spec::{GitId, RelativePath};
 use crate::store::StoreError;
 
-use super::{ArchiveError, DistdirError, FetchError, SpecialError};
+use super::{ArchiveError, DistdirError, FetchError, RegistryError, SpecialError};
 
 /// Why a source tree could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +137,9 @@ pub enum SourceError {
     /// A file cannot be fetched.
     #[error(transparent)]
     Fetch(FetchError),
+    /// An image cannot be pulled.
+    #[error(transparent)]
+    Registry(Box<RegistryError>),
     /// The symlinks of a tree cannot be treated as asked.
     #[error(transparent)]
     Special(Box<SpecialError>),
@@ -187,6 +190,16 @@ impl From<FetchError> for SourceError {
     }
 }
 
+impl From<RegistryError> for SourceError {
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::Store(error) => Self::Store(error),
+            RegistryError::Fetch(error) => error.into(),
+            error => Self::Registry(Box::new(error)),
+        }
+    }
+}
+
 impl SourceError {
     /// Returns what the user can do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
@@ -214,6 +227,7 @@ impl SourceError {
             | Self::OtherContent { .. }
             | Self::Archive { .. }
             | Self::Fetch(_)
+            | Self::Registry(_)
             | Self::Special(_)
             | Self::Distdir(_) => None,
         }

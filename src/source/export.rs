@@ -41,26 +41,34 @@ pub async fn export_tree(
 }
 
 pub(super) fn walk(git: &GitStore, root: GitId) -> Result<Option<Walk>, SourceError> {
-    let Some(entries) = git.tree(root)? else { return Ok(None) };
     let mut found = Walk { trees: Vec::new(), blobs: Vec::new() };
-    let mut seen = std::collections::HashSet::from([root]);
-    // A tree is taken from the stack twice: to look at its entries, and when they are done.
-    let mut stack = vec![(root, entries, false)];
-    while let Some((id, entries, done)) = stack.pop() {
-        if done {
+    let mut seen = std::collections::HashSet::new();
+    // A tree is taken from the stack twice: to look at its entries, and with them when all below is done. One that
+    // stands at several places counts where it is looked at, not where it is met: another may need it before.
+    let mut stack = vec![(root, None)];
+    while let Some((id, entries)) = stack.pop() {
+        if let Some(entries) = entries {
             found.trees.push((id, entries));
             continue;
         }
-        let fresh: Vec<GitEntry> = entries.iter().filter(|entry| seen.insert(entry.id)).cloned().collect();
-        stack.push((id, entries, true));
-        for entry in fresh {
+        if !seen.insert(id) {
+            continue;
+        }
+        let entries = match git.tree(id)? {
+            Some(entries) => entries,
+            None if id == root => return Ok(None),
+            None => return Err(SourceError::Incomplete { tree: root, id }),
+        };
+        let mut inner = Vec::new();
+        for entry in &entries {
             if entry.kind == GitEntryKind::Tree {
-                let inner = git.tree(entry.id)?.ok_or(SourceError::Incomplete { tree: root, id: entry.id })?;
-                stack.push((entry.id, inner, false));
-            } else {
+                inner.push((entry.id, None));
+            } else if seen.insert(entry.id) {
                 found.blobs.push(entry.id);
             }
         }
+        stack.push((id, Some(entries)));
+        stack.append(&mut inner);
     }
     Ok(Some(found))
 }
@@ -161,4 +169,26 @@ fn node(
             Node::Symlink { target }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MemoryBlobStore;
+
+    #[tokio::test]
+    async fn a_tree_that_stands_at_several_depths_comes_before_all_that_need_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let git = GitStore::open(directory.path(), &[]).unwrap();
+        let entry = |name: &str, kind, id| GitEntry { name: name.to_owned(), kind, id };
+        let file = git.write_blob(b"x").unwrap();
+        let same = git.write_tree(vec![entry("file", GitEntryKind::File, file)]).unwrap();
+        let outer = git.write_tree(vec![entry("same", GitEntryKind::Tree, same)]).unwrap();
+        for names in [["a", "b"], ["b", "a"]] {
+            let entries = vec![entry(names[0], GitEntryKind::Tree, same), entry(names[1], GitEntryKind::Tree, outer)];
+            let root = git.write_tree(entries).unwrap();
+            let store = MemoryBlobStore::default();
+            export_tree(&git, root, &store, DigestFunction::Sha256).await.unwrap().expect("known");
+        }
+    }
 }

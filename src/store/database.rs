@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rocksdb::{ColumnFamily, DB, DBPinnableSlice, ErrorKind, IteratorMode, Options, WriteBatch};
+use rocksdb::{ColumnFamily, DB, DBPinnableSlice, Direction, ErrorKind, IteratorMode, Options, WriteBatch};
 
 use super::space::disk;
 use super::{StoreError, blocking};
@@ -50,10 +50,18 @@ pub enum Table {
     NixPaths,
     /// A layer → its archive; an archive → the layer that was read from it.
     OciLayers,
+    /// Manifest and function → image of an environment.
+    OciImages,
+    /// Blob as registries name it, and one of those who have it → what it is.
+    OciBlobs,
+    /// Repository and tag → manifest.
+    OciTags,
+    /// Archive of a layer and compression → what it becomes.
+    OciForms,
 }
 
 impl Table {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 14] = [
         Self::Entries,
         Self::Actions,
         Self::Trees,
@@ -64,6 +72,10 @@ impl Table {
         Self::Derived,
         Self::NixPaths,
         Self::OciLayers,
+        Self::OciImages,
+        Self::OciBlobs,
+        Self::OciTags,
+        Self::OciForms,
     ];
 
     /// Returns the name of the column family. The number is the version of the record's form.
@@ -79,6 +91,10 @@ impl Table {
             Self::Derived => "derived-1",
             Self::NixPaths => "nix-paths-1",
             Self::OciLayers => "oci-layers-1",
+            Self::OciImages => "oci-images-1",
+            Self::OciBlobs => "oci-blobs-1",
+            Self::OciTags => "oci-tags-1",
+            Self::OciForms => "oci-forms-1",
         }
     }
 
@@ -175,6 +191,51 @@ impl Database {
     pub async fn put(&self, table: Table, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
         let this = self.clone();
         blocking(move || this.db.put_cf(this.family(table), key, value).map_err(this.unwritable())).await
+    }
+
+    /// Writes several records, or none of them.
+    ///
+    /// # Errors
+    /// As `put`.
+    pub async fn put_all(&self, records: Vec<(Table, Vec<u8>, Vec<u8>)>) -> Result<(), StoreError> {
+        let this = self.clone();
+        blocking(move || {
+            let mut changes = this.changes();
+            records.iter().for_each(|(table, key, value)| changes.put(*table, key, value));
+            this.apply(changes)
+        })
+        .await
+    }
+
+    /// Returns the first records whose keys begin so and, where `after` is given, come after that key; in the order of
+    /// keys, at most so many.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn starting(
+        &self,
+        table: Table,
+        prefix: Vec<u8>,
+        after: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+        let this = self.clone();
+        blocking(move || {
+            let from = after.as_ref().map_or(&prefix, |after| after.max(&prefix));
+            let records = this.db.iterator_cf(this.family(table), IteratorMode::From(from, Direction::Forward));
+            let mut found = Vec::new();
+            for record in records {
+                let (key, value) = record.map_err(this.error("read"))?;
+                if found.len() >= limit || !key.starts_with(&prefix) {
+                    break;
+                }
+                if after.as_deref() != Some(&*key) {
+                    found.push((key.into_vec(), value.into_vec()));
+                }
+            }
+            Ok(found)
+        })
+        .await
     }
 
     /// Returns the records of keys, in their order. `None` in an answer's place is absence; a record that

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 use prost::Message;
 
+use super::directories::Directories;
 use super::directory::{Directory, DirectoryError, Node};
 use super::{BlobStore, StoreError};
 use crate::digest::{Digest, DigestFunction};
@@ -19,11 +20,11 @@ const MAX_DEPTH: usize = 256;
 
 /// The REAPI's `Tree` with its directories left in their encoded form.
 #[derive(Clone, PartialEq, Message)]
-struct EncodedTree {
+pub(super) struct EncodedTree {
     #[prost(bytes = "bytes", tag = "1")]
-    root: Bytes,
+    pub(super) root: Bytes,
     #[prost(bytes = "bytes", repeated, tag = "2")]
-    children: Vec<Bytes>,
+    pub(super) children: Vec<Bytes>,
 }
 
 /// A file of a listing.
@@ -56,14 +57,13 @@ impl Listing {
     /// # Errors
     /// When it is malformed, lacks a directory, or is larger or deeper than the limits.
     pub fn parse(root: Digest, tree: &[u8]) -> Result<Self, DirectoryError> {
-        let tree = EncodedTree::decode(Bytes::copy_from_slice(tree)).map_err(DirectoryError::Decode)?;
-        let function = root.function();
-        let mut directories = HashMap::with_capacity(tree.children.len() + 1);
-        for bytes in std::iter::once(&tree.root).chain(&tree.children) {
-            directories.insert(function.digest(bytes), Directory::parse(function, bytes)?);
-        }
+        Directories::parse(root.function(), tree)?.listing(root)
+    }
+
+    /// Lists everything below a directory, of which all are given.
+    pub(super) fn of(directories: &HashMap<Digest, Directory>, root: Digest) -> Result<Self, DirectoryError> {
         let mut listing = Self::default();
-        listing.add(&directories, root, "", 0)?;
+        listing.add(directories, root, "", 0)?;
         let mut seen = HashSet::new();
         listing.directory_blobs.retain(|digest| seen.insert(*digest));
         Ok(listing)

@@ -10,6 +10,7 @@ mod chunks;
 mod collect;
 mod commit_proof;
 mod database;
+mod directories;
 mod directory;
 mod entries;
 mod error;
@@ -55,6 +56,7 @@ pub use chunks::{AVERAGE_CHUNK, Chunks};
 pub use collect::{Collected, Goal};
 pub use commit_proof::check_commit_proof;
 pub use database::{Database, Table};
+pub use directories::Directories;
 pub use directory::{Directory, DirectoryError, Node};
 pub use entries::{ActionCache, Entries, LocalActionCache};
 pub use error::StoreError;
@@ -78,6 +80,7 @@ pub use remote::{BlobSink, Capabilities, RemoteActionCache, RemoteBlobStore};
 pub(crate) use remove::remove_tree;
 pub use shared_entries::{EntrySecret, SharedEntries};
 pub(crate) use times::{settle, settle_path};
+pub(crate) use verified::VerifiedRead;
 pub use writer::BlobWriter;
 
 /// Blobs up to this size travel in batches, larger ones in a stream of their own.

@@ -18,7 +18,8 @@ pub struct VerifiedRead {
 }
 
 impl VerifiedRead {
-    pub(super) fn new(digest: Digest, path: PathBuf, file: File) -> Self {
+    /// Returns the blob that a file at this path should hold.
+    pub(crate) fn new(digest: Digest, path: PathBuf, file: File) -> Self {
         Self { digest, path, file, hasher: Some(digest.function().hasher()) }
     }
 }

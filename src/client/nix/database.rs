@@ -14,6 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::store_root::StoreRoot;
 use crate::client::ClientError;
+use crate::client::find::find;
 use crate::client::install::{absolute_link, note_root};
 use crate::digest::{Digest, DigestFunction};
 use crate::nix::{Registration, StorePath};
@@ -162,11 +163,4 @@ pub(super) fn add_root(root: &StoreRoot, path: &StorePath, link: &Path) -> Resul
         return note_root(&roots.join("auto"), &link, &link);
     }
     note_root(&roots.join("envserve"), &link, Path::new(&path.to_string()))
-}
-
-/// Returns where a program lies.
-pub(super) fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-    let is_program = |path: &PathBuf| fs::metadata(path).is_ok_and(|found: fs::Metadata| found.is_file());
-    std::env::split_paths(&path).map(|directory| directory.join(program)).find(is_program)
 }

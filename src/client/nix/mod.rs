@@ -20,11 +20,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::ValueEnum;
-
 use super::brought::Brought;
 use super::connect::Reached;
 use super::events::Events;
+use super::placement::{Placement, View};
 use super::{Client, ClientError};
 use crate::digest::Digest;
 use crate::nix::{Registration, StorePath};
@@ -38,25 +37,6 @@ pub use store_root::StoreRoot;
 use closure::{Closure, Facts};
 use database::{NixDatabase, NoCollection, keep_from_collection};
 use make::{Made, Make};
-
-/// The form in which an environment is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum View {
-    /// A directory; a closure in a store that needs no Nix.
-    #[default]
-    Dir,
-    /// A closure in the store of Nix, registered there.
-    Nix,
-}
-
-/// Where environments are wanted.
-#[derive(Debug, Clone, Default)]
-pub struct Placement {
-    /// In which form.
-    pub view: View,
-    /// The root of the store for closures, where one is named.
-    pub store: Option<PathBuf>,
-}
 
 /// A closure that lies in a store.
 #[derive(Debug, Clone)]
@@ -133,7 +113,7 @@ impl Stored {
 impl Client {
     fn store_root(&self, placement: &Placement) -> StoreRoot {
         let default = || match placement.view {
-            View::Dir => self.root().join("store"),
+            View::Dir | View::Oci | View::DockerArchive => self.root().join("store"),
             View::Nix => PathBuf::from("/"),
         };
         StoreRoot::new(placement.store.clone().unwrap_or_else(default))
@@ -158,7 +138,7 @@ impl Client {
             // What is registered has to be asked of Nix, which is only done for who wants Nix's store.
             let registering = match placement.view {
                 View::Nix => registering(&root, &placement)?,
-                View::Dir => Registering::No,
+                View::Dir | View::Oci | View::DockerArchive => Registering::No,
             };
             let kept = kept(&root, registering)?;
             if !root.missing(registration.paths())?.is_empty() {

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::database::find;
 use crate::client::ClientError;
+use crate::client::find::find;
 use crate::nix::STORE_DIRECTORY;
 
 /// Says which process it is, and waits.

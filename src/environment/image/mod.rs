@@ -14,6 +14,7 @@ mod layers;
 mod run;
 mod settings;
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use crate::store::{Directory, StoreError};
 
 pub use base::{BaseImages, Pulled};
 use composition::{Addition, MAX_LAYERS, step};
+pub use run::Runs;
 
 /// What builds of this kind share.
 pub struct ImageBuilds {
@@ -36,6 +38,15 @@ pub struct ImageBuilds {
     pub archives: KnownArchives,
     /// Registries from which bases are taken; none where that is not allowed.
     pub bases: Option<Arc<dyn BaseImages>>,
+    /// How commands are run.
+    pub runs: Runs,
+}
+
+/// How images are built.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageOptions {
+    /// Properties of the actions that run commands, beside those of the spec.
+    pub worker: BTreeMap<String, String>,
 }
 
 /// Builds the environment.

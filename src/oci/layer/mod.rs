@@ -5,6 +5,7 @@ mod error;
 mod found;
 mod header;
 mod input;
+mod overlay;
 mod pax;
 mod read;
 mod sparse;
@@ -14,7 +15,7 @@ mod write;
 
 pub use error::LayerError;
 pub use read::{LayerOptions, ReadLayer, read_layer};
-pub use write::{WrittenLayer, write_layer};
+pub use write::{LayerArchive, WrittenLayer, write_layer};
 
 /// The unit of tar archives.
 const BLOCK: usize = 512;

@@ -18,6 +18,7 @@ use super::super::tree::{Branch, Child, Content, DIRECTORY_MODE, Leaf, MAX_PATH,
 use super::LayerError;
 use super::found::{BUFFER_BYTES, Finder};
 use super::input::{Entry, Input};
+use super::overlay;
 use crate::digest::{Digest, DigestFunction};
 use crate::spec::RelativePath;
 use crate::store::{BlobStore, Found, blocking, put_all};
@@ -45,6 +46,9 @@ pub struct LayerOptions {
     pub ratio_free_bytes: u64,
     /// Whether times are kept. Without them, layers that differ in times only become one.
     pub keep_times: bool,
+    /// Whether it is the archive of an overlay's upper layer, where whiteouts are devices and opaque directories have
+    /// an extended attribute.
+    pub overlay: bool,
 }
 
 impl Default for LayerOptions {
@@ -55,6 +59,7 @@ impl Default for LayerOptions {
             max_ratio: 200,
             ratio_free_bytes: 64 << 20,
             keep_times: true,
+            overlay: false,
         }
     }
 }
@@ -101,11 +106,11 @@ pub async fn read_layer<R: Read + Send + 'static>(
     read
 }
 
-struct Reader<R: Read> {
+pub(super) struct Reader<R: Read> {
     input: Input<R>,
     found: Finder,
     options: LayerOptions,
-    layer: Branch,
+    pub(super) layer: Branch,
     entries: usize,
     names: u64,
 }
@@ -136,7 +141,11 @@ impl<R: Read> Reader<R> {
     fn take(&mut self, entry: &Entry) -> Result<(), LayerError> {
         let wrong = LayerError::entry(&entry.path);
         let path = entry_path(&entry.path).map_err(&wrong)?;
-        if path.components().any(|name| name.starts_with(WHITEOUT)) {
+        if self.options.overlay {
+            if self.upper(entry, &path, &wrong)? {
+                return Ok(());
+            }
+        } else if path.components().any(|name| name.starts_with(WHITEOUT)) {
             self.mark(&path, &wrong)?;
             return self.skip(entry);
         }
@@ -224,7 +233,8 @@ impl<R: Read> Reader<R> {
     fn metadata(&self, entry: &Entry) -> Result<Metadata, &'static str> {
         let id = |id: u64| u32::try_from(id).map_err(|_| "its owner is not one that Linux knows");
         let mut xattrs = BTreeMap::new();
-        for (name, value) in entry.xattrs.iter().filter(|(name, _)| kept_xattr(name)) {
+        let kept = |name: &[u8]| kept_xattr(name) && !(self.options.overlay && overlay::owns(name));
+        for (name, value) in entry.xattrs.iter().filter(|(name, _)| kept(name)) {
             let name = String::from_utf8(name.clone()).map_err(|_| "the name of an extended attribute is not UTF-8")?;
             xattrs.insert(name, value.clone());
         }
@@ -240,7 +250,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// Returns a directory, made with those above it where they are not there yet.
-    fn parent(
+    pub(super) fn parent(
         &mut self,
         names: &[&str],
         wrong: &dyn Fn(&'static str) -> LayerError,
@@ -305,7 +315,7 @@ fn check_entries(entries: usize, limit: usize) -> Result<(), LayerError> {
 }
 
 /// Returns the path that an archive states, without `.` and repeated slashes.
-fn entry_path(raw: &[u8]) -> Result<RelativePath, &'static str> {
+pub(super) fn entry_path(raw: &[u8]) -> Result<RelativePath, &'static str> {
     let text = std::str::from_utf8(raw).map_err(|_| "its name is not UTF-8")?;
     if text.is_empty() {
         return Err("it has no name");

@@ -13,6 +13,7 @@ use crate::spec::RelativePath;
 use crate::store::{BATCH_BYTES, BlobStore, MemoryBlobStore, MerkleTree, Node};
 
 mod hostile;
+mod overlay;
 mod with_tar;
 
 const FUNCTION: DigestFunction = DigestFunction::Blake3;

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -59,21 +59,70 @@ pub async fn write_layer<W: Write + Send + 'static>(
     scratch: &Path,
     sink: W,
 ) -> Result<(WrittenLayer, W), LayerError> {
-    let tree = collect_tree(store, root).await?;
-    let listing = Listing::parse(root, &tree).map_err(|source| StoreError::Directory { digest: root, source })?;
-    let layer = Branch::join(&listing, attributes)?;
-    layer.check_implied("")?;
-    let mut items = Vec::new();
-    list(&layer, "", &mut HashMap::new(), &mut items);
-    drop((tree, listing, layer));
-    let (sender, receiver) = channel(PIECES);
-    let writing = blocking(move || write_pieces(receiver, compression, sink));
-    let sending = async move { Archive { store, scratch, sender, gathered: BytesMut::new() }.write(&items).await };
-    let (sent, written) = tokio::join!(sending, writing);
-    // A sink that refuses also ends the sending, and is the cause then; what was not all sent is not taken for whole.
-    let written = written.map_err(LayerError::io("write"))?;
-    sent?;
-    Ok(written)
+    LayerArchive::list(store, root, attributes).await?.write(store, compression, scratch, sink).await
+}
+
+/// What the archive of a layer is made of, but for the content of its files.
+pub struct LayerArchive {
+    items: Vec<Item>,
+}
+
+impl LayerArchive {
+    /// Lists a layer in the CAS.
+    ///
+    /// # Errors
+    /// When a directory is not in the store, the attributes do not fit to the tree, or the store fails.
+    pub async fn list(store: &dyn BlobStore, root: Digest, attributes: &Attributes) -> Result<Self, LayerError> {
+        let tree = collect_tree(store, root).await?;
+        let listing = Listing::parse(root, &tree).map_err(|source| StoreError::Directory { digest: root, source })?;
+        let layer = Branch::join(&listing, attributes)?;
+        layer.check_implied("")?;
+        let mut items = Vec::new();
+        list(&layer, "", &mut HashMap::new(), &mut items);
+        Ok(Self { items })
+    }
+
+    /// Returns the content of its files.
+    pub fn files(&self) -> Vec<Digest> {
+        let content = |item: &Item| match item {
+            Item::File { digest, .. } => Some(*digest),
+            Item::Header(_) => None,
+        };
+        self.items.iter().filter_map(content).collect()
+    }
+
+    /// Returns how much memory it takes, about.
+    pub fn weight(&self) -> usize {
+        let header = |item: &Item| match item {
+            Item::Header(header) | Item::File { header, .. } => header.len(),
+        };
+        self.items.iter().map(|item| header(item) + size_of::<Item>()).sum()
+    }
+
+    /// Writes it to a sink, as `write_layer`.
+    ///
+    /// # Errors
+    /// When a file is not in the store, the store fails, or the sink refuses.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the layer half written.
+    pub async fn write<W: Write + Send + 'static>(
+        &self,
+        store: &dyn BlobStore,
+        compression: LayerCompression,
+        scratch: &Path,
+        sink: W,
+    ) -> Result<(WrittenLayer, W), LayerError> {
+        let (sender, receiver) = channel(PIECES);
+        let writing = blocking(move || write_pieces(receiver, compression, sink));
+        let sending =
+            async move { Archive { store, scratch, sender, gathered: BytesMut::new() }.write(&self.items).await };
+        let (sent, written) = tokio::join!(sending, writing);
+        // A sink that refuses also ends the sending, and is the cause then; what was not all sent is not taken for whole.
+        let written = written.map_err(LayerError::io("write"))?;
+        sent?;
+        Ok(written)
+    }
 }
 
 /// Part of an archive on its way to the writing thread.
@@ -87,19 +136,40 @@ fn write_pieces<W: Write>(
     compression: LayerCompression,
     sink: W,
 ) -> io::Result<(WrittenLayer, W)> {
-    let mut archive = Hashed::new(Compressor::new(compression, Hashed::new(sink))?);
-    while let Some(piece) = pieces.blocking_recv() {
-        match piece {
-            Piece::Bytes(bytes) => archive.write_all(&bytes)?,
-            Piece::File(file) => {
-                io::copy(&mut File::open(file.path())?, &mut archive)?;
-            }
-        }
+    if compression == LayerCompression::None {
+        // The form is the archive, and need not be hashed a second time.
+        let mut archive = Hashed::new(sink);
+        pass_on(&mut pieces, &mut archive)?;
+        let (mut sink, archive) = archive.finish();
+        sink.flush()?;
+        return Ok((WrittenLayer { archive, blob: archive }, sink));
     }
+    let mut archive = Hashed::new(Compressor::new(compression, Hashed::new(sink))?);
+    pass_on(&mut pieces, &mut archive)?;
     let (compressor, archive) = archive.finish();
     let (mut sink, blob) = compressor.finish()?.finish();
     sink.flush()?;
     Ok((WrittenLayer { archive, blob }, sink))
+}
+
+fn pass_on(pieces: &mut Receiver<Piece>, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    while let Some(piece) = pieces.blocking_recv() {
+        match piece {
+            Piece::Bytes(bytes) => to.write_all(&bytes)?,
+            Piece::File(file) => {
+                let mut file = File::open(file.path())?;
+                buffer.resize(PIECE_BYTES, 0);
+                loop {
+                    match file.read(&mut buffer)? {
+                        0 => break,
+                        count => to.write_all(&buffer[..count])?,
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// An entry of the archive.

@@ -33,7 +33,7 @@ impl Address {
 }
 
 /// Returns an address without the credentials that it may hold.
-pub(super) fn shown(address: &str) -> String {
+pub(in crate::source) fn shown(address: &str) -> String {
     if !address.contains('@') || address.starts_with('/') {
         return address.to_owned();
     }

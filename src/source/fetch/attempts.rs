@@ -3,36 +3,34 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Url;
-
 use super::check::Expected;
 use super::error::Fault;
 use super::partial::Partial;
 use super::transfer::Transfer;
-use super::web::Web;
+use super::web::{Asked, Web};
 use super::{FetchProgress, Fetcher, Reason};
 use crate::store::blocking;
 use crate::transport::Backoff;
 
 /// The longest pause between attempts, also when the server asks for one.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+pub(in crate::source) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// An attempt that brings the file on by so many bytes does not count.
 const WORTH: u64 = 1 << 20;
 
 /// What is fetched from one address.
-pub(super) struct Attempts<'a> {
-    pub(super) fetcher: &'a Fetcher,
-    pub(super) web: &'a Web,
-    pub(super) url: &'a Url,
+pub(in crate::source) struct Attempts<'a> {
+    pub(in crate::source) fetcher: &'a Fetcher,
+    pub(in crate::source) web: &'a Web,
+    pub(in crate::source) asked: &'a Asked<'a>,
     /// The address without credentials.
-    pub(super) shown: &'a str,
-    pub(super) expected: &'a Arc<Expected>,
-    pub(super) progress: &'a dyn FetchProgress,
+    pub(in crate::source) shown: &'a str,
+    pub(in crate::source) expected: &'a Arc<Expected>,
+    pub(in crate::source) progress: &'a dyn FetchProgress,
 }
 
 impl Attempts<'_> {
     /// Makes `partial` the whole file, and checks it.
-    pub(super) async fn run(&self, partial: &mut Partial) -> Result<(), Fault> {
+    pub(in crate::source) async fn run(&self, partial: &mut Partial) -> Result<(), Fault> {
         let options = &self.fetcher.shared.options;
         let mut backoff = Backoff::new(options.first_pause, LONGEST_PAUSE);
         let mut furthest = partial.size();
@@ -78,9 +76,9 @@ impl Attempts<'_> {
     async fn transfer(&self, partial: &mut Partial) -> Result<(), Fault> {
         let shared = &self.fetcher.shared;
         let _permit = shared.transfers.acquire().await.expect("it is never closed");
-        let max_bytes = shared.options.max_bytes;
-        let (web, url, shown, progress) = (self.web, self.url, self.shown, self.progress);
-        let transfer = Transfer { web, url, shown, max_bytes, progress };
+        let max_bytes = self.max_bytes();
+        let (web, asked, shown, progress) = (self.web, self.asked, self.shown, self.progress);
+        let transfer = Transfer { web, asked, shown, max_bytes, progress };
         match transfer.run(partial).await {
             // What lay here is of no use with this server, and forgotten: now it is asked for the whole.
             Err(Fault::Address(Reason::OtherRange { .. })) => transfer.run(partial).await,
@@ -90,13 +88,19 @@ impl Attempts<'_> {
 
     async fn check(&self, partial: &Partial) -> Result<(), Reason> {
         let (expected, path) = (Arc::clone(self.expected), partial.path().to_owned());
-        let limit = self.fetcher.shared.options.max_bytes;
+        let limit = self.max_bytes();
         blocking(move || expected.check(&path, limit).map(drop)).await
+    }
+
+    /// Returns the bytes that are taken: as many as it has, where that is known.
+    fn max_bytes(&self) -> u64 {
+        let limit = self.fetcher.shared.options.max_bytes;
+        self.expected.size().map_or(limit, |size| size.min(limit))
     }
 }
 
 /// Returns how long to wait before the next attempt, or `None` when the server wants to be left alone for longer.
-pub(super) fn pause(reason: &Reason, backoff: &mut Backoff) -> Option<Duration> {
+pub(in crate::source) fn pause(reason: &Reason, backoff: &mut Backoff) -> Option<Duration> {
     match reason {
         Reason::Status { retry_after: Some(seconds), .. } => {
             Some(Duration::from_secs(*seconds)).filter(|pause| *pause <= LONGEST_PAUSE)

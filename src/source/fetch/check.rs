@@ -14,8 +14,9 @@ use crate::spec::GitId;
 const PIECE: usize = 256 << 10;
 
 /// By what a file is recognised.
-pub(super) struct Expected {
-    content: GitId,
+pub(in crate::source) struct Expected {
+    size: Option<u64>,
+    content: Option<GitId>,
     sha256: Option<String>,
     sha512: Option<String>,
 }
@@ -33,7 +34,18 @@ impl Expected {
     /// Returns by what a file is recognised, for another thread.
     pub(super) fn of(wanted: &Wanted<'_>) -> Self {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        Self { content: wanted.content, sha256: owned(wanted.sha256), sha512: owned(wanted.sha512) }
+        let (sha256, sha512) = (owned(wanted.sha256), owned(wanted.sha512));
+        Self { size: None, content: Some(wanted.content), sha256, sha512 }
+    }
+
+    /// Returns by what a file is recognised whose SHA-256 and size are known.
+    pub(in crate::source) fn blob(sha256: String, size: u64) -> Self {
+        Self { size: Some(size), content: None, sha256: Some(sha256), sha512: None }
+    }
+
+    /// Returns its size, where that is known.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.size
     }
 
     /// Checks that a file has at most `limit` bytes and is this one, and returns its size. Blocks.
@@ -48,20 +60,25 @@ impl Expected {
         if size > limit {
             return Err(Reason::TooLarge { limit });
         }
+        if let Some(expected) = self.size.filter(|expected| *expected != size) {
+            return Err(Mismatch::Size { expected, actual: size }.into());
+        }
         let checksums = Checksums::of(File::open(path).map_err(read)?, size, self).map_err(read)?;
         self.compare(checksums)?;
         Ok(size)
     }
 
     fn compare(&self, checksums: Checksums) -> Result<(), Mismatch> {
-        let CollisionResult::Ok(sha1) = checksums.git.try_finalize() else { return Err(Mismatch::Collision) };
         let differs = |function, expected: &str, actual: String| {
             if expected == actual {
                 return Ok(());
             }
             Err(Mismatch::Checksum { function, expected: expected.to_owned(), actual })
         };
-        differs(CheckedFunction::GitBlob, &self.content.to_string(), const_hex::encode(sha1))?;
+        if let (Some(expected), Some(actual)) = (&self.content, checksums.git) {
+            let CollisionResult::Ok(actual) = actual.try_finalize() else { return Err(Mismatch::Collision) };
+            differs(CheckedFunction::GitBlob, &expected.to_string(), const_hex::encode(actual))?;
+        }
         if let (Some(expected), Some(actual)) = (&self.sha256, checksums.sha256) {
             differs(CheckedFunction::Sha256, expected, const_hex::encode(actual.finalize()))?;
         }
@@ -74,15 +91,15 @@ impl Expected {
 
 /// What is computed of a file in one pass.
 struct Checksums {
-    git: Sha1,
+    git: Option<Sha1>,
     sha256: Option<Sha256>,
     sha512: Option<Sha512>,
 }
 
 impl Checksums {
     fn of(mut file: impl Read, size: u64, expected: &Expected) -> io::Result<Self> {
-        let mut git = Sha1::builder().safe_hash(false).build();
-        git.update(format!("blob {size}\0"));
+        let mut git = expected.content.map(|_| Sha1::builder().safe_hash(false).build());
+        git.iter_mut().for_each(|hasher| hasher.update(format!("blob {size}\0")));
         let mut sha256 = expected.sha256.as_ref().map(|_| Sha256::new());
         let mut sha512 = expected.sha512.as_ref().map(|_| Sha512::new());
         let mut piece = vec![0; PIECE];
@@ -93,7 +110,7 @@ impl Checksums {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            git.update(bytes);
+            git.iter_mut().for_each(|hasher| hasher.update(bytes));
             sha256.iter_mut().for_each(|hasher| hasher.update(bytes));
             sha512.iter_mut().for_each(|hasher| hasher.update(bytes));
         }

@@ -56,7 +56,7 @@ fn listed(failures: &[FailedAddress]) -> String {
 
 /// Whether the address or this host is to blame.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(in crate::source) enum Fault {
     /// The next address may do better.
     Address(Reason),
     /// No address can do better.

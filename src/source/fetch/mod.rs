@@ -16,7 +16,7 @@ mod transfer;
 mod web;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::source) mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,12 +27,15 @@ use tokio::sync::{OnceCell, Semaphore};
 use crate::spec::GitId;
 use crate::store::blocking;
 
-use address::{Address, shown};
-use attempts::Attempts;
-use check::Expected;
-use error::Fault;
-use partial::Partial;
-use web::Web;
+use address::Address;
+
+pub(in crate::source) use address::shown;
+pub(in crate::source) use attempts::{Attempts, LONGEST_PAUSE, pause};
+pub(in crate::source) use check::Expected;
+pub(in crate::source) use error::Fault;
+pub(in crate::source) use partial::Partial;
+pub(in crate::source) use response::refusal;
+pub(in crate::source) use web::{Asked, Web};
 
 pub use check::check_file;
 pub use error::{FailedAddress, FetchError};
@@ -145,7 +148,8 @@ impl Fetcher {
                 Ok(Address::Web(url)) => {
                     let web = self.web().await?;
                     let partial = opened(&mut partial, directory, wanted.content).await?;
-                    Attempts { fetcher: self, web, url: &url, shown: &from, expected: &expected, progress }
+                    let asked = Asked::of(&url);
+                    Attempts { fetcher: self, web, asked: &asked, shown: &from, expected: &expected, progress }
                         .run(partial)
                         .await
                         .map(|()| None)
@@ -167,9 +171,15 @@ impl Fetcher {
         Err(FetchError::Nowhere { content: wanted.content, failures })
     }
 
-    async fn web(&self) -> Result<&Web, FetchError> {
+    /// Returns the way to all servers.
+    pub(in crate::source) async fn web(&self) -> Result<&Web, FetchError> {
         let options = self.shared.options.clone();
         self.shared.web.get_or_try_init(|| blocking(move || Web::of_host(&options))).await
+    }
+
+    /// Returns how long and how much is fetched.
+    pub(in crate::source) fn options(&self) -> &FetchOptions {
+        &self.shared.options
     }
 
     /// Checks a file of this host, which is used where it lies.
@@ -195,7 +205,7 @@ async fn opened<'a>(
     content: GitId,
 ) -> Result<&'a mut Partial, FetchError> {
     if partial.is_none() {
-        *partial = Some(Partial::open(directory, content).await?);
+        *partial = Some(Partial::open(directory, &content.to_string()).await?);
     }
     Ok(partial.as_mut().expect("it was just opened"))
 }

@@ -14,14 +14,13 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::spec::GitId;
 use crate::store::{StoreError, blocking};
 
 /// Time between two looks at a lock that somebody else has. To sleep on the lock could not be cancelled.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A download that is not finished. Dropped, it stays as long as one can go on with it.
-pub(super) struct Partial {
+pub(in crate::source) struct Partial {
     file: Arc<File>,
     path: PathBuf,
     notes: Notes,
@@ -41,8 +40,9 @@ pub(super) struct Notes {
 }
 
 impl Partial {
-    /// Opens the download of a file, a new one if there is none. Waits while somebody else has it.
-    pub(super) async fn open(directory: &Path, content: GitId) -> Result<Self, StoreError> {
+    /// Opens the download of a file that is known by this name, a new one if there is none. Waits while somebody else
+    /// has it.
+    pub(in crate::source) async fn open(directory: &Path, content: &str) -> Result<Self, StoreError> {
         let path = directory.join(format!("fetch-{content}"));
         let made = directory.to_owned();
         blocking(move || fs::create_dir_all(&made).map_err(StoreError::io("make the directory", &made))).await?;
@@ -140,7 +140,7 @@ impl Partial {
     }
 
     /// Moves the file away, finished.
-    pub(super) fn rename(mut self, target: &Path) -> Result<(), StoreError> {
+    pub(in crate::source) fn rename(mut self, target: &Path) -> Result<(), StoreError> {
         fs::rename(&self.path, target).map_err(StoreError::io("put in place", target))?;
         self.kept = true;
         // Without the file the notes say nothing.

@@ -120,6 +120,14 @@ pub enum Reason {
         /// Where it points.
         to: String,
     },
+    /// A redirect from a server with TLS to one without.
+    #[error("`{from}` redirects to `{to}`, which is not encrypted")]
+    RedirectPlain {
+        /// Where the redirect came from.
+        from: String,
+        /// Where it points.
+        to: String,
+    },
     /// A redirect that does not say where to.
     #[error("`{from}` redirects to no valid address")]
     RedirectNowhere {
@@ -152,6 +160,14 @@ impl fmt::Display for CheckedFunction {
 /// How a file differs from the one wanted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
+    /// It has not as many bytes as stated.
+    #[error("it has {actual} bytes, not {expected}")]
+    Size {
+        /// The bytes stated.
+        expected: u64,
+        /// The bytes of the file.
+        actual: u64,
+    },
     /// A checksum differs.
     #[error("its {function} is `{actual}`, not `{expected}`")]
     Checksum {
@@ -180,18 +196,21 @@ impl Reason {
                 status.is_server_error()
                     || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(status)
             }
+            // An answer without a length that came to an end too early.
+            Self::Mismatch(Mismatch::Size { expected, actual }) => actual < expected,
+            Self::Mismatch(Mismatch::Checksum { .. } | Mismatch::Collision) => false,
             Self::Unsupported
             | Self::Malformed { .. }
             | Self::OtherHost
             | Self::Read { .. }
             | Self::NoFile
             | Self::TooLarge { .. }
-            | Self::Mismatch(_)
             | Self::NoAuthorities { .. }
             | Self::Tls { .. }
             | Self::Request { .. }
             | Self::TooManyRedirects { .. }
             | Self::RedirectScheme { .. }
+            | Self::RedirectPlain { .. }
             | Self::RedirectNowhere { .. } => false,
         }
     }

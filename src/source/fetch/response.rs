@@ -37,7 +37,7 @@ pub(super) fn range(headers: &HeaderMap) -> Option<Range> {
 }
 
 /// Returns why an answer without a file is none.
-pub(super) fn refusal(response: &Response) -> Reason {
+pub(in crate::source) fn refusal(response: &Response) -> Reason {
     let status = response.status();
     let waits = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&status);
     let retry_after =

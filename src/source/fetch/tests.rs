@@ -5,7 +5,7 @@ mod failures;
 mod proxies;
 mod redirects;
 mod resumption;
-mod server;
+pub(in crate::source) mod server;
 mod tls;
 mod together;
 
@@ -85,7 +85,7 @@ impl Place {
 }
 
 /// Trusts the given authorities, and is not led astray by proxies of the host.
-fn fetcher(options: FetchOptions, authorities: RootCertStore) -> Fetcher {
+pub(in crate::source) fn fetcher(options: FetchOptions, authorities: RootCertStore) -> Fetcher {
     let web = Web::new(&options, Surroundings { authorities: Ok(authorities), proxies: false }).unwrap();
     Fetcher::with(options, OnceCell::new_with(Some(web)))
 }
@@ -95,7 +95,7 @@ fn wanted(body: &[u8], addresses: &[String]) -> Wanted<'static> {
 }
 
 /// Returns so many bytes, which differ from place to place.
-fn bytes(count: usize) -> Vec<u8> {
+pub(in crate::source) fn bytes(count: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(7);
     std::iter::repeat_with(|| random.u8(..)).take(count).collect()
 }

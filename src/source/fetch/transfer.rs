@@ -1,11 +1,11 @@
 //! One request for a file or the rest of it, and what it brings.
 
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{Response, StatusCode};
 
 use super::error::Fault;
 use super::partial::Partial;
 use super::response::{length, notes, range, refusal, version};
-use super::web::{Rest, Web};
+use super::web::{Asked, Rest, Web};
 use super::{FetchProgress, Reason};
 
 /// Bytes that are gathered before they are written.
@@ -14,7 +14,7 @@ const PIECE: usize = 1 << 20;
 /// Where a file comes from, and who is told.
 pub(super) struct Transfer<'a> {
     pub(super) web: &'a Web,
-    pub(super) url: &'a Url,
+    pub(super) asked: &'a Asked<'a>,
     /// The address without credentials.
     pub(super) shown: &'a str,
     pub(super) max_bytes: u64,
@@ -27,7 +27,7 @@ impl Transfer<'_> {
         let asked = partial.resumes().then_some(partial.size());
         let known = partial.notes().version.clone();
         let rest = asked.zip(known.as_deref()).map(|(byte, version)| Rest { byte, version });
-        let mut response = self.web.ask(self.url, rest).await?;
+        let mut response = self.web.ask(self.asked, rest).await?;
         match (response.status(), asked) {
             (StatusCode::OK, _) => {
                 self.within_limit(length(response.headers()))?;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, IF_RANGE, LOCATION, RANGE};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_RANGE, LOCATION, RANGE};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::address::shown;
+use super::response::length;
 use super::{FetchError, FetchOptions, Reason};
 use crate::transport::{SecurityError, authorities_of_host, provider};
 
@@ -16,7 +17,7 @@ const REDIRECTS: usize = 10;
 const USER_AGENT: &str = concat!("envserve/", env!("CARGO_PKG_VERSION"));
 
 /// The way to all servers.
-pub(super) struct Web {
+pub(in crate::source) struct Web {
     client: Client,
     connect_timeout: Duration,
     stall_timeout: Duration,
@@ -30,8 +31,27 @@ pub(super) struct Surroundings {
     pub(super) proxies: bool,
 }
 
+/// What is asked for, and by whom.
+pub(in crate::source) struct Asked<'a> {
+    /// The address.
+    pub(in crate::source) url: &'a Url,
+    /// The media types that are taken, where that matters.
+    pub(in crate::source) accept: Option<HeaderValue>,
+    /// Who asks. Only the server of `url` learns that.
+    pub(in crate::source) authorization: Option<HeaderValue>,
+    /// Whether redirects may not lead from TLS to servers without.
+    pub(in crate::source) stays_encrypted: bool,
+}
+
+impl<'a> Asked<'a> {
+    /// Returns a request for a file by anybody.
+    pub(in crate::source) fn of(url: &'a Url) -> Self {
+        Self { url, accept: None, authorization: None, stays_encrypted: false }
+    }
+}
+
 /// The part of a file that is wanted.
-pub(super) struct Rest<'a> {
+pub(in crate::source) struct Rest<'a> {
     /// Its first byte.
     pub(super) byte: u64,
     /// The version that the bytes before it are of; of another one the whole file is wanted.
@@ -64,15 +84,19 @@ impl Web {
     }
 
     /// Asks for a file, or the rest of it, and follows redirects.
-    pub(super) async fn ask(&self, url: &Url, rest: Option<Rest<'_>>) -> Result<Response, Reason> {
-        let mut url = url.clone();
+    pub(in crate::source) async fn ask(&self, asked: &Asked<'_>, rest: Option<Rest<'_>>) -> Result<Response, Reason> {
+        let mut url = asked.url.clone();
         let mut redirects = 0;
         loop {
-            let response = self.request(&url, rest.as_ref()).await?;
+            let response = self.request(&url, asked, rest.as_ref()).await?;
             if !is_redirect(response.status()) {
                 return Ok(response);
             }
             let next = redirected(&url, &response)?;
+            if asked.stays_encrypted && url.scheme() == "https" && next.scheme() != "https" {
+                let (from, to) = (shown(url.as_str()), shown(next.as_str()));
+                return Err(Reason::RedirectPlain { from, to });
+            }
             redirects += 1;
             if redirects > REDIRECTS {
                 let (from, to) = (shown(url.as_str()), shown(next.as_str()));
@@ -82,16 +106,32 @@ impl Web {
         }
     }
 
-    async fn request(&self, url: &Url, rest: Option<&Rest<'_>>) -> Result<Response, Reason> {
-        if let (Some(reason), "https") = (&self.distrust, url.scheme()) {
-            return Err(Reason::NoAuthorities { reason: reason.clone() });
-        }
+    async fn request(&self, url: &Url, asked: &Asked<'_>, rest: Option<&Rest<'_>>) -> Result<Response, Reason> {
         // A server that compresses on the way would change the bytes that are checked.
         let mut request = self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
+        if let Some(types) = &asked.accept {
+            request = request.header(ACCEPT, types);
+        }
+        if let Some(who) = asked.authorization.as_ref().filter(|_| url.origin() == asked.url.origin()) {
+            request = request.header(AUTHORIZATION, who);
+        }
         let mut done = 0;
         if let Some(rest) = rest {
             request = request.header(RANGE, format!("bytes={}-", rest.byte)).header(IF_RANGE, rest.version);
             done = rest.byte;
+        }
+        self.send(url, request, done).await
+    }
+
+    /// Sends a form, and follows no redirects: what it holds is for this server.
+    pub(in crate::source) async fn post(&self, url: &Url, form: String) -> Result<Response, Reason> {
+        let request = self.client.post(url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.send(url, request.body(form), 0).await
+    }
+
+    async fn send(&self, url: &Url, request: RequestBuilder, done: u64) -> Result<Response, Reason> {
+        if let (Some(reason), "https") = (&self.distrust, url.scheme()) {
+            return Err(Reason::NoAuthorities { reason: reason.clone() });
         }
         // The connection has a limit of its own, which is part of this one.
         let answered = tokio::time::timeout(self.connect_timeout + self.stall_timeout, request.send()).await;
@@ -100,10 +140,30 @@ impl Web {
     }
 
     /// Returns the next bytes of an answer, or `None` at its end; `done` bytes of the file are there.
-    pub(super) async fn next(&self, response: &mut Response, done: u64) -> Result<Option<bytes::Bytes>, Reason> {
+    pub(in crate::source) async fn next(
+        &self,
+        response: &mut Response,
+        done: u64,
+    ) -> Result<Option<bytes::Bytes>, Reason> {
         let next = tokio::time::timeout(self.stall_timeout, response.chunk()).await;
         let next = next.map_err(|_| Reason::Stalled { milliseconds: self.stall_timeout.as_millis(), done })?;
         next.map_err(|error| Reason::Broken { done, source: error.without_url() })
+    }
+
+    /// Returns all that follows of an answer, at most `limit` bytes.
+    pub(in crate::source) async fn whole(&self, response: &mut Response, limit: u64) -> Result<Vec<u8>, Reason> {
+        let too_large = Reason::TooLarge { limit };
+        if length(response.headers()).is_some_and(|length| length > limit) {
+            return Err(too_large);
+        }
+        let mut bytes = Vec::new();
+        while let Some(next) = self.next(response, bytes.len() as u64).await? {
+            bytes.extend_from_slice(&next);
+            if bytes.len() as u64 > limit {
+                return Err(too_large);
+            }
+        }
+        Ok(bytes)
     }
 }
 

@@ -14,7 +14,7 @@ pub use derive::{Derived, Distfile};
 pub use options::{FetchPrefix, FetchPrefixError, SourceOptions};
 pub use turns::{Turn, Turns};
 
-use super::{FetchOptions, Fetcher, SourceError, export_tree, import_directory};
+use super::{FetchOptions, Fetcher, Registries, SourceError, export_tree, import_directory};
 use crate::digest::{Digest, DigestFunction};
 use crate::spec::{GitId, RelativePath};
 use crate::store::{
@@ -76,6 +76,11 @@ impl Sources {
     /// Returns the Git store.
     pub fn git(&self) -> &GitStore {
         &self.git
+    }
+
+    /// Returns the way to registries, from which bases of images are pulled.
+    pub fn registries(&self) -> Registries {
+        Registries::new(self.fetcher.clone(), Arc::clone(&self.options))
     }
 
     /// Says whether a tree is known, in Git or by an earlier export whose blobs are still there.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use crate::digest::DigestFunction;
-use crate::source::Limits;
+use crate::source::{AuthFiles, Limits};
 use crate::store::StoreError;
 
 /// How long a download that broke off is kept, to be gone on with.
@@ -22,6 +22,8 @@ pub struct SourceOptions {
     pub limits: Limits,
     /// Addresses from which the daemon fetches itself what clients ask for. Without any it fetches nothing.
     pub fetch: Vec<FetchPrefix>,
+    /// Files with credentials for the registries among them.
+    pub auth_files: AuthFiles,
     /// The environment of `git`, with which commits are fetched.
     pub environment: BTreeMap<String, String>,
     /// Functions of digests that the CAS takes beside the one of a conversation.
@@ -35,6 +37,7 @@ impl SourceOptions {
             temporary: root.join("fetching"),
             limits: Limits::default(),
             fetch: Vec::new(),
+            auth_files: AuthFiles::default(),
             environment: BTreeMap::new(),
             functions: Vec::new(),
         }
@@ -65,6 +68,11 @@ impl SourceOptions {
     /// Returns those of the addresses from which the daemon may fetch.
     pub(super) fn allowed(&self, addresses: &[String]) -> Vec<String> {
         addresses.iter().filter(|address| self.fetch.iter().any(|prefix| prefix.allows(address))).cloned().collect()
+    }
+
+    /// Returns how much of an address is allowed by the option that says most about it, or `None` when none allows it.
+    pub(in crate::source) fn specificity(&self, address: &str) -> Option<usize> {
+        self.fetch.iter().filter(|prefix| prefix.allows(address)).map(|prefix| prefix.0.len()).max()
     }
 }
 

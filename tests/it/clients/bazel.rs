@@ -3,6 +3,7 @@
 use std::ops::Deref;
 
 use super::Project;
+use crate::support::World;
 
 const BUILD: &str = r#"
 genrule(name = "shout", srcs = ["words"], outs = ["shouted"], cmd = "tr a-z A-Z <$< >$@")
@@ -27,6 +28,27 @@ fn native(rules: &[&str]) -> String {
     rules.iter().map(|rule| format!("{rule} = native.{rule}\n")).collect()
 }
 
+/// Returns settings with which Bazel downloads nothing, and keeps what it has in the world.
+pub(crate) fn offline(world: &World) -> String {
+    for (name, text) in UNUSED_RULES {
+        world.write(&format!("rules/{name}"), text);
+    }
+    world.write("rules/rules_cc/cc/defs.bzl", native(&CC_RULES));
+    world.write("rules/rules_java/java/defs.bzl", native(&JAVA_RULES));
+    let at = world.path("").display().to_string();
+    // The server goes by itself should nobody be left to end it. The rest makes it start fast.
+    let mut settings = format!("startup --output_user_root={at}/bazel --max_idle_secs=30\n");
+    settings += "startup --host_jvm_args=-XX:TieredStopAtLevel=1 --host_jvm_args=-XX:+UseSerialGC\n";
+    settings += "build --color=no --curses=no\n";
+    for (repository, directory) in
+        [("rules_cc", "rules_cc"), ("rules_java", "rules_java"), ("remote_coverage_tools", "coverage")]
+    {
+        world.write(&format!("rules/{directory}/WORKSPACE"), "");
+        settings += &format!("build --override_repository={repository}={at}/rules/{directory}\n");
+    }
+    settings
+}
+
 /// A project with a Bazel server of its own, which is gone when this is dropped.
 struct Workspace(Project);
 
@@ -46,23 +68,7 @@ impl Drop for Workspace {
 
 fn workspace() -> Workspace {
     let project = Project::new(&["bazel-4"]);
-    for (name, text) in UNUSED_RULES {
-        project.write(&format!("../rules/{name}"), text);
-    }
-    project.write("../rules/rules_cc/cc/defs.bzl", native(&CC_RULES));
-    project.write("../rules/rules_java/java/defs.bzl", native(&JAVA_RULES));
-    let mut settings = project.shown("Bazel");
-    let at = project.world.path("").display().to_string();
-    // The server goes by itself should nobody be left to end it. The rest makes it start fast.
-    settings += &format!("\nstartup --output_user_root={at}/bazel --max_idle_secs=30\n");
-    settings += "startup --host_jvm_args=-XX:TieredStopAtLevel=1 --host_jvm_args=-XX:+UseSerialGC\n";
-    settings += "build --color=no --curses=no\n";
-    for (repository, directory) in
-        [("rules_cc", "rules_cc"), ("rules_java", "rules_java"), ("remote_coverage_tools", "coverage")]
-    {
-        project.write(&format!("../rules/{directory}/WORKSPACE"), "");
-        settings += &format!("build --override_repository={repository}={at}/rules/{directory}\n");
-    }
+    let settings = project.shown("Bazel") + "\n" + &offline(&project.world);
     project.write(".bazelrc", settings);
     project.write("WORKSPACE", "");
     project.write("BUILD", BUILD);
@@ -73,7 +79,7 @@ fn workspace() -> Workspace {
 }
 
 /// Returns how many actions ran where, without those that are no processes.
-fn processes(printed: &str) -> Vec<&str> {
+pub(crate) fn processes(printed: &str) -> Vec<&str> {
     let mut counts = printed.lines().filter_map(|line| line.strip_prefix("INFO: ")?.split_once(" process"));
     let counts = counts.next_back().unwrap_or_else(|| panic!("{printed}")).1;
     let counts = counts.trim_start_matches("es").trim_start_matches(": ").trim_end_matches('.').split(", ");

@@ -1,6 +1,6 @@
 //! Clients of the remote-execution API that others wrote, used as `docs/clients.md` shows it.
 
-mod bazel;
+pub(crate) mod bazel;
 mod casd;
 mod just;
 mod recc;

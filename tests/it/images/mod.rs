@@ -3,6 +3,8 @@
 mod bases;
 mod closures;
 mod layers;
+mod registry_base;
+mod run;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

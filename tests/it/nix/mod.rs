@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use bytes::Bytes;
 use envserve::digest::Digest;
 use envserve::nix::NixHash;
 use envserve::store::{BlobStore, Directory, Node, RemoteBlobStore};
@@ -116,6 +117,17 @@ pub(crate) fn registered(cas: &str, descriptor: &Value) -> BTreeMap<String, Fact
 
 /// Reads a file of an environment from a CAS.
 pub(crate) fn file(cas: &str, descriptor: &Value, path: &str) -> Vec<u8> {
+    at(cas, descriptor, path).1.unwrap_or_else(|| panic!("`{path}` is no file")).to_vec()
+}
+
+/// Returns the names in a directory of an environment, in order.
+pub(crate) fn names(cas: &str, descriptor: &Value, path: &str) -> Vec<String> {
+    let directory = at(cas, descriptor, path).0.unwrap_or_else(|| panic!("`{path}` is no directory"));
+    directory.iter().map(|(name, _)| name.to_owned()).collect()
+}
+
+/// Reads what stands at a path of an environment: a directory or a file.
+fn at(cas: &str, descriptor: &Value, path: &str) -> (Option<Directory>, Option<Bytes>) {
     let root: Digest = descriptor["root"].as_str().expect("a digest").parse().expect("a digest");
     let function = root.function();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -123,15 +135,16 @@ pub(crate) fn file(cas: &str, descriptor: &Value, path: &str) -> Vec<u8> {
         let link = Link::new(&cas.parse().expect("an address"), &Security::default()).expect("an address");
         let store = RemoteBlobStore::new(link, String::new(), function);
         let read = async |digest: &Digest| store.get(digest).await.expect("an answer").expect("it is there");
+        let list = async |digest: &Digest| Directory::parse(function, &read(digest).await).expect("a Directory");
         let mut at = Node::Directory { digest: root };
         for name in path.split('/') {
             let Node::Directory { digest } = at else { panic!("`{path}` goes through a file") };
-            let directory = Directory::parse(function, &read(&digest).await).expect("a Directory");
-            at = directory.get(name).unwrap_or_else(|| panic!("there is no `{path}`")).clone();
+            at = list(&digest).await.get(name).unwrap_or_else(|| panic!("there is no `{path}`")).clone();
         }
         match at {
-            Node::File { digest, .. } => read(&digest).await.to_vec(),
-            Node::Directory { .. } | Node::Symlink { .. } => panic!("`{path}` is no file"),
+            Node::File { digest, .. } => (None, Some(read(&digest).await)),
+            Node::Directory { digest } => (Some(list(&digest).await), None),
+            Node::Symlink { .. } => (None, None),
         }
     })
 }

@@ -6,6 +6,7 @@ mod files;
 mod guard;
 mod http;
 mod proxy;
+mod registry;
 mod web;
 
 use std::env;
@@ -17,11 +18,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub(crate) use daemon::Daemon;
-pub(crate) use endpoint::{Endpoint, Kind, program};
+pub(crate) use endpoint::{Endpoint, Kind, free_address, program};
 pub(crate) use files::{Node, contents, files, tree};
 pub(crate) use guard::{processes, until};
 pub(crate) use http::{Answer, request};
 pub(crate) use proxy::{Fault, Proxy};
+pub(crate) use registry::{Registry, busybox_layout};
 pub(crate) use web::Web;
 
 /// A directory for one test: sources, client roots, daemons.

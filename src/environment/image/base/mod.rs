@@ -4,6 +4,7 @@
 mod archive;
 mod documents;
 mod layout;
+mod pulled;
 mod registry;
 
 use bytes::Bytes;

@@ -5,8 +5,10 @@ use std::io;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
-use tonic::{Code, Status};
 
+use super::super::incoming::Interrupted;
+use super::super::ours;
+use super::super::room::RoomError;
 use crate::nix::{NarError, NarInfoError, StorePath};
 use crate::serve::remote::RemoteError;
 use crate::serve::status;
@@ -30,15 +32,12 @@ pub(super) enum CacheError {
     /// The body is not sent as it is.
     #[error("a body with a content encoding is not taken")]
     Encoding,
-    /// Too many bytes for one upload.
-    #[error("more than {limit} bytes are not taken")]
-    TooLarge { limit: u64 },
-    /// Too much is being uploaded at the moment.
-    #[error("too much is being uploaded at the moment")]
-    Busy,
+    /// There is no room for what is uploaded.
+    #[error(transparent)]
+    Room(#[from] RoomError),
     /// The body did not come to its end.
-    #[error("the body did not come to its end")]
-    Interrupted,
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
     /// A narinfo cannot be read.
     #[error(transparent)]
     NarInfo(#[from] NarInfoError),
@@ -88,11 +87,11 @@ impl CacheError {
             Self::Absent => StatusCode::NOT_FOUND,
             Self::UploadsOff | Self::NotSigned { .. } => StatusCode::FORBIDDEN,
             Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Room(RoomError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Room(RoomError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotUploaded { .. } | Self::UnknownReference { .. } | Self::Taken { .. } => StatusCode::CONFLICT,
             Self::Name { .. }
-            | Self::Interrupted
+            | Self::Interrupted(_)
             | Self::NarInfo(_)
             | Self::OtherName { .. }
             | Self::FalseReference { .. }
@@ -127,27 +126,6 @@ fn is_no_room(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Returns the status of what is not the client's fault. What is gone or unreadable in a store is no absence.
-fn ours(status: &Status) -> (StatusCode, String) {
-    let code = match status.code() {
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted => StatusCode::SERVICE_UNAVAILABLE,
-        Code::ResourceExhausted => StatusCode::INSUFFICIENT_STORAGE,
-        Code::Ok
-        | Code::Unknown
-        | Code::InvalidArgument
-        | Code::NotFound
-        | Code::AlreadyExists
-        | Code::PermissionDenied
-        | Code::FailedPrecondition
-        | Code::OutOfRange
-        | Code::Unimplemented
-        | Code::Internal
-        | Code::DataLoss
-        | Code::Unauthenticated => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    (code, status.message().to_owned())
-}
-
 impl IntoResponse for CacheError {
     fn into_response(self) -> Response {
         let (code, text) = self.status();
@@ -164,6 +142,8 @@ impl IntoResponse for CacheError {
 
 #[cfg(test)]
 mod tests {
+    use tonic::Status;
+
     use super::*;
     use crate::digest::DigestFunction;
 
@@ -180,7 +160,7 @@ mod tests {
         ] {
             assert_eq!(CacheError::Store(error).status().0, code);
         }
-        let busy = CacheError::Busy.into_response();
+        let busy = CacheError::Room(RoomError::Busy).into_response();
         assert_eq!(busy.headers()[RETRY_AFTER], RETRY_SECONDS);
     }
 

@@ -75,13 +75,9 @@ fn write(root: &Path, path: &Path, text: &str) -> Result<(), KeyError> {
 }
 
 /// Makes a directory, without whatever a daemon before left in it. Blocks.
-pub(super) fn empty_directory(path: &Path) -> Result<PathBuf, KeyError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io("clear", path)(error)),
-        _ => {}
-    }
-    fs::create_dir_all(path).map_err(io("make", path))?;
-    Ok(path.to_owned())
+pub(super) fn empty_directory(path: PathBuf) -> Result<PathBuf, KeyError> {
+    super::super::empty_directory(&path).map_err(io("empty", &path))?;
+    Ok(path)
 }
 
 #[cfg(test)]

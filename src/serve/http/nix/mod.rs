@@ -9,7 +9,6 @@ mod key;
 mod nar;
 mod narinfo;
 mod pending;
-mod range;
 mod register;
 mod upload;
 
@@ -63,8 +62,7 @@ impl Cache {
     pub(in crate::serve) async fn open(root: &Path, backend: Backend, options: CacheOptions) -> Result<Self, KeyError> {
         let CacheOptions { secret_key, upload, trusted_keys } = options;
         let root = root.to_owned();
-        let opened =
-            blocking(move || Ok((key::open(&root, secret_key)?, key::empty_directory(&root.join("nix-tmp"))?)));
+        let opened = blocking(move || Ok((key::open(&root, secret_key)?, key::empty_directory(root.join("nix-tmp"))?)));
         let (key, scratch) = opened.await?;
         let scratch: Arc<Path> = scratch.into();
         tracing::info!(public_key = %key.public_key(), uploads = upload, "the binary cache of Nix is at /nix/");

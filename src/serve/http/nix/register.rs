@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::super::room::RoomError;
 use super::pending::{MAX_BYTES, Upload};
 use super::upload::Uploads;
 use super::{Cache, CacheError};
@@ -36,7 +37,7 @@ impl Cache {
             return Err(CacheError::NotSigned { path: path.clone() });
         }
         if narinfo.info.nar.size() > MAX_BYTES {
-            return Err(CacheError::TooLarge { limit: MAX_BYTES });
+            return Err(RoomError::TooLarge { limit: MAX_BYTES }.into());
         }
         if let Some(known) = self.find(hash_part).await? {
             let same = known.object.path == *path && known.object.info.nar == narinfo.info.nar;

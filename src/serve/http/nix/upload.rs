@@ -3,32 +3,26 @@
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
+use axum::http::header::CONTENT_ENCODING;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures::StreamExt;
 use tempfile::NamedTempFile;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
+use super::super::incoming::{drain, length, next};
+use super::super::room::Place;
 use super::address::is_hash_part;
-use super::pending::{Pending, Place};
+use super::pending::Pending;
 use super::{Cache, CacheError};
 use crate::nix::{MAX_NARINFO_BYTES, NarInfoError, PublicKey};
 use crate::store::blocking;
 
-/// Longest wait for the next bytes of a body.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes that are gathered before they are written.
 const GATHERED: usize = 1 << 20;
 /// Archives that are unpacked at a time; each takes two threads.
 const UNPACKED_AT_ONCE: usize = 4;
-/// Longest body that is read though nobody wants it, so that the client reads the answer.
-const DRAINED: u64 = 8 << 20;
 /// Longest name of an archive.
 const MAX_NAME: usize = 255;
 
@@ -111,19 +105,6 @@ async fn take(
     }
 }
 
-fn length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// Returns the next bytes of a body, which must not let itself be waited for.
-async fn next(body: &mut BodyDataStream) -> Result<Option<Bytes>, CacheError> {
-    match timeout(PATIENCE, body.next()).await {
-        Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
-        Ok(None) => Ok(None),
-        Ok(Some(Err(_))) | Err(_) => Err(CacheError::Interrupted),
-    }
-}
-
 /// Writes a body to a file, for which a place is taken.
 async fn receive(
     body: &mut BodyDataStream,
@@ -164,16 +145,10 @@ async fn receive_text(body: &mut BodyDataStream) -> Result<String, CacheError> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Reads what is left of a short body that is on its way already: clients that write get no answer otherwise.
-async fn drain(headers: &HeaderMap, mut body: BodyDataStream) {
-    if headers.contains_key(EXPECT) || length(headers).is_none_or(|length| length > DRAINED) {
-        return;
-    }
-    while let Ok(Some(_)) = next(&mut body).await {}
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[tokio::test]
@@ -181,7 +156,7 @@ mod tests {
         let stream = |body: Body| body.into_data_stream();
         let stopped = futures::stream::iter([Ok(Bytes::from_static(b"a")), Err(std::io::Error::other("gone"))]);
         let error = receive_text(&mut stream(Body::from_stream(stopped))).await.expect_err("stopped");
-        assert!(matches!(error, CacheError::Interrupted), "{error:?}");
+        assert!(matches!(error, CacheError::Interrupted(_)), "{error:?}");
         let error = receive_text(&mut stream(vec![b'x'; MAX_NARINFO_BYTES + 1].into())).await.expect_err("long");
         assert!(matches!(error, CacheError::NarInfo(NarInfoError::TooLarge { .. })), "{error:?}");
         assert_eq!(receive_text(&mut stream("text".into())).await.expect("short"), "text");

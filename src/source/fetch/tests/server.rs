@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 /// A server on a port of its own, until dropped. It closes each connection after one answer.
-pub(super) struct Server {
+pub(in crate::source) struct Server {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Request>>>,
     task: JoinHandle<()>,
@@ -19,14 +19,16 @@ pub(super) struct Server {
 
 /// A request that a server saw.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Request {
-    pub(super) target: String,
+pub(in crate::source) struct Request {
+    pub(in crate::source) method: String,
+    pub(in crate::source) target: String,
     headers: HashMap<String, String>,
+    pub(in crate::source) body: String,
 }
 
 /// What a server answers.
 #[derive(Default)]
-pub(super) struct Answer {
+pub(in crate::source) struct Answer {
     head: String,
     length: Option<usize>,
     body: Vec<u8>,
@@ -46,12 +48,14 @@ type Answering = dyn Fn(usize, &Request) -> Answer + Send + Sync;
 
 impl Server {
     /// Starts a server; `answering` is given the number of earlier requests, and the request.
-    pub(super) async fn start(answering: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static) -> Self {
+    pub(in crate::source) async fn start(
+        answering: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         Self::listen(Arc::new(answering), None).await
     }
 
     /// Starts a server that speaks TLS.
-    pub(super) async fn secured(
+    pub(in crate::source) async fn secured(
         config: ServerConfig,
         answering: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static,
     ) -> Self {
@@ -82,20 +86,20 @@ impl Server {
     }
 
     /// Returns an address at this server.
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(in crate::source) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(in crate::source) fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// Returns the requests so far.
-    pub(super) fn seen(&self) -> Vec<Request> {
+    pub(in crate::source) fn seen(&self) -> Vec<Request> {
         self.seen.lock().unwrap().clone()
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::source) fn count(&self) -> usize {
         self.seen().len()
     }
 }
@@ -107,12 +111,12 @@ impl Drop for Server {
 }
 
 impl Request {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::source) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 
     /// The first byte that is asked for.
-    pub(super) fn first(&self) -> Option<usize> {
+    pub(in crate::source) fn first(&self) -> Option<usize> {
         self.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
     }
 
@@ -123,25 +127,30 @@ impl Request {
         }
         let text = String::from_utf8(text).unwrap();
         let mut lines = text.lines();
-        let target = lines.next()?.split(' ').nth(1)?.to_owned();
+        let mut words = lines.next()?.split(' ').map(str::to_owned);
+        let (method, target) = (words.next()?, words.next()?);
         let fields = lines.filter_map(|line| line.split_once(": "));
-        let headers = fields.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
-        Some(Self { target, headers })
+        let headers: HashMap<String, String> =
+            fields.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+        let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await.ok()?;
+        Some(Self { method, target, headers, body: String::from_utf8(body).unwrap() })
     }
 }
 
 impl Answer {
-    pub(super) fn new(status: &str) -> Self {
+    pub(in crate::source) fn new(status: &str) -> Self {
         Self { head: format!("HTTP/1.1 {status}\r\nConnection: close\r\n"), ..Self::default() }
     }
 
     /// The whole file.
-    pub(super) fn file(body: &[u8]) -> Self {
+    pub(in crate::source) fn file(body: &[u8]) -> Self {
         Self::new("200 OK").body(body)
     }
 
     /// The file, or the part of it that is asked for if it is still of the version `tag`.
-    pub(super) fn part(request: &Request, body: &[u8], tag: &str) -> Self {
+    pub(in crate::source) fn part(request: &Request, body: &[u8], tag: &str) -> Self {
         match request.first().filter(|_| request.header("if-range") == Some(tag)) {
             Some(first) => Self::rest(first, body).header("ETag", tag),
             None => Self::file(body).header("ETag", tag),
@@ -149,51 +158,51 @@ impl Answer {
     }
 
     /// The file from a byte on.
-    pub(super) fn rest(first: usize, body: &[u8]) -> Self {
+    pub(in crate::source) fn rest(first: usize, body: &[u8]) -> Self {
         let range = format!("bytes {first}-{}/{}", body.len() - 1, body.len());
         Self::new("206 Partial Content").header("Content-Range", &range).body(&body[first..])
     }
 
-    pub(super) fn redirect(to: &str) -> Self {
+    pub(in crate::source) fn redirect(to: &str) -> Self {
         Self::new("302 Found").header("Location", to)
     }
 
-    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+    pub(in crate::source) fn header(mut self, name: &str, value: &str) -> Self {
         self.head += &format!("{name}: {value}\r\n");
         self
     }
 
-    pub(super) fn body(mut self, body: &[u8]) -> Self {
+    pub(in crate::source) fn body(mut self, body: &[u8]) -> Self {
         (self.length, self.body) = (Some(body.len()), body.to_owned());
         self
     }
 
     /// Says that the body has another length than it has, or does not say one.
-    pub(super) fn length(mut self, length: Option<usize>) -> Self {
+    pub(in crate::source) fn length(mut self, length: Option<usize>) -> Self {
         self.length = length;
         self
     }
 
     /// Closes the connection after so many bytes.
-    pub(super) fn cut(mut self, bytes: usize) -> Self {
+    pub(in crate::source) fn cut(mut self, bytes: usize) -> Self {
         self.body.truncate(bytes);
         self
     }
 
     /// Keeps silent after so many bytes.
-    pub(super) fn stall(mut self, bytes: usize) -> Self {
+    pub(in crate::source) fn stall(mut self, bytes: usize) -> Self {
         self.end = End::Silence;
         self.cut(bytes)
     }
 
     /// Goes on for ever.
-    pub(super) fn endless(mut self) -> Self {
+    pub(in crate::source) fn endless(mut self) -> Self {
         self.end = End::Endless;
         self.length(None)
     }
 
     /// Not even a status.
-    pub(super) fn nothing() -> Self {
+    pub(in crate::source) fn nothing() -> Self {
         Self::default()
     }
 

@@ -1,10 +1,57 @@
-//! Which part of an archive a request wants.
+//! Bodies of which a request may want a part: ranges, and what a client has already.
 
 use std::ops::Range;
 
+use axum::body::Body;
+use axum::http::header::{
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+/// Something that can be sent.
+pub(super) struct Content<'a> {
+    /// Its content type.
+    pub(super) kind: &'a str,
+    /// Its bytes.
+    pub(super) size: u64,
+    /// What tells it from anything else that ever had its name; without quotes.
+    pub(super) tag: &'a str,
+}
+
+/// Answers with what a request wants of something, whose bytes `body` makes.
+pub(super) fn answer(headers: &HeaderMap, content: &Content<'_>, body: impl FnOnce(Range<u64>) -> Body) -> Response {
+    let Content { kind, size, tag } = *content;
+    let tag = format!("\"{tag}\"");
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    if text(IF_NONE_MATCH) == Some(&tag) {
+        return (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response();
+    }
+    let same = text(IF_RANGE).is_none_or(|known| known == tag);
+    let range = match text(RANGE).filter(|_| same).map_or(Part::Whole, |range| wanted(range, size)) {
+        Part::Whole => 0..size,
+        Part::Bytes(range) => range,
+        Part::Beyond => {
+            let length = [(CONTENT_RANGE, format!("bytes */{size}"))];
+            return (StatusCode::RANGE_NOT_SATISFIABLE, length).into_response();
+        }
+    };
+    let general: [(HeaderName, String); 4] = [
+        (CONTENT_TYPE, kind.to_owned()),
+        (ACCEPT_RANGES, "bytes".to_owned()),
+        (CONTENT_LENGTH, (range.end - range.start).to_string()),
+        (ETAG, tag),
+    ];
+    if range == (0..size) {
+        return (general, body(range)).into_response();
+    }
+    let shown = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+    (StatusCode::PARTIAL_CONTENT, [(CONTENT_RANGE, shown)], (general, body(range))).into_response()
+}
+
 /// What is wanted of so many bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Part {
+enum Part {
     /// Everything. So it is understood, too, when the header makes no sense or names several parts.
     Whole,
     /// These bytes, at least one.
@@ -14,7 +61,7 @@ pub(super) enum Part {
 }
 
 /// Reads the header `Range` for something of `size` bytes.
-pub(super) fn wanted(header: &str, size: u64) -> Part {
+fn wanted(header: &str, size: u64) -> Part {
     let Some((first, last)) = header.strip_prefix("bytes=").and_then(|range| range.trim().split_once('-')) else {
         return Part::Whole;
     };

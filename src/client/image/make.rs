@@ -1,0 +1,225 @@
+//! Making a root file system in a new directory.
+//!
+//! Directories first, closed to others; then files, linked where they are kept, copied where their content is here,
+//! downloaded where not; then what is no file. Symlinks come late, so none is ever followed, and the attributes of
+//! directories last, from the inside out.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, makedev, mknodat, utimensat};
+
+use super::arriving::Arriving;
+use super::facts::{Facts, FileFacts};
+use super::keeper::{Keeper, Target};
+use super::plan::{Plan, PlannedFile};
+use crate::client::ClientError;
+use crate::client::connect::Reached;
+use crate::client::cores::on_all_cores;
+use crate::client::download::download;
+use crate::client::events::Events;
+use crate::client::fill::Filled;
+use crate::digest::Digest;
+use crate::oci::Special;
+use crate::store::{FileBlobStore, StoreError, blocking};
+
+/// Files that a thread takes from the list at a time.
+const STRIDE: usize = 256;
+
+/// Makes a root file system in a directory that does not exist yet.
+///
+/// # Errors
+/// When the file system refuses, or a download fails.
+///
+/// # Cancel safety
+/// The directory is left half filled; what has arrived is kept.
+pub(super) async fn make(
+    top: &Path,
+    plan: Plan,
+    keeper: Keeper,
+    blobs: &FileBlobStore,
+    cas: &Reached,
+    events: &dyn Events,
+) -> Result<Filled, ClientError> {
+    let (top, blobs) = (top.to_owned(), blobs.clone());
+    let (plan, arriving) = {
+        let top = top.clone();
+        blocking(move || {
+            make_directories(&top, &plan)?;
+            let plan = Arc::new(plan);
+            let missing = link_kept(&keeper, &top, &plan.files)?;
+            tracing::debug!(files = plan.files.len(), missing = missing.len(), "linked what is kept");
+            let missing = copy_known(&keeper, &blobs, &top, &plan.files, missing)?;
+            let arriving = Arriving { keeper, blobs, top, plan: Arc::clone(&plan), missing };
+            Ok::<_, ClientError>((plan, arriving))
+        })
+        .await?
+    };
+    let downloaded = arriving.missing.keys().map(Digest::size).sum();
+    let lost = download(cas, arriving, events).await?;
+    if !lost.is_empty() {
+        return Ok(Filled::Lost(lost));
+    }
+    tracing::debug!(bytes = downloaded, "downloaded what was missing");
+    blocking(move || {
+        make_others(&top, &plan)?;
+        Ok(Filled::Whole { downloaded })
+    })
+    .await
+}
+
+/// Goes from file to file in a directory being made, and holds the directory open in which the last one stands.
+pub(super) struct Walk<'a> {
+    top: &'a Path,
+    at: Option<(&'a str, PathBuf, File)>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(top: &'a Path) -> Self {
+        Self { top, at: None }
+    }
+
+    /// Returns where a path is.
+    pub(super) fn to(&mut self, path: &'a str) -> Result<Target<'_>, ClientError> {
+        let (within, name) = path.rsplit_once('/').unwrap_or(("", path));
+        if self.at.as_ref().is_none_or(|(open, ..)| *open != within) {
+            let path = self.top.join(within);
+            let directory = File::open(&path).map_err(ClientError::io("open the directory", &path))?;
+            self.at = Some((within, path, directory));
+        }
+        let (_, path, directory) = self.at.as_ref().expect("it was just set");
+        Ok(Target { directory, path, name })
+    }
+}
+
+/// Files that are missing: by content, those that differ in what else they are like, each with its places in the plan.
+pub(super) type MissingFiles = HashMap<Digest, Vec<(FileFacts, Vec<usize>)>>;
+
+fn make_directories(top: &Path, plan: &Plan) -> Result<(), ClientError> {
+    for (directory, _) in &plan.directories {
+        let path = if directory.is_empty() { top.to_owned() } else { top.join(directory) };
+        fs::create_dir(&path).map_err(ClientError::io("make the directory", &path))?;
+    }
+    Ok(())
+}
+
+/// Links every file that is kept, on all cores, and returns the places of the others.
+fn link_kept(keeper: &Keeper, top: &Path, files: &[PlannedFile]) -> Result<Vec<usize>, ClientError> {
+    let next = AtomicUsize::new(0);
+    let missing = Mutex::new(Vec::new());
+    on_all_cores(|| {
+        let mut walk = Walk::new(top);
+        let mut absent = Vec::new();
+        loop {
+            let start = next.fetch_add(STRIDE, Ordering::Relaxed);
+            let Some(rest) = files.get(start..) else { break };
+            for (at, planned) in rest.iter().take(STRIDE).enumerate() {
+                if !keeper.link(&planned.file, walk.to(&planned.path)?, planned.names)? {
+                    absent.push(start + at);
+                }
+            }
+        }
+        missing.lock().unwrap_or_else(PoisonError::into_inner).append(&mut absent);
+        Ok::<_, ClientError>(())
+    })?;
+    let mut missing = missing.into_inner().unwrap_or_else(PoisonError::into_inner);
+    missing.sort_unstable();
+    Ok(missing)
+}
+
+/// Makes files whose content is here, on all cores, and returns the others.
+fn copy_known(
+    keeper: &Keeper,
+    blobs: &FileBlobStore,
+    top: &Path,
+    files: &[PlannedFile],
+    missing: Vec<usize>,
+) -> Result<MissingFiles, ClientError> {
+    let mut places: HashMap<&FileFacts, Vec<usize>> = HashMap::new();
+    for at in missing {
+        places.entry(&files[at].file).or_default().push(at);
+    }
+    let digests: HashSet<Digest> = places.keys().map(|file| file.digest).collect();
+    let alike = keeper.alike(&digests)?;
+    let mut places: Vec<(&FileFacts, Vec<usize>)> = places.into_iter().collect();
+    places.sort_unstable_by_key(|(_, places)| places[0]);
+    let next = AtomicUsize::new(0);
+    let absent = Mutex::new(MissingFiles::new());
+    on_all_cores(|| {
+        while let Some((file, places)) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if keeper.copy(file, alike.get(&file.digest).map(PathBuf::as_path), blobs)? {
+                link_all(keeper, top, files, places)?;
+                continue;
+            }
+            let mut absent = absent.lock().unwrap_or_else(PoisonError::into_inner);
+            absent.entry(file.digest).or_default().push(((*file).clone(), places.clone()));
+        }
+        Ok::<_, ClientError>(())
+    })?;
+    Ok(absent.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Links a file that is kept to all of these places.
+pub(super) fn link_all(
+    keeper: &Keeper,
+    top: &Path,
+    files: &[PlannedFile],
+    places: &[usize],
+) -> Result<(), ClientError> {
+    let mut walk = Walk::new(top);
+    for planned in places.iter().map(|at| &files[*at]) {
+        if !keeper.link(&planned.file, walk.to(&planned.path)?, planned.names)? {
+            return Err(StoreError::Missing { digest: planned.file.digest, role: "just written" }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Makes what is no first path of a file, and gives directories their attributes.
+fn make_others(top: &Path, plan: &Plan) -> Result<(), ClientError> {
+    for (path, first) in &plan.links {
+        let (path, first) = (top.join(path), top.join(first));
+        fs::hard_link(&first, &path).map_err(ClientError::io("make the hard link", &path))?;
+    }
+    for (path, special, facts) in &plan.specials {
+        make_special(&top.join(path), *special, facts)?;
+    }
+    for (path, target, facts) in &plan.symlinks {
+        let path = top.join(path);
+        symlink(target, &path).map_err(ClientError::io("make the symlink", &path))?;
+        set_itself(&path, facts)?;
+    }
+    for (path, facts) in plan.directories.iter().rev() {
+        let path = if path.is_empty() { top.to_owned() } else { top.join(path) };
+        let set = File::open(&path).and_then(|directory| facts.set(&directory));
+        set.map_err(ClientError::io("set the attributes of", &path))?;
+    }
+    Ok(())
+}
+
+fn make_special(path: &Path, special: Special, facts: &Facts) -> Result<(), ClientError> {
+    let (kind, major, minor) = match special {
+        Special::Char { major, minor } => (FileType::CharacterDevice, major, minor),
+        Special::Block { major, minor } => (FileType::BlockDevice, major, minor),
+        Special::Fifo => (FileType::Fifo, 0, 0),
+    };
+    let made = mknodat(CWD, path, kind, Mode::RUSR, makedev(major, minor));
+    made.map_err(|error| ClientError::io("make the device or fifo", path)(error.into()))?;
+    set_itself(path, facts)?;
+    // A new owner would take set-user-id away.
+    let mode = Permissions::from_mode(facts.mode.into());
+    fs::set_permissions(path, mode).map_err(ClientError::io("set the mode of", path))
+}
+
+/// Sets owner and time of what cannot be opened. Linux gives it no extended attributes that layers carry.
+fn set_itself(path: &Path, facts: &Facts) -> Result<(), ClientError> {
+    if let Some((uid, gid)) = facts.owner {
+        lchown(path, Some(uid), Some(gid)).map_err(ClientError::io("give away", path))?;
+    }
+    let set = utimensat(CWD, path, &facts.times(), AtFlags::SYMLINK_NOFOLLOW);
+    set.map_err(|error| ClientError::io("set the time of", path)(error.into()))
+}

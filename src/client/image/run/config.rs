@@ -1,0 +1,228 @@
+//! The configuration of a container, as the OCI runtime specification has it.
+//!
+//! What a container may do is what Docker lets it: the same capabilities, the same of `/proc` hidden or closed. Where
+//! this differs: it is root of a namespace of users only, and no calls of the system are filtered.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::account::Account;
+use super::{Network, RunError, RunOptions};
+use crate::client::ClientError;
+use crate::client::image::owner::Owner;
+use crate::oci::ImageConfig;
+
+/// The first of the host's user ids that root gives to containers, a range that no distribution hands out, and how
+/// many there are in an image.
+pub(super) const FIRST_ID: u32 = 0x7000_0000;
+pub(super) const IDS: u32 = 1 << 16;
+/// The variable that every process needs, where an image does not set it.
+const PATH: (&str, &str) = ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+const CAPABILITIES: [&str; 14] = [
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_RAW",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+];
+const HIDDEN: [&str; 9] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+];
+const CLOSED: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// A container that is to be made.
+pub(super) struct Container {
+    arguments: Vec<String>,
+    environment: Vec<String>,
+    directory: String,
+    account: Account,
+    owner: Owner,
+    network: Network,
+    terminal: bool,
+}
+
+/// What is bound into a container: where it lies, where it is seen, whether it is only read.
+pub(super) type Bound<'a> = (&'a Path, &'a str, bool);
+
+impl Container {
+    /// Puts together what the image says and what is wanted.
+    ///
+    /// # Errors
+    /// `NoCommand` when there is nothing to run.
+    pub(super) fn new(
+        image: &ImageConfig,
+        account: Account,
+        options: &RunOptions,
+        owner: Owner,
+        terminal: bool,
+    ) -> Result<Self, ClientError> {
+        let execution = &image.execution;
+        let mut arguments = options.command.clone();
+        if arguments.is_empty() {
+            arguments = execution.entrypoint.iter().chain(&execution.cmd).cloned().collect();
+        }
+        if arguments.is_empty() {
+            return Err(ClientError::Run(Box::new(RunError::NoCommand)));
+        }
+        let given = options.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let of_image = execution.env.iter().filter_map(|variable| variable.split_once('='));
+        let term = std::env::var("TERM").unwrap_or_else(|_| "xterm".to_owned());
+        let term = terminal.then_some(("TERM", term.as_str()));
+        let mut environment: Vec<(&str, &str)> = Vec::new();
+        for (name, value) in [PATH].into_iter().chain(term).chain(of_image).chain(given) {
+            environment.retain(|(other, _)| *other != name);
+            environment.push((name, value));
+        }
+        let directory = options.directory.as_deref().unwrap_or(&execution.working_dir);
+        Ok(Self {
+            arguments,
+            environment: environment.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            directory: format!("/{}", directory.trim_start_matches('/')),
+            account,
+            owner,
+            network: options.network,
+            terminal,
+        })
+    }
+
+    /// Returns the document.
+    pub(super) fn document(&self, name: &str, root: &Path, bound: &[Bound]) -> Value {
+        let mut mounts = self.mounts();
+        mounts.extend(bound.iter().map(|(source, destination, read_only)| {
+            let mut options = vec!["rbind", "nosuid", "nodev"];
+            options.extend(read_only.then_some("ro"));
+            json!({"destination": destination, "type": "bind", "source": source, "options": options})
+        }));
+        json!({
+            "ociVersion": "1.0.2",
+            "process": {
+                "terminal": self.terminal,
+                "user": {"uid": self.account.uid, "gid": self.account.gid, "additionalGids": self.account.groups},
+                "args": self.arguments,
+                "env": self.environment,
+                "cwd": self.directory,
+                "capabilities": {
+                    "bounding": CAPABILITIES,
+                    "effective": CAPABILITIES,
+                    "permitted": CAPABILITIES,
+                },
+            },
+            "root": {"path": root},
+            "hostname": "envserve",
+            "mounts": mounts,
+            "linux": self.linux(name),
+        })
+    }
+
+    fn linux(&self, name: &str) -> Value {
+        let mut namespaces = vec!["pid", "ipc", "uts", "mount"];
+        namespaces.extend((self.network == Network::None).then_some("network"));
+        let mut linux = json!({"maskedPaths": HIDDEN, "readonlyPaths": CLOSED});
+        if self.owner == Owner::Image {
+            namespaces.push("user");
+            let map = json!([{"containerID": 0, "hostID": FIRST_ID, "size": IDS}]);
+            linux["uidMappings"] = map.clone();
+            linux["gidMappings"] = map;
+            linux["cgroupsPath"] = format!("/{name}").into();
+        }
+        linux["namespaces"] = namespaces.into_iter().map(|kind| json!({"type": kind})).collect();
+        linux
+    }
+
+    /// Returns the file systems of the kernel that every container has.
+    fn mounts(&self) -> Vec<Value> {
+        let mount = |destination: &str, kind: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": kind, "options": options});
+        let mut terminals = vec!["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
+        // The group of terminals; an ordinary user has only one group in an image.
+        terminals.extend((self.owner == Owner::Image).then_some("gid=5"));
+        let closed = ["nosuid", "noexec", "nodev"];
+        let mut mounts = vec![
+            mount("/proc", "proc", &closed),
+            mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+            mount("/dev/pts", "devpts", &terminals),
+            mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
+            mount("/dev/mqueue", "mqueue", &closed),
+        ];
+        mounts.push(match self.network {
+            // It belongs to who owns the network.
+            Network::None => mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
+            Network::Host => json!({
+                "destination": "/sys",
+                "type": "bind",
+                "source": "/sys",
+                "options": ["rbind", "nosuid", "noexec", "nodev", "ro"],
+            }),
+        });
+        mounts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Platform;
+
+    fn options(command: &[&str]) -> RunOptions {
+        RunOptions {
+            command: command.iter().map(ToString::to_string).collect(),
+            environment: vec![("A".into(), "given".into())],
+            directory: None,
+            binds: Vec::new(),
+            network: Network::default(),
+        }
+    }
+
+    fn document(image: &ImageConfig, command: &[&str], owner: Owner) -> Value {
+        let container = Container::new(image, Account::default(), &options(command), owner, false).expect("a command");
+        container.document("name", "/r".as_ref(), &[("/s".as_ref(), "/d", true)])
+    }
+
+    #[test]
+    fn what_is_given_comes_before_what_the_image_says() {
+        let mut image = ImageConfig::new(Platform::linux("amd64"));
+        image.execution.entrypoint = vec!["/entry".into()];
+        image.execution.cmd = vec!["cmd".into()];
+        image.execution.env = vec!["A=image".into(), "B=b=c".into()];
+        image.execution.working_dir = "work".into();
+        let process = &document(&image, &[], Owner::Image)["process"];
+        assert_eq!(process["args"], json!(["/entry", "cmd"]));
+        assert_eq!(process["env"], json!([format!("PATH={}", PATH.1), "B=b=c", "A=given"]));
+        assert_eq!(process["cwd"], "/work");
+        assert_eq!(document(&image, &["sh", "-c"], Owner::Image)["process"]["args"], json!(["sh", "-c"]));
+    }
+
+    #[test]
+    fn root_has_other_ids_and_a_user_only_one() {
+        let image = ImageConfig::new(Platform::linux("amd64"));
+        let linux = &document(&image, &["x"], Owner::Image)["linux"];
+        assert_eq!(linux["uidMappings"][0]["hostID"], FIRST_ID);
+        let linux = &document(&image, &["x"], Owner::User)["linux"];
+        assert_eq!(linux.get("uidMappings"), None);
+        assert!(!linux["namespaces"].to_string().contains("user"));
+    }
+
+    #[test]
+    fn without_a_command_there_is_nothing_to_run() {
+        let image = ImageConfig::new(Platform::linux("amd64"));
+        let container = Container::new(&image, Account::default(), &options(&[]), Owner::User, false);
+        assert!(matches!(container.err(), Some(ClientError::Run(error)) if matches!(*error, RunError::NoCommand)));
+    }
+}

@@ -1,0 +1,150 @@
+//! The processes of a run.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, getegid, geteuid, getpgrp, kill_process};
+use rustix::termios::tcgetpgrp;
+use rustix::thread::UnshareFlags;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::directory::RunDirectory;
+use super::mounts::{Bundle, refused};
+use super::{Programs, RunError};
+use crate::client::ClientError;
+use crate::client::image::owner::Owner;
+
+/// Says that it is there, and waits.
+const HOLDER: &str = "echo made && read _";
+/// Shows the processes of the new namespace, whose first one this is, and becomes the program that is named.
+const FIRST: &str = r#"mount -t proc proc /proc && exec "$0" "$@""#;
+/// Longest wait for threads of this process to end: only a process with one gets a namespace of users.
+const THREADS_TIMEOUT: Duration = Duration::from_secs(2);
+const THREADS_TICK: Duration = Duration::from_micros(50);
+/// Those signals that go on to the command.
+const FORWARDED: [(SignalKind, Signal); 6] = [
+    (SignalKind::hangup(), Signal::HUP),
+    (SignalKind::interrupt(), Signal::INT),
+    (SignalKind::quit(), Signal::QUIT),
+    (SignalKind::terminate(), Signal::TERM),
+    (SignalKind::user_defined1(), Signal::USR1),
+    (SignalKind::user_defined2(), Signal::USR2),
+];
+/// Those that a terminal sends to all processes in its foreground.
+const OF_TERMINAL: [Signal; 2] = [Signal::INT, Signal::QUIT];
+
+/// Returns a namespace of users with so many ids of this host from the first on.
+///
+/// # Errors
+/// `Run` when this host lets none be made.
+pub(super) fn user_namespace(first: u32, ids: u32) -> Result<File, ClientError> {
+    let failed = |source| ClientError::Run(Box::new(RunError::Namespaces { what: "namespace of users", source }));
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--", "/bin/sh", "-c", HOLDER]).current_dir("/");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut holder = command.spawn().map_err(failed)?;
+    let mut made = || -> io::Result<File> {
+        let mut said = String::new();
+        BufReader::new(holder.stdout.take().expect("stdout was made a pipe")).read_line(&mut said)?;
+        if said.trim() != "made" {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let process = format!("/proc/{}", holder.id());
+        for map in ["uid_map", "gid_map"] {
+            fs::write(format!("{process}/{map}"), format!("0 {first} {ids}"))?;
+        }
+        File::open(format!("{process}/ns/user"))
+    };
+    let made = made();
+    drop(holder.stdin.take());
+    // Nothing depends on how it ended.
+    drop(holder.wait());
+    made.map_err(failed)
+}
+
+/// Moves this process to namespaces of its own: of mounts, for its children of processes, and for an ordinary user of
+/// users, where it is root.
+///
+/// # Errors
+/// `Run` when this host lets none be made.
+pub(super) fn unshare(owner: Owner) -> Result<(), ClientError> {
+    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+    let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWPID;
+    if owner == Owner::User {
+        flags |= UnshareFlags::NEWUSER;
+    }
+    let deadline = Instant::now() + THREADS_TIMEOUT;
+    loop {
+        #[expect(deprecated, reason = "unsound for tables of open files only, which stay shared")]
+        match rustix::thread::unshare(flags) {
+            Ok(()) => break,
+            Err(Errno::INVAL) if Instant::now() < deadline => std::thread::sleep(THREADS_TICK),
+            Err(error) => return Err(refused("namespaces", error)),
+        }
+    }
+    if owner == Owner::User {
+        for (file, text) in
+            [("setgroups", "deny".to_owned()), ("uid_map", format!("0 {uid} 1")), ("gid_map", format!("0 {gid} 1"))]
+        {
+            let path = Path::new("/proc/self").join(file);
+            let failed = |source| RunError::Namespaces { what: "namespace of users", source };
+            fs::write(path, text).map_err(|error| ClientError::Run(Box::new(failed(error))))?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs the container and returns the exit code of the command, which is 128 and the number of a signal that killed it.
+pub(super) fn run(programs: &Programs, run: &RunDirectory, bundle: &Bundle) -> Result<u8, ClientError> {
+    let mut command = tokio::process::Command::new(&programs.setpriv);
+    command.args(["--pdeathsig", "KILL", "--", "/bin/sh", "-c", FIRST]).arg(&programs.runc);
+    command.arg("--root").arg(&bundle.state).args(["run", "--bundle"]).arg(&bundle.directory).arg(run.name());
+    let failed = |error| ClientError::io("run", &programs.runc)(error);
+    // No thread can be started any more: what they would be in is not what their children would be in.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let status = runtime.block_on(look_after(command)).map_err(failed)?;
+    Ok(code(status))
+}
+
+/// Starts the first process of the namespace, and passes on signals until it ends.
+async fn look_after(mut command: tokio::process::Command) -> io::Result<ExitStatus> {
+    let mut signals = Vec::new();
+    for (kind, passed) in FORWARDED {
+        signals.push((signal(kind)?, passed));
+    }
+    let mut child = command.spawn()?;
+    let process = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    loop {
+        let received = std::future::poll_fn(|context| {
+            let mut ready = signals
+                .iter_mut()
+                .filter_map(|(signal, passed)| signal.poll_recv(context).is_ready().then_some(*passed));
+            ready.next().map_or(std::task::Poll::Pending, std::task::Poll::Ready)
+        });
+        tokio::select! {
+            ended = child.wait() => return ended,
+            passed = received => {
+                let has_it = OF_TERMINAL.contains(&passed) && in_foreground();
+                if let Some(process) = process.filter(|_| !has_it) {
+                    // It can only fail because the process is dead.
+                    let _dead = kill_process(process, passed);
+                }
+            }
+        }
+    }
+}
+
+/// Says whether the terminal sends what is typed as signals to this process, and to those that it has started.
+fn in_foreground() -> bool {
+    File::open("/dev/tty").is_ok_and(|terminal| tcgetpgrp(&terminal).is_ok_and(|group| group == getpgrp()))
+}
+
+fn code(status: ExitStatus) -> u8 {
+    let signal = status.signal().map(|signal| 128 + signal);
+    status.code().or(signal).and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+}
