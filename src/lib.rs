@@ -8,6 +8,7 @@
 //! environment
 //! execute, source
 //! nix, oci
+//! host
 //! store
 //! transport
 //! spec
@@ -21,6 +22,7 @@ pub mod client;
 pub mod digest;
 pub mod environment;
 pub mod execute;
+pub mod host;
 pub mod nix;
 pub mod oci;
 pub mod proto;

@@ -5,6 +5,7 @@
 mod absolute;
 mod arguments;
 mod describe;
+mod doctor;
 mod env;
 mod error;
 mod execute;
@@ -25,6 +26,7 @@ mod serve;
 mod shell;
 mod sources;
 mod store;
+mod trial;
 
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -68,6 +70,11 @@ enum Verb {
     Gc(gc::Arguments),
     /// Check the store of a daemon, and mend it.
     Fsck(fsck::Arguments),
+    /// Say what this host can, and how to get what it lacks.
+    Doctor(doctor::Arguments),
+    /// Try something with containers, for `doctor`.
+    #[command(hide = true)]
+    Trial(trial::Arguments),
 }
 
 /// Exit codes of a process that SIGINT or SIGTERM has ended, as a shell has them.
@@ -113,6 +120,8 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         },
         Verb::Gc(arguments) => gc::run(&arguments),
         Verb::Fsck(arguments) => fsck::run(&arguments),
+        Verb::Doctor(arguments) => verb_on_one_thread(doctor::run(arguments)),
+        Verb::Trial(arguments) => trial::run(&arguments),
     }
 }
 

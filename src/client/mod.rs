@@ -24,7 +24,6 @@ mod error;
 mod events;
 mod fetch;
 mod fill;
-mod find;
 mod image;
 mod install;
 mod materialize;

@@ -15,10 +15,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::client::ClientError;
+use crate::host::cgroup;
 use crate::store::remove_tree;
-
-/// Where control groups are.
-const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// The directory of a run.
 pub(super) struct RunDirectory {
@@ -87,11 +85,7 @@ fn clear(path: &Path) {
         return;
     }
     let Some(name) = path.file_name() else { return };
-    let hierarchies = fs::read_dir(CGROUPS).into_iter().flatten().flatten().map(|entry| entry.path());
-    for hierarchy in hierarchies.chain([PathBuf::from(CGROUPS)]) {
-        // Most have none of it.
-        let _absent = fs::remove_dir(hierarchy.join(name));
-    }
+    cgroup::remove(&name.to_string_lossy());
     if let Err(error) = remove_tree(path) {
         tracing::warn!(%error, path = %path.display(), "cannot remove what a killed run has left");
     }

@@ -24,7 +24,7 @@ use clap::ValueEnum;
 use super::owner::Owner;
 use super::root::RootFileSystem;
 use crate::client::ClientError;
-use crate::client::find::find;
+use crate::host::find;
 use crate::oci::ImageConfig;
 
 pub use error::RunError;

@@ -23,11 +23,12 @@ use rustix::mount::{
     move_mount, open_tree, unmount,
 };
 
-use super::config::{Bound, Container, FIRST_ID, IDS};
+use super::config::{Bound, Container};
 use super::directory::RunDirectory;
 use super::{Network, RunError, RunOptions};
 use crate::client::ClientError;
 use crate::client::image::owner::Owner;
+use crate::host::{FIRST_ID, IDS};
 
 /// Where root mounts what a container sees: all directories on the way have to be open to the container's users.
 const PLACE: &str = "/run/envserve";
@@ -64,7 +65,7 @@ impl Mounted {
         };
         fs::create_dir_all(&place).map_err(ClientError::io("make the directory", &place))?;
         // A process of its own is needed for it, which must not be the first of the new namespace.
-        let ids = if owner == Owner::Image { Some(super::process::user_namespace(FIRST_ID, IDS)?) } else { None };
+        let ids = if owner == Owner::Image { Some(super::process::user_namespace()?) } else { None };
         super::process::unshare(owner)?;
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         let failed = |what| move |error: Errno| refused(what, error);

@@ -1,10 +1,10 @@
 //! The processes of a run.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -18,9 +18,9 @@ use super::mounts::{Bundle, refused};
 use super::{Programs, RunError};
 use crate::client::ClientError;
 use crate::client::image::owner::Owner;
+use crate::host::FIRST_ID;
+use crate::host::users::namespace;
 
-/// Says that it is there, and waits.
-const HOLDER: &str = "echo made && read _";
 /// Shows the processes of the new namespace, whose first one this is, and becomes the program that is named.
 const FIRST: &str = r#"mount -t proc proc /proc && exec "$0" "$@""#;
 /// Longest wait for threads of this process to end: only a process with one gets a namespace of users.
@@ -38,33 +38,13 @@ const FORWARDED: [(SignalKind, Signal); 6] = [
 /// Those that a terminal sends to all processes in its foreground.
 const OF_TERMINAL: [Signal; 2] = [Signal::INT, Signal::QUIT];
 
-/// Returns a namespace of users with so many ids of this host from the first on.
+/// Returns a namespace of users with the ids of this host that containers have.
 ///
 /// # Errors
 /// `Run` when this host lets none be made.
-pub(super) fn user_namespace(first: u32, ids: u32) -> Result<File, ClientError> {
-    let failed = |source| ClientError::Run(Box::new(RunError::Namespaces { what: "namespace of users", source }));
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--", "/bin/sh", "-c", HOLDER]).current_dir("/");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut holder = command.spawn().map_err(failed)?;
-    let mut made = || -> io::Result<File> {
-        let mut said = String::new();
-        BufReader::new(holder.stdout.take().expect("stdout was made a pipe")).read_line(&mut said)?;
-        if said.trim() != "made" {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        let process = format!("/proc/{}", holder.id());
-        for map in ["uid_map", "gid_map"] {
-            fs::write(format!("{process}/{map}"), format!("0 {first} {ids}"))?;
-        }
-        File::open(format!("{process}/ns/user"))
-    };
-    let made = made();
-    drop(holder.stdin.take());
-    // Nothing depends on how it ended.
-    drop(holder.wait());
-    made.map_err(failed)
+pub(super) fn user_namespace() -> Result<File, ClientError> {
+    let failed = |error| RunError::Namespaces { what: "namespace of users", source: io::Error::other(error) };
+    namespace(FIRST_ID).map_err(|error| ClientError::Run(Box::new(failed(error))))
 }
 
 /// Moves this process to namespaces of its own: of mounts, for its children of processes, and for an ordinary user of
