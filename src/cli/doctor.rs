@@ -1,5 +1,6 @@
 //! `envserve doctor`: what this host can, and how to get what it lacks.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -22,7 +23,7 @@ pub(super) struct Arguments {
 
     /// The program of CRIU, if it is not the one in PATH.
     #[arg(long, env = "ENVSERVE_CRIU", value_name = "PATH")]
-    criu: Option<PathBuf>,
+    criu: Option<OsString>,
 
     /// Print one JSON object.
     #[arg(long)]
@@ -32,7 +33,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let program = std::env::current_exe();
     let program = program.map_err(|source| CliError::Path { path: "envserve".into(), source })?;
-    let criu = arguments.criu.filter(|path| !path.as_os_str().is_empty());
+    let criu = arguments.criu.filter(|path| !path.is_empty()).map(PathBuf::from);
     let site = Site { directory: place(arguments.root)?, program, criu };
     let named = &arguments.abilities;
     let abilities: Vec<Ability> =
@@ -72,7 +73,7 @@ fn line(found: &Found) -> String {
     let name = found.ability.as_str();
     match &found.state {
         State::Has { detail } => format!("ok    {name}: {detail}"),
-        State::Lacks { reason, remedy } => format!("lacks {name}: {reason}; to get it, {remedy}"),
+        State::Lacks { reason, remedy } => format!("lacks {name}: {reason}; to get it: {remedy}"),
     }
 }
 

@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_command_line() {
-        let named = Ability::value_variants().iter().map(|ability| ability.to_possible_value());
+        let named = Ability::value_variants().iter().map(ValueEnum::to_possible_value);
         let named: Vec<String> = named.flatten().map(|value| value.get_name().to_owned()).collect();
         assert_eq!(named, Ability::ALL.map(Ability::as_str));
     }

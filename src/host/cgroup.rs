@@ -21,7 +21,8 @@ const PREFIX: &str = "envserve-";
 const CONTROLLERS: [&str; 2] = ["memory", "pids"];
 /// Bounds of a group that is only tried out.
 const TRIED: (u64, u64) = (64 << 20, 16);
-const REMEDY: &str = "run envserve as root, or as a service of systemd with `Delegate=yes`, and nothing else in its group";
+const REMEDY: &str =
+    "run envserve as root, or as a service of systemd with `Delegate=yes`, and nothing else in its group";
 
 /// Numbers the groups of this process.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -157,12 +158,15 @@ fn make_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes the groups of this name, which lie at the top of every hierarchy. Most have none.
-pub(crate) fn remove(name: &str) {
+/// Removes the groups of this name, which lie at the top of every hierarchy; most have none. Says whether none is left.
+pub(crate) fn remove(name: &str) -> bool {
     let hierarchies = fs::read_dir(MOUNT).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut gone = true;
     for hierarchy in hierarchies.chain([PathBuf::from(MOUNT)]) {
-        drop(fs::remove_dir(hierarchy.join(name)));
+        let removed = fs::remove_dir(hierarchy.join(name));
+        gone &= !removed.is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy);
     }
+    gone
 }
 
 /// Makes a group as an executor would, and removes it.

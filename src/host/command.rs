@@ -106,7 +106,7 @@ async fn beginning(stream: Option<&mut (impl AsyncRead + Unpin)>) -> String {
 /// Returns text in one line, of bounded length.
 pub(super) fn shown(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(SHOWN).collect()
+    line.chars().filter(|char| !char.is_control()).take(SHOWN).collect()
 }
 
 #[cfg(test)]

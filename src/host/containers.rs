@@ -39,23 +39,29 @@ pub(super) async fn probe_runc(site: &Site) -> Result<String, Lack> {
 
 /// Writes a service in a container to disk, and wakes it up.
 pub(super) async fn probe_criu(site: &Site) -> Result<String, Lack> {
-    let criu = Criu::find(site.criu.as_deref()).await?;
-    let (version, program) = (&criu.version, &criu.program);
-    let runc = programs::need("runc", "runc")?;
     if !super::is_root() {
         return Err(Lack::root("dump and restore containers"));
     }
+    let criu = Criu::find(site.criu.as_deref()).await?;
+    let (version, program) = (&criu.version, &criu.program);
+    let runc = programs::need("runc", "runc")?;
     let started = Instant::now();
     let trial = |tools| Trial::Checkpoint { tools, criu: program.clone() };
     let said = attempt(site, &runc, trial, LONG).await;
-    let remedy = "look up what CRIU says; it has to be 4.2 or later, and newer for newer kernels";
-    let said = said.map_err(|reason| Lack::new(format!("CRIU {version} (`{}`): {reason}", program.display()), remedy))?;
+    let remedy = "see what it says of this: newer kernels need a newer CRIU, named by ENVSERVE_CRIU or in PATH";
+    let said =
+        said.map_err(|reason| Lack::new(format!("CRIU {version} (`{}`): {reason}", program.display()), remedy))?;
     let seconds = started.elapsed().as_secs_f32();
     Ok(format!("CRIU {version} (`{}`): {said}; {seconds:.1} s", program.display()))
 }
 
 /// Has something tried, and returns what came of it.
-async fn attempt(site: &Site, runc: &Path, trial: impl FnOnce(Tools) -> Trial, limit: Duration) -> Result<String, String> {
+async fn attempt(
+    site: &Site,
+    runc: &Path,
+    trial: impl FnOnce(Tools) -> Trial,
+    limit: Duration,
+) -> Result<String, String> {
     let mapped = super::is_root();
     let parent = if mapped { Path::new(PLACE) } else { &site.directory };
     let scratch = Scratch::new(parent).map_err(|lack| lack.reason)?;

@@ -79,7 +79,8 @@ impl Measured {
             let capabilities = DigestFunction::Sha256.digest(message).hash();
             return Some(Self { capabilities, xsave_features: none(), xsave_size: none() });
         };
-        let words: Vec<String> = found.capability.iter().enumerate().map(|(n, word)| format!("{n}:{word:08x}")).collect();
+        let words: Vec<String> =
+            found.capability.iter().enumerate().map(|(n, word)| format!("{n}:{word:08x}")).collect();
         Some(Self {
             capabilities: words.join(" "),
             xsave_features: format!("{:#x}", found.xfeatures_mask),
@@ -99,7 +100,8 @@ mod tests {
         let found = Described::parse(x86);
         let found = [&found.vendor, &found.family, &found.model, &found.flags].map(String::as_str);
         assert_eq!(found, ["GenuineIntel", "6", "143", "aes avx2 fpu"]);
-        let arm = "processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU part\t: 0xd0c\n";
+        let arm =
+            "processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU part\t: 0xd0c\n";
         let found = Described::parse(arm);
         let found = [&found.vendor, &found.family, &found.model, &found.flags].map(String::as_str);
         assert_eq!(found, ["0x41", "8", "0xd0c", "asimd fp"]);

@@ -9,7 +9,8 @@ use super::{Lack, find};
 
 /// The oldest version that dumps sockets on kernels from 6.16 on.
 const OLDEST: [u64; 2] = [4, 2];
-const REMEDY: &str = "install the package `criu` of Debian 14 or later, or name another CRIU, 4.2 or later, by ENVSERVE_CRIU";
+const REMEDY: &str =
+    "install the package `criu` of Debian 14 or later, or name another CRIU, 4.2 or later, by ENVSERVE_CRIU";
 
 /// A CRIU that is new enough.
 #[derive(Debug, Clone, PartialEq, Eq)]

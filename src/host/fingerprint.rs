@@ -74,7 +74,8 @@ impl Fingerprint {
     pub async fn of_this_host(criu: Option<&Path>) -> Result<Self, FingerprintError> {
         let lacks = |lack: super::Lack| FingerprintError::Lacks { reason: lack.reason };
         let criu = Criu::find(criu).await.map_err(lacks)?;
-        let runc = find("runc").ok_or_else(|| FingerprintError::Lacks { reason: "`runc` is not installed".to_owned() })?;
+        let runc =
+            find("runc").ok_or_else(|| FingerprintError::Lacks { reason: "`runc` is not installed".to_owned() })?;
         let runc_version = programs::version(&runc, "runc").await.map_err(lacks)?;
         let described = Described::parse(&std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default());
         let measured = measure(&criu.program).await?;
@@ -223,10 +224,7 @@ mod tests {
         other.kernel_release = "6.18.0".to_owned();
         other.cpu_flags = "aes avx512f fpu".to_owned();
         let told: Vec<String> = fingerprint().differences(&other).iter().map(ToString::to_string).collect();
-        assert_eq!(
-            told,
-            ["CPU flags: avx512f there, avx2 here", "kernel release: 6.18.0 there, 6.1.0-13-amd64 here"]
-        );
+        assert_eq!(told, ["CPU flags: avx512f there, avx2 here", "kernel release: 6.18.0 there, 6.1.0-13-amd64 here"]);
     }
 
     #[test]

@@ -70,5 +70,5 @@ pub(super) async fn probe_id_mapped(site: &Site) -> Result<String, Lack> {
 
 fn show(directory: &Path, ids: &File) -> std::io::Result<()> {
     let tree = open_tree(CWD, directory, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
-    Ok(mount_setattr_idmap(&tree, ids)?)
+    mount_setattr_idmap(&tree, ids)
 }

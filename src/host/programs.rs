@@ -23,7 +23,9 @@ pub(super) fn need(program: &str, package: &str) -> Result<PathBuf, Lack> {
 pub(super) async fn version(program: &Path, package: &str) -> Result<String, Lack> {
     let name = program.display().to_string();
     let said = run(&name, Command::new(program).arg("--version"), SHORT).await;
-    let said = said.map_err(|error| Lack::new(error.to_string(), format!("install the package `{package}` anew")))?;
+    let said = said.map_err(|error| {
+        Lack::new(error.to_string(), format!("see what it says of this, or install the package `{package}` anew"))
+    })?;
     Ok(super::command::shown(said.lines().next().unwrap_or_default()))
 }
 

@@ -46,7 +46,8 @@ pub(crate) fn namespace(first: u32) -> Result<File, UsersError> {
     }
     command.args(["/bin/sh", "-c", HOLDER]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = command.spawn();
-    let mut holder = started.map_err(|error| refused(format!("`unshare` cannot be started: {error}"), String::new()))?;
+    let mut holder =
+        started.map_err(|error| refused(format!("`unshare` cannot be started: {error}"), String::new()))?;
     let made = open(&mut holder, first);
     drop(holder.stdin.take());
     let mut errors = Vec::new();

@@ -1,10 +1,10 @@
 //! The container of a trial: this program in a root file system with nothing else, so that nothing depends on what a
 //! distribution has where.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -16,8 +16,6 @@ const USER: u32 = 1000;
 /// What this program is called in the container, and where its libraries are.
 const PROGRAM: &str = "/envserve";
 const LIBRARIES: &str = "/lib";
-/// How names of the program begin that loads libraries.
-const LOADER: &str = "ld-";
 
 /// What a container does.
 #[derive(Debug, Clone, Copy)]
@@ -47,11 +45,10 @@ impl Container {
         let program = std::env::current_exe().map_err(TrialError::io("find", "/proc/self/exe".as_ref()))?;
         copy(&program, &root.join(&PROGRAM[1..]))?;
         let mut arguments = Vec::new();
-        for library in libraries(&program)? {
-            let Some(name) = library.file_name().and_then(|name| name.to_str()) else { continue };
+        for Library { name, path, loader } in libraries(&program)? {
             let inside = format!("{LIBRARIES}/{name}");
-            copy(&library, &root.join(&inside[1..]))?;
-            if name.starts_with(LOADER) {
+            copy(&path, &root.join(&inside[1..]))?;
+            if loader {
                 arguments = vec![inside, "--library-path".to_owned(), LIBRARIES.to_owned()];
             }
         }
@@ -104,14 +101,51 @@ impl Container {
     }
 }
 
-/// Returns the files that a running program, this one, is linked with.
-fn libraries(program: &Path) -> Result<BTreeSet<PathBuf>, TrialError> {
-    let path = Path::new("/proc/self/maps");
-    let maps = fs::read_to_string(path).map_err(TrialError::io("read", path))?;
-    let files = maps.lines().filter_map(|line| line.split_once('/')).map(|(_, path)| PathBuf::from(format!("/{path}")));
-    Ok(files.filter(|file| file != program && file.is_file()).collect())
+/// A file that this program is linked with.
+#[derive(Debug, PartialEq, Eq)]
+struct Library {
+    name: String,
+    path: PathBuf,
+    /// Whether it is what loads the others.
+    loader: bool,
 }
 
+/// Asks what loads the program for the files that it is linked with. One that is linked with none just starts.
+fn libraries(program: &Path) -> Result<Vec<Library>, TrialError> {
+    let mut command = Command::new(program);
+    command.arg("--version").env("LD_TRACE_LOADED_OBJECTS", "1").stdin(Stdio::null());
+    let output = command.output().map_err(TrialError::io("run", program))?;
+    Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(Library::parse).collect())
+}
+
+impl Library {
+    /// Reads a line `NAME => PATH (ADDRESS)`, or `PATH (ADDRESS)` of the loader.
+    fn parse(line: &str) -> Option<Self> {
+        let (line, _) = line.trim().rsplit_once(" (0x")?;
+        let (name, path) = line.split_once(" => ").unwrap_or((line, line));
+        let (name, loader) = name.rsplit_once('/').map_or((name, false), |(_, name)| (name, true));
+        path.starts_with('/').then(|| Self { name: name.to_owned(), path: path.into(), loader })
+    }
+}
+
+/// Copies a file so that all users can run it.
 fn copy(from: &Path, to: &Path) -> Result<(), TrialError> {
-    fs::copy(from, to).map(drop).map_err(TrialError::io("copy", from))
+    let copied = fs::copy(from, to).and_then(|_| fs::set_permissions(to, fs::Permissions::from_mode(0o755)));
+    copied.map_err(TrialError::io("copy", from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_read_off_what_the_loader_says() {
+        let said = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x00007f01)\n\
+                    \tlibabsent.so => not found\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f02)\n";
+        let found: Vec<Library> = said.lines().filter_map(Library::parse).collect();
+        let library = |name: &str, path: &str, loader| Library { name: name.to_owned(), path: path.into(), loader };
+        let loader = library("ld-linux-x86-64.so.2", "/lib64/ld-linux-x86-64.so.2", true);
+        assert_eq!(found, [library("libz.so.1", "/lib/x86_64-linux-gnu/libz.so.1", false), loader]);
+        assert_eq!("envserve 0.1.0".lines().filter_map(Library::parse).count(), 0);
+    }
 }

@@ -15,7 +15,9 @@ mod service;
 
 use std::path::PathBuf;
 
+use rustix::fs::Mode;
 use rustix::mount::{MountFlags, mount};
+use rustix::process::umask;
 use serde::{Deserialize, Serialize};
 
 pub use error::TrialError;
@@ -103,6 +105,8 @@ fn prepare(tools: &Tools) -> Result<(), TrialError> {
     if std::process::id() != 1 {
         return Err(TrialError::NotFirst);
     }
+    // The container's users have to get at what runc and CRIU write.
+    umask(Mode::from_raw_mode(0o022));
     let mounted = mount("tmpfs", &tools.place, "tmpfs", MountFlags::NODEV, Some(c"mode=0755"));
     mounted.map_err(|error| TrialError::io("mount a file system on", &tools.place)(error.into()))
 }

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde::Deserialize;
+
 use super::{Tools, TrialError};
 use crate::host::command::{SYSTEM_PATH, shown};
 
@@ -12,6 +14,12 @@ use crate::host::command::{SYSTEM_PATH, shown};
 const HARMLESS: &str = "RLIMIT_NOFILE for self";
 /// What dump and restore have to be told alike.
 const FLAGS: [&str; 4] = ["--file-locks", "--tcp-established", "--empty-ns", "network"];
+
+/// What runc logs, as far as it is told.
+#[derive(Deserialize)]
+struct Record {
+    msg: String,
+}
 
 /// runc with a root of its own.
 pub(super) struct Runc {
@@ -29,13 +37,14 @@ impl Runc {
     pub(super) fn run(&self, name: &str) -> Result<String, TrialError> {
         let mut command = self.command("run");
         command.arg("--bundle").arg(self.path("bundle")).arg(name);
-        command.stdout(Stdio::piped());
-        let child = command.spawn().map_err(TrialError::io("run", &self.program))?;
-        let output = child.wait_with_output().map_err(TrialError::io("run", &self.program))?;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = command.output().map_err(TrialError::io("run", &self.program))?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        Err(TrialError::Runc { verb: "run", said: self.said(None) })
+        let of_command = shown(&String::from_utf8_lossy(&output.stderr));
+        let said = if of_command.is_empty() { self.said(None) } else { of_command };
+        Err(TrialError::Runc { verb: "run", said })
     }
 
     /// Starts a container and returns its first process.
@@ -49,6 +58,9 @@ impl Runc {
     /// Writes a container to disk, which ends it.
     pub(super) fn checkpoint(&self, name: &str) -> Result<(), TrialError> {
         self.offer_criu()?;
+        // runc would close it to the container's users, as one of whom CRIU reads it.
+        let image = self.path("image");
+        fs::create_dir(&image).map_err(TrialError::io("make the directory", &image))?;
         let mut command = self.command("checkpoint");
         self.add_directories(&mut command);
         self.done("checkpoint", command.arg(name), Some("dump.log"))
@@ -72,7 +84,8 @@ impl Runc {
     fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(&self.program);
         command.current_dir("/").env("PATH", format!("{}:{SYSTEM_PATH}", self.path("bin").display()));
-        command.arg("--root").arg(self.path("state")).arg("--log").arg(self.path("runc.log")).arg(verb);
+        command.arg("--root").arg(self.path("state")).arg("--log").arg(self.path("runc.log"));
+        command.args(["--log-format", "json", verb]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
@@ -116,7 +129,9 @@ impl Runc {
             return shown(line);
         }
         let of_runc = read(&self.path("runc.log")).unwrap_or_default();
-        shown(of_runc.lines().last().unwrap_or("it does not say why"))
+        let mut records = of_runc.lines().rev().filter_map(|line| serde_json::from_str::<Record>(line).ok());
+        let last = records.next().map_or_else(|| "it does not say why".to_owned(), |record| record.msg);
+        shown(&last)
     }
 
     fn path(&self, name: &str) -> PathBuf {
