@@ -128,7 +128,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let reference = load.map(|loader| loader.reference(&client::name_of(&request)));
     if json {
         let mut object = object(&request, &fetched);
-        object["loaded"] = reference.into();
+        if let Some(reference) = reference {
+            object["loaded"] = reference.into();
+        }
         output::print(object.to_string().as_bytes())?;
         return Ok(Exit::Done);
     }

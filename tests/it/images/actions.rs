@@ -24,7 +24,7 @@ async fn an_action_sees_the_files_of_the_image_and_not_those_of_the_host() {
     busybox(&world);
     let daemon = world.daemon();
     let property = tokio::task::block_in_place(|| property(&world, &daemon));
-    let script = "cat /opt/tools/version; ls /opt /; test ! -e /usr; test \"$(id -u)\" = 1000; test ! -w /opt";
+    let script = "cat /opt/tools/version; ls /opt /; test ! -e /usr; test \"$(id -u)\" = 1000; if touch /opt/x 2>/dev/null; then exit 9; fi";
     let action = upload(&daemon, "", script, &[("container-image", &property)]).await;
     let response = execute(&daemon.link().channel(), "", action).await;
     let result = response.result.unwrap_or_else(|| panic!("no result: {:?}", response.status));
