@@ -145,7 +145,7 @@ pub fn build_status(error: &BuildError) -> Status {
         BuildError::Archive { source, .. } => object_status(error, source),
         BuildError::Unpinned { fix, .. } => unpinned(error, fix),
         BuildError::Layer { source, .. } => layer_status(error, source),
-        BuildError::StoredImage { source, .. } => match source {
+        BuildError::StoredImage { source, .. } => match &**source {
             StoredImageError::Store(error) => store_status(error),
             StoredImageError::Form { .. } => logged(Code::Internal, error),
         },

@@ -1,9 +1,9 @@
 //! What is fetched of an image, when, and in which form.
 
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::fs;
 
 use serde_json::Value;
 

@@ -136,9 +136,8 @@ fn files_of_the_host_are_seen_as_they_are() {
 #[test]
 fn the_network_is_that_of_the_host_or_none() {
     let case = Case::new();
-    let devices = |network: &str| {
-        succeed(case.command("run").args(["--network", network, "--", "ls", "/sys/class/net"]))
-    };
+    let devices =
+        |network: &str| succeed(case.command("run").args(["--network", network, "--", "ls", "/sys/class/net"]));
     assert_eq!(devices("none"), "lo");
     let host = succeed(Command::new("ls").arg("/sys/class/net"));
     assert_eq!(devices("host"), host);
@@ -200,7 +199,14 @@ fn a_host_that_cannot_says_what_is_missing() {
     let error = fail(case.command("run").args(["-e", "main", "", "tree", "--", "/bin/id"]), 2);
     assert!(error.contains("an environment of kind `tree` is no image"), "{error}");
     let mut without = Command::new("unshare");
-    without.args(["--user", "--map-root-user", "--", "sh", "-c", "echo 0 >/proc/sys/user/max_user_namespaces; exec \"$0\" \"$@\""]);
+    without.args([
+        "--user",
+        "--map-root-user",
+        "--",
+        "sh",
+        "-c",
+        "echo 0 >/proc/sys/user/max_user_namespaces; exec \"$0\" \"$@\"",
+    ]);
     let command = case.run(&["/bin/id"]);
     without.arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {

@@ -2,6 +2,7 @@
 
 mod actions;
 mod bases;
+mod closures;
 mod debian;
 mod example;
 mod layers;
