@@ -10,11 +10,14 @@ fn podman_runs_what_it_was_given() {
     let case = Case::new();
     let graph = case.world.path("podman");
     let (storage, runtime) = (graph.join("storage"), graph.join("runtime"));
-    let text = format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n", storage.display(), runtime.display());
-    let configuration = case.world.write("storage.conf", text);
-    let reference = succeed(
-        case.command("fetch").args(["--load", "podman"]).env("CONTAINERS_STORAGE_CONF", &configuration),
+    let text = format!(
+        "[storage]\ndriver = \"vfs\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n",
+        storage.display(),
+        runtime.display()
     );
+    let configuration = case.world.write("storage.conf", text);
+    let reference =
+        succeed(case.command("fetch").args(["--load", "podman"]).env("CONTAINERS_STORAGE_CONF", &configuration));
     assert!(reference.starts_with("localhost/image:key-"), "{reference}");
     let mut podman = Command::new("podman");
     podman.env("CONTAINERS_STORAGE_CONF", &configuration);

@@ -81,7 +81,11 @@ impl Case {
         }
         let mut command = Command::new("setpriv");
         let user = USER.to_string();
-        command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "--"]).arg(program).arg(verb).arg(&self.spec);
+        command
+            .args(["--reuid", &user, "--regid", &user, "--clear-groups", "--"])
+            .arg(program)
+            .arg(verb)
+            .arg(&self.spec);
         command.env("HOME", &root).env("ENVSERVE_ROOT", root).env("ENVSERVE_SERVE", &self.daemon.address);
         command.stdin(std::process::Stdio::null());
         command
