@@ -69,7 +69,10 @@ pub(super) fn pinned_form(status: &tonic::Status) -> Option<String> {
         return None;
     }
     let violations = status.get_details_precondition_failure()?.violations;
-    violations.into_iter().find(|violation| violation.r#type == UNPINNED_VIOLATION).map(|violation| violation.description)
+    violations
+        .into_iter()
+        .find(|violation| violation.r#type == UNPINNED_VIOLATION)
+        .map(|violation| violation.description)
 }
 
 /// Says whether the answer depends on who asks.

@@ -162,7 +162,7 @@ pub enum BuildError {
         environment: String,
         /// What is wrong.
         #[source]
-        source: StoredImageError,
+        source: Box<StoredImageError>,
     },
     /// The environment's own build failed.
     #[error("environment `{}` failed to build: {}", .0.environment, .0.reason)]
@@ -196,7 +196,7 @@ impl BuildError {
             | Self::LostPath { .. } => true,
             Self::Layer { source, .. } => matches!(**source, LayerError::Store(StoreError::Missing { .. })),
             Self::StoredImage { source, .. } => {
-                matches!(source, StoredImageError::Store(StoreError::Missing { .. }))
+                matches!(**source, StoredImageError::Store(StoreError::Missing { .. }))
             }
             Self::Archive { source, .. } => matches!(**source, NarError::Store(StoreError::Missing { .. })),
             Self::Execute { source, .. } => matches!(**source, ExecuteError::MissingBlobs { .. }),

@@ -88,9 +88,9 @@ pub enum ExecuteError {
         /// What is lacking.
         reason: String,
     },
-    /// The action asks for an image that nobody has brought here.
+    /// The action asks for an image that is no environment which was built here.
     #[error(
-        "the action asks for the image `{manifest}`, which this server does not know: have it build the environment first, as `envserve fetch --absent` does, or push the image to it"
+        "the action asks for the image `{manifest}`, which this server has not built: have it build the environment first, as `envserve fetch --absent` does"
     )]
     UnknownImage {
         /// The digest of its manifest.

@@ -42,12 +42,12 @@ pub(super) struct Image {
 }
 
 /// The images that actions have asked for, the one used last at the end.
-pub(super) struct KnownImages {
+pub(super) struct ReadyImages {
     images: Arc<dyn Images>,
     known: Mutex<VecDeque<(Instant, Arc<Image>)>>,
 }
 
-impl KnownImages {
+impl ReadyImages {
     /// Returns images that are found in this way.
     pub(super) fn new(images: Arc<dyn Images>) -> Self {
         Self { images, known: Mutex::default() }

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::action::Action;
 use super::capture::Capture;
 use super::host::Host;
-use super::image::{Image, KnownImages};
+use super::image::{Image, ReadyImages};
 use super::limits::Hit;
 use super::outputs::{Collector, Room};
 use super::platform::Platform;
@@ -45,7 +45,7 @@ pub struct LocalExecution {
     usual: Arc<Ground>,
     /// For actions that are root among a range of users.
     users: Arc<Ground>,
-    images: Arc<KnownImages>,
+    images: Arc<ReadyImages>,
 }
 
 /// A host and what lies ready on it.
@@ -71,14 +71,14 @@ impl LocalExecution {
         }
         let queue = Queue::new(options.slots, options.queue);
         let options = Arc::new(options);
-        let images = Arc::new(KnownImages::new(Arc::new(NoImages)));
+        let images = Arc::new(ReadyImages::new(Arc::new(NoImages)));
         Self { store, actions, options, queue, usual: Arc::default(), users: Arc::default(), images }
     }
 
     /// Returns the executor with images that actions may run in.
     #[must_use]
     pub fn with_images(self, images: Arc<dyn Images>) -> Self {
-        Self { images: Arc::new(KnownImages::new(images)), ..self }
+        Self { images: Arc::new(ReadyImages::new(images)), ..self }
     }
 
     /// Returns the host, prepared for such actions.

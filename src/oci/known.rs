@@ -80,6 +80,17 @@ pub enum Part {
     },
 }
 
+impl Part {
+    /// Returns how layers are compressed where the part is one, or names some.
+    pub fn compression(&self) -> LayerCompression {
+        match self {
+            Self::Manifest(form) => form.compression,
+            Self::Config => LayerCompression::None,
+            Self::Layer { compression, .. } => *compression,
+        }
+    }
+}
+
 /// A blob that was pushed, and lies in the CAS as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pushed {

@@ -67,7 +67,7 @@ pub async fn open(options: ServeOptions) -> Result<Opened, ServeError> {
         Some(nix) => Some(Cache::open(&options.root, backend.clone(), nix).await?),
         None => None,
     };
-    let registry = match options.registry.clone() {
+    let registry = match options.registry {
         Some(registry) => Some(Registry::open(&options.root, backend.clone(), &registry).await?),
         None => None,
     };

@@ -177,7 +177,7 @@ fn registry_status(error: &RegistryError) -> Status {
         | RegistryError::AuthFile { .. }
         | RegistryError::Realm { .. }
         | RegistryError::Token { .. } => told(Code::FailedPrecondition, error),
-        RegistryError::Failed { source: FetchReason::Mismatch(_), .. } => told(Code::DataLoss, error),
+        RegistryError::Failed { reason: FetchReason::Mismatch(_), .. } => told(Code::DataLoss, error),
         RegistryError::Failed { .. } => told(Code::FailedPrecondition, error),
         RegistryError::Timeout { .. } => told(Code::DeadlineExceeded, error),
     }
@@ -239,7 +239,7 @@ pub fn build_status(error: &BuildError) -> Status {
         BuildError::Archive { source, .. } => object_status(error, source),
         BuildError::Unpinned { fix, .. } => unpinned(error, fix),
         BuildError::Layer { source, .. } => layer_status(error, source),
-        BuildError::StoredImage { source, .. } => match source {
+        BuildError::StoredImage { source, .. } => match &**source {
             StoredImageError::Store(error) => store_status(error),
             StoredImageError::Form { .. } => logged(Code::Internal, error),
         },

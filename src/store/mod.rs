@@ -27,6 +27,7 @@ mod maps;
 mod memory;
 mod merkle;
 mod pack;
+pub(crate) mod pieces;
 mod pins;
 mod remote;
 mod remove;

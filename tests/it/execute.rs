@@ -13,23 +13,32 @@ use tonic::Code;
 
 use crate::support::{Daemon, World};
 
-/// Uploads an action that runs a shell script, in the instance `main`.
-async fn upload(daemon: &Daemon, script: &str) -> Digest {
+/// Uploads an action without inputs that runs a shell script, with properties.
+pub(crate) async fn upload(daemon: &Daemon, instance: &str, script: &str, properties: &[(&str, &str)]) -> Digest {
     let function = DigestFunction::Sha256;
-    let remote = RemoteBlobStore::new(daemon.link(), "main".into(), function);
+    let remote = RemoteBlobStore::new(daemon.link(), instance.into(), function);
     let remote: &dyn BlobStore = &remote;
     let put = async |bytes: Vec<u8>| remote.put(function, Bytes::from(bytes)).await.expect("stored");
     let arguments = ["/bin/sh", "-c", script].map(String::from).to_vec();
     let command = put(reapi::Command { arguments, ..Default::default() }.encode_to_vec()).await;
     let root = put(Vec::new()).await;
-    let (command_digest, input_root_digest) = (Some(command.into()), Some(root.into()));
-    put(reapi::Action { command_digest, input_root_digest, ..Default::default() }.encode_to_vec()).await
+    let property = |(name, value): &(&str, &str)| reapi::platform::Property {
+        name: (*name).to_owned(),
+        value: (*value).to_owned(),
+    };
+    let action = reapi::Action {
+        command_digest: Some(command.into()),
+        input_root_digest: Some(root.into()),
+        platform: Some(reapi::Platform { properties: properties.iter().map(property).collect() }),
+        ..Default::default()
+    };
+    put(action.encode_to_vec()).await
 }
 
 /// Executes an action and returns what came of it.
-async fn execute(channel: &Channel, action: Digest) -> reapi::ExecuteResponse {
+pub(crate) async fn execute(channel: &Channel, instance: &str, action: Digest) -> reapi::ExecuteResponse {
     let request = reapi::ExecuteRequest {
-        instance_name: "main".into(),
+        instance_name: instance.into(),
         action_digest: Some(action.into()),
         inline_stdout: true,
         ..Default::default()
@@ -49,10 +58,10 @@ async fn the_endpoint_runs_actions_keeps_results_and_speaks_no_native_protocol()
     let options = ["--instance", "main", "--jobs", "1"];
     let daemon = Daemon::start_as("execute", &world.path("endpoint"), &options);
     let channel = daemon.link().channel();
-    let action = upload(&daemon, "echo hello").await;
-    let first = execute(&channel, action).await;
+    let action = upload(&daemon, "main", "echo hello", &[]).await;
+    let first = execute(&channel, "main", action).await;
     assert_eq!(first.result.expect("a result").stdout_raw, b"hello\n");
-    let second = execute(&channel, action).await;
+    let second = execute(&channel, "main", action).await;
     assert!(second.cached_result && !first.cached_result);
     let native = ConfigurationClient::new(channel).get(v1::ConfigurationRequest {}).await;
     assert_eq!(native.expect_err("it is not spoken here").code(), Code::Unimplemented);
@@ -68,8 +77,8 @@ async fn limits_and_sandbox_are_those_of_the_command_line() {
     let daemon = Daemon::start_as("execute", &world.path("endpoint"), &options);
     assert!(daemon.log().contains("without a sandbox"), "{}", daemon.log());
     let channel = daemon.link().channel();
-    let action = upload(&daemon, "echo hello; exec sleep 600").await;
-    let response = execute(&channel, action).await;
+    let action = upload(&daemon, "main", "echo hello; exec sleep 600", &[]).await;
+    let response = execute(&channel, "main", action).await;
     assert_eq!(response.status.expect("a status").code, Code::DeadlineExceeded as i32);
     assert!(response.result.expect("the logs").stdout_raw.starts_with(b"hel\n[envserve: "));
 }

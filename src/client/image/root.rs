@@ -98,8 +98,7 @@ impl Client {
             Ok(documents) => documents,
             Err(lost) => return Ok(Brought::Lost(lost)),
         };
-        let (config, attributes) =
-            (documents.bytes[&parts.image.config].clone(), documents.bytes[&attributes].clone());
+        let (config, attributes) = (documents.bytes[&parts.image.config].clone(), documents.bytes[&attributes].clone());
         parts.check("configuration", parts.facts.config, &config)?;
         let place = RootFileSystem::of(self.root(), &parts.root, owner);
         let (client, home) = (self.root().to_owned(), place.home.clone());

@@ -19,7 +19,7 @@ use super::{Registering, StoreRoot};
 use crate::client::connect::Reached;
 use crate::client::{ClientError, Quiet};
 use crate::digest::DigestFunction;
-use crate::nix::{base32, nar_facts, Registration, StorePath};
+use crate::nix::{Registration, StorePath, base32, nar_facts};
 use crate::spec::RelativePath;
 use crate::store::{BlobStore, FileBlobStore, Listing, MerkleTree, Node, RemoteBlobStore, collect_tree};
 use crate::transport::{Link, Security};

@@ -121,7 +121,9 @@ fn popularity(references: &References<'_>) -> Vec<u64> {
     let graph: Vec<Vec<usize>> = references
         .values()
         .enumerate()
-        .map(|(number, targets)| targets.iter().filter_map(|path| numbers.get(path).copied()).filter(own(number)).collect())
+        .map(|(number, targets)| {
+            targets.iter().filter_map(|path| numbers.get(path).copied()).filter(own(number)).collect()
+        })
         .collect();
     let order = sorted(&graph);
     let mut popularity = vec![0; graph.len()];
@@ -210,7 +212,8 @@ mod tests {
 
     #[test]
     fn every_path_counts_once_for_each_that_reaches_it_however_many_they_are() {
-        let chain: Vec<Vec<usize>> = (0..200).map(|number| if number < 199 { vec![number + 1] } else { vec![] }).collect();
+        let chain: Vec<Vec<usize>> =
+            (0..200).map(|number| if number < 199 { vec![number + 1] } else { vec![] }).collect();
         let edges: Vec<&[usize]> = chain.iter().map(Vec::as_slice).collect();
         let graph = graph(&edges);
         assert_eq!(popularity(&view(&graph)), (1..=200).collect::<Vec<u64>>());

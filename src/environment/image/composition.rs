@@ -9,8 +9,8 @@ use super::super::publish::Made;
 use super::super::{Build, BuildError};
 use crate::digest::{Digest, DigestFunction};
 use crate::oci::{
-    Annotations, Descriptor, Family, History, ImageConfig, Layer, LayerCompression, Manifest, MediaType,
-    OciDigest, StoredImage, StoredLayer, apply_layers,
+    Annotations, Descriptor, Family, History, ImageConfig, Layer, LayerCompression, Manifest, MediaType, OciDigest,
+    StoredImage, StoredLayer, apply_layers,
 };
 use crate::spec::ImageFacts;
 
@@ -49,11 +49,7 @@ impl Addition {
     ///
     /// # Errors
     /// When its attributes cannot be read.
-    pub(super) async fn read(
-        build: &Build<'_>,
-        stored: StoredLayer,
-        history: History,
-    ) -> Result<Self, BuildError> {
+    pub(super) async fn read(build: &Build<'_>, stored: StoredLayer, history: History) -> Result<Self, BuildError> {
         let attributes = super::base::attributes(build, &stored.attributes).await?;
         Ok(Self { layer: Layer { root: stored.root, attributes }, history })
     }

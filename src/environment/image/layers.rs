@@ -99,12 +99,7 @@ async fn addition(
 ///
 /// # Errors
 /// `Failed` when something is a directory in one and not in the other.
-async fn over(
-    build: &Build<'_>,
-    place: &str,
-    tree: Digest,
-    base: &Layer,
-) -> Result<Attributes, BuildError> {
+async fn over(build: &Build<'_>, place: &str, tree: Digest, base: &Layer) -> Result<Attributes, BuildError> {
     let mut attributes = Attributes::default();
     let mut both = vec![(RelativePath::root(), tree, base.root)];
     while let Some((path, upper, lower)) = both.pop() {

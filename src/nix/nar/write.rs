@@ -4,31 +4,19 @@
 //! writes, hashes and searches. Large files wait in files, not in memory.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
-use tempfile::NamedTempFile;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{Sender, channel};
 
 use super::walk::{Step, Walk};
 use super::{MAGIC, NarError, padding};
 use crate::digest::{Digest, DigestFunction, Hasher};
 use crate::nix::references::ReferenceScanner;
 use crate::nix::store_path::StorePath;
+use crate::store::pieces::{PIECE_BYTES, PIECES, Piece, forward, write_pieces};
 use crate::store::{BlobStore, Node, blocking};
-
-/// Bytes gathered before they are handed over.
-const PIECE_BYTES: usize = 256 << 10;
-/// Pieces that may wait for the thread that writes.
-const PIECES: usize = 4;
-
-/// Part of an archive on its way to the writing thread.
-enum Piece {
-    Bytes(Bytes),
-    File(NamedTempFile),
-}
 
 /// Writes the archive of a tree to a sink, which is returned, flushed.
 ///
@@ -46,7 +34,7 @@ pub async fn write_nar<W: Write + Send + 'static>(
     mut sink: W,
 ) -> Result<W, NarError> {
     let (sender, receiver) = channel(PIECES);
-    let writing = blocking(move || write_pieces(receiver, &mut sink).map(|()| sink));
+    let writing = blocking(move || write_pieces(receiver, &mut sink).and_then(|()| sink.flush()).map(|()| sink));
     let walking = async {
         let mut archive = Archive { store, scratch, sender, gathered: BytesMut::new() };
         archive.write(root).await
@@ -84,37 +72,6 @@ pub async fn send_nar(
     walked
 }
 
-/// Sends pieces on, files in parts.
-async fn forward(mut received: Receiver<Piece>, pieces: Sender<Bytes>) -> io::Result<()> {
-    while let Some(piece) = received.recv().await {
-        match piece {
-            Piece::Bytes(bytes) => {
-                if pieces.send(bytes).await.is_err() {
-                    break;
-                }
-            }
-            Piece::File(file) => {
-                let mut open = blocking(move || File::open(file.path())).await?;
-                loop {
-                    let (again, part) = blocking(move || read_part(open)).await?;
-                    if part.is_empty() || pieces.send(part).await.is_err() {
-                        break;
-                    }
-                    open = again;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Reads the next part of a file, which is empty at its end. Blocks.
-fn read_part(mut file: File) -> io::Result<(File, Bytes)> {
-    let mut part = Vec::with_capacity(PIECE_BYTES);
-    Read::by_ref(&mut file).take(PIECE_BYTES as u64).read_to_end(&mut part)?;
-    Ok((file, part.into()))
-}
-
 /// Returns SHA-256 and size of the archive of a tree, and which of the candidates it names.
 ///
 /// # Errors
@@ -145,26 +102,6 @@ impl Write for Facts {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-fn write_pieces(mut pieces: Receiver<Piece>, sink: &mut impl Write) -> io::Result<()> {
-    while let Some(piece) = pieces.blocking_recv() {
-        match piece {
-            Piece::Bytes(bytes) => sink.write_all(&bytes)?,
-            Piece::File(file) => copy(File::open(file.path())?, sink)?,
-        }
-    }
-    sink.flush()
-}
-
-fn copy(mut file: File, sink: &mut impl Write) -> io::Result<()> {
-    let mut buffer = vec![0; PIECE_BYTES];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(()),
-            length => sink.write_all(&buffer[..length])?,
-        }
     }
 }
 

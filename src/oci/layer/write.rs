@@ -5,13 +5,11 @@
 //! before children, and files before the links to them.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use tempfile::NamedTempFile;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::super::attributes::{Attributes, Metadata};
@@ -21,12 +19,9 @@ use super::compress::{Compressor, Hashed};
 use super::header::{Kind, encode, encode_whiteout};
 use super::{BLOCK, LayerError, padding};
 use crate::digest::Digest;
+use crate::store::pieces::{PIECE_BYTES, PIECES, Piece, forward, write_pieces};
 use crate::store::{BATCH_BYTES, BlobStore, Listing, StoreError, blocking, collect_tree};
 
-/// Bytes gathered before they are handed over.
-const PIECE_BYTES: usize = 256 << 10;
-/// Pieces that may wait for the thread that writes.
-const PIECES: usize = 4;
 /// Bytes and number of files that are asked for at once.
 const AHEAD_BYTES: u64 = 4 * BATCH_BYTES;
 const AHEAD_BLOBS: usize = 1000;
@@ -114,7 +109,7 @@ impl LayerArchive {
         sink: W,
     ) -> Result<(WrittenLayer, W), LayerError> {
         let (sender, receiver) = channel(PIECES);
-        let writing = blocking(move || write_pieces(receiver, compression, sink));
+        let writing = blocking(move || write_form(receiver, compression, sink));
         let sending =
             async move { Archive { store, scratch, sender, gathered: BytesMut::new() }.write(&self.items).await };
         let (sent, written) = tokio::join!(sending, writing);
@@ -123,53 +118,44 @@ impl LayerArchive {
         sent?;
         Ok(written)
     }
+
+    /// Hands the plain archive over, piece by piece, without hashing it. No thread waits while nobody takes a piece.
+    ///
+    /// # Errors
+    /// When a file is not in the store, the store fails, or a temporary file cannot be used. That nobody takes the
+    /// pieces any more is none.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the archive half handed over.
+    pub async fn send(&self, store: &dyn BlobStore, scratch: &Path, pieces: Sender<Bytes>) -> Result<(), LayerError> {
+        let (sender, receiver) = channel(1);
+        let sending =
+            async move { Archive { store, scratch, sender, gathered: BytesMut::new() }.write(&self.items).await };
+        let (sent, forwarded) = tokio::join!(sending, forward(receiver, pieces));
+        forwarded.map_err(LayerError::io("read part of"))?;
+        sent
+    }
 }
 
-/// Part of an archive on its way to the writing thread.
-enum Piece {
-    Bytes(Bytes),
-    File(NamedTempFile),
-}
-
-fn write_pieces<W: Write>(
-    mut pieces: Receiver<Piece>,
+fn write_form<W: Write>(
+    pieces: Receiver<Piece>,
     compression: LayerCompression,
     sink: W,
 ) -> io::Result<(WrittenLayer, W)> {
     if compression == LayerCompression::None {
         // The form is the archive, and need not be hashed a second time.
         let mut archive = Hashed::new(sink);
-        pass_on(&mut pieces, &mut archive)?;
+        write_pieces(pieces, &mut archive)?;
         let (mut sink, archive) = archive.finish();
         sink.flush()?;
         return Ok((WrittenLayer { archive, blob: archive }, sink));
     }
     let mut archive = Hashed::new(Compressor::new(compression, Hashed::new(sink))?);
-    pass_on(&mut pieces, &mut archive)?;
+    write_pieces(pieces, &mut archive)?;
     let (compressor, archive) = archive.finish();
     let (mut sink, blob) = compressor.finish()?.finish();
     sink.flush()?;
     Ok((WrittenLayer { archive, blob }, sink))
-}
-
-fn pass_on(pieces: &mut Receiver<Piece>, to: &mut impl Write) -> io::Result<()> {
-    let mut buffer = Vec::new();
-    while let Some(piece) = pieces.blocking_recv() {
-        match piece {
-            Piece::Bytes(bytes) => to.write_all(&bytes)?,
-            Piece::File(file) => {
-                let mut file = File::open(file.path())?;
-                buffer.resize(PIECE_BYTES, 0);
-                loop {
-                    match file.read(&mut buffer)? {
-                        0 => break,
-                        count => to.write_all(&buffer[..count])?,
-                    }
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 /// An entry of the archive.

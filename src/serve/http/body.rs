@@ -9,8 +9,6 @@ use tokio::sync::mpsc::{Sender, channel};
 
 /// Pieces that may wait for the client, of a quarter of a mebibyte each: as much as is read ahead.
 const PIECES: usize = 16;
-/// Bytes of a piece, about.
-pub(super) const PIECE_BYTES: usize = 256 << 10;
 
 /// What is sent. An error breaks the body off, which the client notices.
 pub(super) type Pieces<E> = BoxStream<'static, Result<Bytes, E>>;

@@ -74,13 +74,12 @@ pub enum RegistryError {
         realm: String,
     },
     /// A request failed.
-    #[error("cannot fetch `{address}`")]
+    #[error("cannot fetch `{address}`: {reason}")]
     Failed {
         /// The address.
         address: String,
         /// What went wrong last.
-        #[source]
-        source: FetchReason,
+        reason: FetchReason,
     },
     /// What the registry gives is no image.
     #[error("`{what}` of registry `{registry}` is not what an image needs")]
@@ -176,7 +175,7 @@ impl RegistryError {
     /// Returns what may pass, of a failed request.
     pub(super) fn transient(&self) -> Option<&FetchReason> {
         match self {
-            Self::Failed { source, .. } if source.is_transient() => Some(source),
+            Self::Failed { reason, .. } if reason.is_transient() => Some(reason),
             _ => None,
         }
     }

@@ -102,7 +102,7 @@ async fn checked(
             FetchMismatch::Checksum { function: CheckedFunction::Sha256, expected: digest.hash(), actual: found.hash() }
         }
     };
-    Err(RegistryError::Failed { address: repository.shown(what), source: FetchReason::Mismatch(mismatch) })
+    Err(RegistryError::Failed { address: repository.shown(what), reason: FetchReason::Mismatch(mismatch) })
 }
 
 /// Tells a manifest from an index by what only the latter has. One that has both is refused by either.

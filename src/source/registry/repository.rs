@@ -49,7 +49,7 @@ impl<'a> Repository<'a> {
         let address = address(options, registry, name)?;
         let malformed = |source| FetchReason::Malformed { source };
         let base = Url::parse(&address).map_err(malformed);
-        let base = base.map_err(|source| RegistryError::Failed { address, source })?;
+        let base = base.map_err(|reason| RegistryError::Failed { address, reason })?;
         let web = fetcher.web().await?;
         let last_shown = last_shown.to(&base);
         Ok(Self { fetcher, options, web, registry, name, base, last_shown })
@@ -211,8 +211,8 @@ impl<'a> Repository<'a> {
         format!("{}/{}/{path}", self.registry, self.name)
     }
 
-    fn failed(&self, url: &Url, source: FetchReason) -> RegistryError {
-        RegistryError::Failed { address: shown(url.as_str()), source }
+    fn failed(&self, url: &Url, reason: FetchReason) -> RegistryError {
+        RegistryError::Failed { address: shown(url.as_str()), reason }
     }
 }
 

@@ -143,14 +143,3 @@ impl Place {
 async fn serving(shelf: Shelf) -> Server {
     Server::start(move |_, request| shelf.answer(request)).await
 }
-
-/// Returns an error with its causes.
-fn told(error: &RegistryError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}

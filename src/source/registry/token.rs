@@ -42,7 +42,7 @@ impl Sender<'_> {
     ) -> Result<Option<HeaderValue>, RegistryError> {
         let realm = self.realm(&bearer.realm)?;
         let address = shown(realm.as_str());
-        let failed = |source| RegistryError::Failed { address: address.clone(), source };
+        let failed = |reason| RegistryError::Failed { address: address.clone(), reason };
         let mut response = self.ask(&realm, bearer, credentials).await.map_err(failed)?;
         match response.status() {
             StatusCode::OK => {}

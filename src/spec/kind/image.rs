@@ -31,7 +31,7 @@ pub struct ImageFields {
     /// Commands executed in the image, in this order.
     pub run: Vec<Command>,
     /// What its configuration says.
-    pub config: ImageSettings,
+    pub config: Box<ImageSettings>,
 }
 
 /// A tree laid over an image.
@@ -49,7 +49,7 @@ impl ImageFields {
             base: object.optional("base", Base::read)?,
             layers: object.or_default("layers", |node| node.list(Layer::read))?,
             run: object.or_default("run", |node| node.list(Command::read))?,
-            config: object.or_default("config", ImageSettings::read)?,
+            config: object.or_default("config", |node| ImageSettings::read(node).map(Box::new))?,
         })
     }
 }

@@ -21,11 +21,11 @@ fn archive(world: &World, options: &[&str]) {
     succeed(tar.args(["-C", "root", "."]).current_dir(world.path("source")));
 }
 
-fn of(base: Value) -> Value {
+fn of(base: &Value) -> Value {
     json!({"image": {"type": "image", "base": base}})
 }
 
-fn refusal(world: &World, daemon: &Daemon, base: Value) -> String {
+fn refusal(world: &World, daemon: &Daemon, base: &Value) -> String {
     fail(world.client_of(daemon, "client").arg("fetch").arg(world.spec("image", &of(base))), 16)
 }
 
@@ -35,9 +35,10 @@ fn an_archive_is_a_root_file_system_with_all_that_only_archives_have() {
     busybox(&world);
     let daemon = world.daemon();
     let mut images = Vec::new();
-    for options in [&["--format=gnu"][..], &["--format=pax", "--sparse", "-z"], &["--format=gnu", "--sparse", "--zstd"]] {
+    for options in [&["--format=gnu"][..], &["--format=pax", "--sparse", "-z"], &["--format=gnu", "--sparse", "--zstd"]]
+    {
         archive(&world, options);
-        images.push(Image::of(&world, &daemon, &world.spec("image", &of(json!({"path": "root.tar"})))));
+        images.push(Image::of(&world, &daemon, &world.spec("image", &of(&json!({"path": "root.tar"})))));
     }
     assert!(images.iter().all(|image| image.manifest == images[0].manifest), "{images:?}");
     let unpacked = images[0].unpacked(&world, &daemon, "bundle");
@@ -74,7 +75,7 @@ fn what_skopeo_copies_is_the_same_image_however_it_is_compressed() {
     let layout = image.layout(&world, &daemon, "layout");
     let to = format!("oci:{}:copy", world.path("source/layout").display());
     succeed(Command::new("skopeo").args(["copy", "--quiet"]).arg(format!("oci:{}:image", layout.display())).arg(&to));
-    let copy = Image::of(&world, &daemon, &world.spec("image", &of(json!({"path": "layout"}))));
+    let copy = Image::of(&world, &daemon, &world.spec("image", &of(&json!({"path": "layout"}))));
     assert_eq!((copy.manifest, copy.config, copy.layers), (image.manifest, image.config, image.layers));
 }
 
@@ -85,12 +86,15 @@ fn an_image_of_umoci_is_a_base_and_its_configuration_is_inherited() {
     let layout = world.path("source/layout");
     let umoci = |arguments: &[&str]| {
         let image = format!("{}:base", layout.display());
-        succeed(Command::new("umoci").args(arguments).arg("--image").arg(image));
+        succeed(Command::new("umoci").arg(arguments[0]).arg("--image").arg(image).args(&arguments[1..]));
     };
     succeed(Command::new("umoci").args(["init", "--layout"]).arg(&layout));
     umoci(&["new"]);
     let root = world.path("source/root");
-    umoci(&["insert", "--rootless", &root.join("bin").display().to_string(), "/bin"].map(|x| x));
+    let bundle = world.path("umoci").display().to_string();
+    umoci(&["unpack", "--rootless", &bundle]);
+    succeed(Command::new("cp").arg("-a").arg(root.join("bin")).arg(format!("{bundle}/rootfs")));
+    umoci(&["repack", &bundle]);
     umoci(&["config", "--config.entrypoint", "/bin/sh", "--config.cmd", "-c", "--config.env", "A=b"]);
     let daemon = world.daemon();
     let environments = json!({"image": {
@@ -124,18 +128,14 @@ fn an_image_environment_is_a_base_whose_layers_are_reused() {
     assert!(error.contains("base: it is a part of the image environment"), "{error}");
 }
 
-/// Writes a layout whose index names manifests with these platforms, all of one image.
-fn index(world: &World, layout: &Path, platforms: &[&str]) {
+/// Returns the only manifest that a layout names.
+fn only(layout: &Path) -> Descriptor {
     let bytes = fs::read(layout.join("index.json")).expect("there");
-    let mut index = Index::parse(&bytes).expect("an index");
-    let only: Descriptor = index.manifests.remove(0);
-    let platform = |architecture: &&str| Descriptor { platform: Some(Platform::linux(architecture)), ..only.clone() };
-    index.manifests = platforms.iter().map(platform).collect();
-    fs::write(world.path("source/layout/index.json"), index.canonical()).expect("temporary");
+    Index::parse(&bytes).expect("an index").manifests.remove(0)
 }
 
 fn layout(world: &World, daemon: &Daemon) -> PathBuf {
-    let image = Image::of(world, daemon, &world.spec("image", &of(json!({"path": "root"}))));
+    let image = Image::of(world, daemon, &world.spec("image", &of(&json!({"path": "root"}))));
     image.layout(world, daemon, "source/layout")
 }
 
@@ -146,17 +146,24 @@ fn of_an_index_the_image_for_the_platform_is_taken_and_never_the_builders() {
     let daemon = world.daemon();
     let layout = layout(&world, &daemon);
     let base = json!({"path": "layout"});
-    index(&world, &layout, &["s390x", "amd64"]);
-    Image::of(&world, &daemon, &world.spec("image", &of(base.clone())));
-    index(&world, &layout, &["s390x", "arm64"]);
-    let error = refusal(&world, &daemon, base.clone());
+    let only = only(&layout);
+    let index = |platforms: &[&str]| {
+        let platform = |name: &&str| Descriptor { platform: Some(Platform::linux(name)), ..only.clone() };
+        let manifests = platforms.iter().map(platform).collect();
+        let index = Index { family: Family::Oci, manifests, annotations: Annotations::default() };
+        fs::write(layout.join("index.json"), index.canonical()).expect("temporary");
+    };
+    index(&["s390x", "amd64"]);
+    Image::of(&world, &daemon, &world.spec("image", &of(&base)));
+    index(&["s390x", "arm64"]);
+    let error = refusal(&world, &daemon, &base);
     assert!(error.contains("none of its 2 images is for `linux/amd64`, but for: linux/s390x, linux/arm64"), "{error}");
-    index(&world, &layout, &["arm64"]);
-    let error = refusal(&world, &daemon, base.clone());
+    index(&["arm64"]);
+    let error = refusal(&world, &daemon, &base);
     assert!(error.contains("its configuration is for `linux/amd64`, the index says `linux/arm64`"), "{error}");
-    index(&world, &layout, &[]);
-    assert!(refusal(&world, &daemon, base).contains("names no image"));
-    index(&world, &layout, &["amd64"]);
+    index(&[]);
+    assert!(refusal(&world, &daemon, &base).contains("names no image"));
+    index(&["amd64"]);
     let environments =
         json!({"image": {"type": "image", "base": {"path": "layout"}, "config": {"architecture": "arm64"}}});
     let error = fail(world.client_of(&daemon, "client").arg("fetch").arg(world.spec("image", &environments)), 16);
@@ -170,7 +177,7 @@ fn a_layout_that_lies_is_refused_with_the_file_that_does() {
     let daemon = world.daemon();
     let layout = layout(&world, &daemon);
     let blob = |digest: &OciDigest| layout.join("blobs/sha256").join(digest.hash());
-    let manifest = Index::parse(&fs::read(layout.join("index.json")).expect("there")).expect("an index").manifests[0].digest;
+    let manifest = only(&layout).digest;
     let manifest_bytes = fs::read(blob(&manifest)).expect("there");
     let parsed = envserve::oci::Manifest::parse(&manifest_bytes).expect("a manifest");
     let named = |media_type: MediaType, bytes: &[u8]| {
@@ -183,7 +190,7 @@ fn a_layout_that_lies_is_refused_with_the_file_that_does() {
         fs::write(layout.join("index.json"), index.canonical()).expect("temporary");
     };
     let refused = |expected: &str| {
-        let error = refusal(&world, &daemon, json!({"path": "layout"}));
+        let error = refusal(&world, &daemon, &json!({"path": "layout"}));
         assert!(error.contains(expected), "{expected}: {error}");
     };
     // Manifests that name other things than there are.
@@ -205,8 +212,15 @@ fn a_layout_that_lies_is_refused_with_the_file_that_does() {
     // A configuration that is none, and one of other layers.
     for (config, expected) in [
         ("no JSON".to_owned(), "an image configuration is not JSON"),
-        (json!({"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": []}}).to_string(), "has 1 layers, and its configuration names 0"),
-        (json!({"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [manifest]}}).to_string(), "the archive of layer 0 is not"),
+        (
+            json!({"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": []}}).to_string(),
+            "has 1 layers, and its configuration names 0",
+        ),
+        (
+            json!({"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [manifest]}})
+                .to_string(),
+            "the archive of layer 0 is not",
+        ),
     ] {
         fs::write(blob(&OciDigest::of(config.as_bytes())), &config).expect("temporary");
         let descriptor = Descriptor::of(MediaType::Config(Family::Oci), config.as_bytes());
@@ -239,7 +253,7 @@ fn archives_that_are_none_are_refused_with_the_entry_and_leave_nothing_outside()
         succeed(tar.args(["-c", "-f", "root.tar"]).args(arguments).current_dir(world.path("source")));
     };
     let refused = |expected: &str| {
-        let error = refusal(&world, &daemon, json!({"path": "root.tar"}));
+        let error = refusal(&world, &daemon, &json!({"path": "root.tar"}));
         assert!(error.contains(expected), "{expected}: {error}");
     };
     tar(&["-P", "--transform=s,^,../../,", "file"]);

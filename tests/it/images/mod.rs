@@ -1,6 +1,10 @@
 //! Environments of kind `image`: built.
 
+mod actions;
 mod bases;
+mod closures;
+mod debian;
+mod example;
 mod layers;
 mod registry_base;
 mod run;

@@ -23,7 +23,7 @@ fn fetch(world: &World, daemon: &Daemon, spec: &std::path::Path) -> std::path::P
 }
 
 #[test]
-fn an_image_is_built_on_a_base_of_a_registry_which_is_asked_once() {
+fn layers_of_a_base_are_pulled_once() {
     let world = World::new();
     let registry = Registry::open(&world);
     let digest = registry.push(&busybox_layout(&world), "team/base:1");
@@ -32,11 +32,12 @@ fn an_image_is_built_on_a_base_of_a_registry_which_is_asked_once() {
     let root = fetch(&world, &daemon, &spec(&world, &reference));
     assert!(root.join("bin/busybox").exists());
     assert_eq!(std::fs::read_to_string(root.join("opt/hello")).expect("there"), "hello\n");
-    drop(registry);
-    // Another image on the same base needs no registry.
+    let blobs = || registry.asked().iter().filter(|path| path.starts_with("/v2/team/base/blobs/")).count();
+    assert_eq!(blobs(), 2, "configuration and layer: {:?}", registry.asked());
+    // Another image on the same base needs its documents alone.
     world.write("source/files/more", "");
-    let other = spec(&world, &format!("{reference}"));
-    assert!(fetch(&world, &daemon, &other).join("opt/more").exists());
+    assert!(fetch(&world, &daemon, &spec(&world, &reference)).join("opt/more").exists());
+    assert_eq!(blobs(), 3, "the configuration again: {:?}", registry.asked());
 }
 
 #[test]

@@ -192,6 +192,23 @@ fn on_a_foreign_cluster_the_image_is_the_same() {
 }
 
 #[test]
+fn workers_elsewhere_give_users_when_the_operator_says_how_to_ask() {
+    let world = World::new();
+    busybox(&world);
+    let image = image(&["mkdir /d; chown 5:6 /d"]);
+    let own = manifest(&built(&world, &world.daemon(), &image));
+    Endpoint::with(Kind::Own, |endpoint| {
+        let spec = world.spec("it", &json!({"it": image}));
+        let silent = Daemon::start(&world.path("silent"), &["--remote", &endpoint.address]);
+        let said = fail(world.client_of(&silent, "other").arg("fetch").arg(&spec), 16);
+        assert!(said.contains("this worker cannot run steps of images") && said.contains("uidmap"), "{said}");
+        let asking = ["--remote", &endpoint.address, "--image-worker", "user-ids=range"];
+        let asking = Daemon::start(&world.path("asking"), &asking);
+        assert_eq!(manifest(&descriptor(&mut world.client_of(&asking, "other"), &spec)), own);
+    });
+}
+
+#[test]
 fn owners_that_no_worker_has_are_named() {
     let world = World::new();
     busybox(&world);

@@ -16,6 +16,7 @@ const HTPASSWD: &str = "user:$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4U
 pub(crate) struct Registry {
     /// Its host and port.
     pub(crate) address: String,
+    log: PathBuf,
     _running: Guarded,
 }
 
@@ -48,7 +49,14 @@ impl Registry {
             let (_, after) = log.split_once("listening on ")?;
             Some(after.split_once('"')?.0.to_owned())
         });
-        Self { address, _running: running }
+        Self { address, log, _running: running }
+    }
+
+    /// Returns the paths that envserve has asked for, in order.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let log = fs::read_to_string(&self.log).expect("there");
+        let lines = log.lines().filter(|line| line.contains("\"envserve/") && line.contains("\"GET /"));
+        lines.filter_map(|line| Some(line.split_once("\"GET ")?.1.split(' ').next()?.to_owned())).collect()
     }
 
     /// Pushes an image (`oci:DIR:TAG`, say) and returns the digest that it has there.

@@ -29,7 +29,8 @@ impl Documents {
     pub(super) fn parse(build: &Build<'_>, manifest: &[u8], config: &[u8]) -> Result<Self, BuildError> {
         let manifest = Manifest::parse(manifest).map_err(|error| refused(build, "base", &error))?;
         if manifest.config.size != config.len() as u64 || manifest.config.digest != OciDigest::of(config) {
-            let reason = format!("base: the configuration is not `{}`, which the manifest names", manifest.config.digest);
+            let reason =
+                format!("base: the configuration is not `{}`, which the manifest names", manifest.config.digest);
             return Err(BuildError::refused(build, reason));
         }
         let config = ImageConfig::parse(config).map_err(|error| refused(build, "base", &error))?;

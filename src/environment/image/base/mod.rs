@@ -18,8 +18,8 @@ use crate::oci::{Attributes, ImageConfig, Layer, Platform, StoredImage};
 use crate::spec::{Base, Descriptor, ImageFacts, ImageFields, ImageSettings, shown};
 use crate::store::{Node, StoreError};
 
-pub use registry::{BaseImages, Pulled};
 pub(super) use registry::check_pinned;
+pub use registry::{BaseImages, Pulled};
 
 /// What images are for when nobody says so. Never what the builder happens to be.
 const ARCHITECTURE: &str = "amd64";
@@ -82,11 +82,7 @@ fn shown_platform(platform: &Platform) -> String {
 fn wanted(settings: &ImageSettings) -> Platform {
     let ImageSettings { architecture, os, variant, .. } = settings.clone();
     let default = Platform::linux(ARCHITECTURE);
-    Platform {
-        os: os.unwrap_or(default.os),
-        architecture: architecture.unwrap_or(default.architecture),
-        variant,
-    }
+    Platform { os: os.unwrap_or(default.os), architecture: architecture.unwrap_or(default.architecture), variant }
 }
 
 /// Refuses a base that is for another platform than is stated.
@@ -108,7 +104,7 @@ fn check_platform(build: &Build<'_>, base: &Platform, settings: &ImageSettings) 
 
 /// Returns the image that another environment is.
 async fn environment(build: &Build<'_>, descriptor: &Descriptor) -> Result<Image, BuildError> {
-    let wrong = |source| BuildError::StoredImage { environment: build.parts.target(), source };
+    let wrong = |error| BuildError::StoredImage { environment: build.parts.target(), source: Box::new(error) };
     let stored = StoredImage::read(build.store, descriptor.root).await.map_err(wrong)?;
     let config = get(build, &stored.config, "configuration of an image").await?;
     let config = ImageConfig::parse(&config).map_err(|error| refused(build, "base", &error))?;

@@ -1,7 +1,6 @@
 //! Blobs: configurations and layers of images, and what was pushed.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use tempfile::NamedTempFile;
 
-use super::super::body::{PIECE_BYTES, WrongLength, made, part};
+use super::super::body::{WrongLength, made, part};
 use super::super::range::{self, Content};
 use super::Registry;
 use super::error::{Asked, RegistryError};
@@ -21,7 +20,8 @@ use super::manifests;
 use crate::digest::Digest;
 use crate::oci::{OciDigest, Part, Pushed, StoredImage};
 use crate::serve::resolve::Resolver;
-use crate::store::{BATCH_BYTES, StoreError, blocking};
+use crate::store::pieces::send_file;
+use crate::store::{BATCH_BYTES, StoreError};
 
 /// The header that says what was sent.
 pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -48,12 +48,12 @@ pub(super) async fn answer(
         Blob::Part(found, Part::Config) => {
             let bytes = config(&found).await?;
             checked(&digest, &bytes)?;
-            Ok(whole(&digest, KIND, bytes, headers))
+            Ok(whole(&digest, KIND, &bytes, headers))
         }
-        Blob::Part(mut found, Part::Manifest(form)) => {
-            let bytes = manifests::written(registry, &mut found, form).await?;
+        Blob::Part(found, Part::Manifest(form)) => {
+            let bytes = manifests::written(registry, &found, form).await?;
             checked(&digest, &bytes)?;
-            Ok(whole(&digest, KIND, bytes, headers))
+            Ok(whole(&digest, KIND, &bytes, headers))
         }
         Blob::Part(found, Part::Layer { number, compression }) => {
             let layer = registry.layer(*found, number, compression, &digest).await?;
@@ -78,7 +78,7 @@ fn checked(digest: &OciDigest, bytes: &[u8]) -> Result<(), RegistryError> {
 }
 
 /// Answers with something that is in memory.
-pub(super) fn whole(digest: &OciDigest, kind: &str, bytes: Bytes, headers: &HeaderMap) -> Response {
+pub(super) fn whole(digest: &OciDigest, kind: &str, bytes: &Bytes, headers: &HeaderMap) -> Response {
     let cut = |range: Range<u64>| {
         let [start, end] = [range.start, range.end].map(|at| usize::try_from(at).expect("within the bytes"));
         Body::from(bytes.slice(start..end))
@@ -115,10 +115,10 @@ async fn pushed_blob(
     }
     if size <= BATCH_BYTES {
         let bytes = resolver.store().get(&pushed.blob).await?.ok_or_else(evicted)?;
-        return Ok(whole(digest, KIND, bytes, headers));
+        return Ok(whole(digest, KIND, &bytes, headers));
     }
     let file = temporary(registry, resolver, &pushed.blob).await?.ok_or_else(evicted)?;
-    Ok(sent(digest, KIND, size, headers, |range| file_body(file, range)))
+    Ok(sent(digest, KIND, size, headers, |range| file_body(file, range, size)))
 }
 
 /// Returns a file with a blob, verified, or `None` when it is not in the CAS.
@@ -135,32 +135,7 @@ async fn temporary(
 }
 
 /// Returns a part of a file, which goes when it is sent.
-fn file_body(file: NamedTempFile, range: Range<u64>) -> Body {
-    let length = range.end - range.start;
-    let pieces = made(move |sender| async move {
-        let (mut open, mut left) = (blocking(move || open_at(&file, range.start)).await?, length);
-        while left > 0 {
-            let (again, piece) = blocking(move || read_piece(open, left)).await?;
-            left -= piece.len() as u64;
-            if piece.is_empty() || sender.send(piece).await.is_err() {
-                break;
-            }
-            open = again;
-        }
-        Ok::<(), BrokenOff>(())
-    });
-    Body::from_stream(part(pieces, 0..length, length))
-}
-
-fn open_at(file: &NamedTempFile, start: u64) -> io::Result<File> {
-    let mut open = file.reopen()?;
-    open.seek(SeekFrom::Start(start))?;
-    Ok(open)
-}
-
-/// Reads the next piece of a file, at most so many bytes; it is empty at the end. Blocks.
-fn read_piece(mut file: File, left: u64) -> io::Result<(File, Bytes)> {
-    let mut piece = Vec::with_capacity(PIECE_BYTES);
-    Read::by_ref(&mut file).take(left.min(PIECE_BYTES as u64)).read_to_end(&mut piece)?;
-    Ok((file, piece.into()))
+fn file_body(file: NamedTempFile, range: Range<u64>, size: u64) -> Body {
+    let pieces = made(move |sender| async move { send_file(file, &sender).await.map_err(BrokenOff::Read) });
+    Body::from_stream(part(pieces, range, size))
 }

@@ -78,7 +78,7 @@ pub(super) enum RegistryError {
         asked: Asked,
         digest: OciDigest,
         #[source]
-        source: SpecError,
+        source: Box<SpecError>,
     },
     /// The blobs are gone, and what is built now is another image.
     #[error("blobs of `{digest}` are gone, and its environment evaluates to another image by now{}", now(built))]
@@ -177,6 +177,16 @@ impl Asked {
 }
 
 impl RegistryError {
+    /// Says whether a blob was not there that should have been.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(StoreError::Missing { .. })
+                | Self::Layer(LayerError::Store(StoreError::Missing { .. }))
+                | Self::Stored(StoredImageError::Store(StoreError::Missing { .. }))
+        )
+    }
+
     /// Says whether something is not here, and nothing failed.
     pub(super) fn is_absent(&self) -> bool {
         self.told().status == StatusCode::NOT_FOUND
@@ -313,11 +323,8 @@ mod tests {
         let error = gone(BuildError::UnknownRoots { roots });
         assert_eq!(told(&error), (404, "BLOB_UNKNOWN"));
         assert!(error.told().message.contains("source trees are not known here: `1111"), "{}", error.told().message);
-        let unreachable = StoreError::Rpc {
-            rpc: "Get",
-            endpoint: "e:1".into(),
-            source: Box::new(Status::unavailable("x")),
-        };
+        let unreachable =
+            StoreError::Rpc { rpc: "Get", endpoint: "e:1".into(), source: Box::new(Status::unavailable("x")) };
         assert_eq!(told(&gone(unreachable.into())), (503, "UNKNOWN"));
     }
 }

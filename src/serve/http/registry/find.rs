@@ -7,8 +7,8 @@ use tokio::time::timeout;
 
 use super::Registry;
 use super::error::{Asked, RegistryError};
-use crate::digest::Digest;
-use crate::oci::{KnownBlob, KnownImage, KnownImages, OciDigest, Part, Pushed};
+use crate::digest::{Digest, DigestFunction};
+use crate::oci::{KnownBlob, KnownImage, KnownImages, LayerCompression, OciDigest, Part, Pushed};
 use crate::serve::remote::RemoteError;
 use crate::serve::resolve::{Resolution, Resolver};
 use crate::store::{Listing, StoreError};
@@ -59,27 +59,41 @@ impl Registry {
     /// # Errors
     /// When it names nothing, or nothing that can be had; or nobody can tell.
     pub(super) async fn find(&self, asked: Asked, digest: &OciDigest) -> Result<Blob, RegistryError> {
-        let mut lost = RegistryError::Unknown { asked, digest: *digest };
-        let mut parts = Vec::new();
+        let (mut parts, mut pushed) = (Vec::new(), None);
         for blob in self.known().await?.blobs(digest).await? {
             match blob {
-                KnownBlob::Pushed(pushed) => match self.pushed(&pushed).await? {
-                    Some(resolver) => return Ok(Blob::Pushed(pushed, resolver)),
-                    None => lost = RegistryError::Evicted { asked, digest: *digest },
-                },
+                KnownBlob::Pushed(blob) => pushed = Some(blob),
                 KnownBlob::Part(manifest, part) => {
                     let founds = self.images(&manifest).await?;
                     parts.extend(founds.into_iter().map(|found| (found, part)));
                 }
             }
         }
+        // What was compressed by an older version cannot be made any more, but may have been pushed.
+        parts.sort_by_key(|(_, part)| part.compression() != LayerCompression::None);
+        let mut whole = None;
         for (found, part) in &mut parts {
             if self.is_whole(found).await? {
-                return Ok(Blob::Part(Box::new(found.clone()), *part));
+                whole = Some(Blob::Part(Box::new(found.clone()), *part));
+                break;
             }
         }
+        let plain = |blob: &Blob| matches!(blob, Blob::Part(_, part) if part.compression() == LayerCompression::None);
+        if whole.as_ref().is_some_and(plain) {
+            return Ok(whole.expect("it was just looked at"));
+        }
+        let mut lost = RegistryError::Unknown { asked, digest: *digest };
+        if let Some(pushed) = pushed {
+            match self.pushed(&pushed).await? {
+                Some(resolver) => return Ok(Blob::Pushed(pushed, resolver)),
+                None => lost = RegistryError::Evicted { asked, digest: *digest },
+            }
+        }
+        if let Some(whole) = whole {
+            return Ok(whole);
+        }
         for (mut found, part) in parts {
-            match self.build_again(asked, &mut found, &[]).await {
+            match self.build_again(asked, &mut found).await {
                 Ok(()) => return Ok(Blob::Part(Box::new(found), part)),
                 Err(error) => lost = error,
             }
@@ -134,26 +148,21 @@ impl Registry {
         Ok(true)
     }
 
-    /// Builds an image again, of which blobs are gone. `lost` are those that were thought to be there.
+    /// Builds an image again, of which blobs are gone.
     ///
     /// # Errors
     /// When that does not bring it back, or takes too long.
-    pub(super) async fn build_again(
-        &self,
-        asked: Asked,
-        found: &mut Found,
-        lost: &[Digest],
-    ) -> Result<(), RegistryError> {
+    async fn build_again(&self, asked: Asked, found: &mut Found) -> Result<(), RegistryError> {
         let Found { image, resolver, manifest } = found;
         let digest = *manifest;
         self.checked().remove(&image.root);
         let (key, description) = (image.key.as_bytes(), image.description.as_bytes());
         let wanted = resolver.understand(key, description, image.properties.clone());
-        let wanted = wanted.map_err(|source| RegistryError::Record { asked, digest, source })?;
+        let wanted = wanted.map_err(|source| RegistryError::Record { asked, digest, source: Box::new(source) })?;
         tracing::info!(%digest, environment = wanted.environment, "blobs of an image are gone: building it again");
         let gone = |source| RegistryError::Gone { asked, digest, source };
         let building = async {
-            match resolver.resolve(wanted, lost).await.map_err(|error| gone(error.into()))? {
+            match resolver.resolve(wanted, &[]).await.map_err(|error| gone(error.into()))? {
                 Resolution::Hit(answer) => Ok(answer),
                 Resolution::Building { flight, .. } => flight.answer().await.map_err(gone),
             }
@@ -169,9 +178,22 @@ impl Registry {
     }
 
     /// Checks every image anew from now on: blobs are gone that should not be.
-    pub(super) fn doubt_all(&self, resolver: &Resolver) {
+    pub(super) fn doubt(&self, resolver: &Resolver) {
         self.checked().clear();
         resolver.doubt_all();
+    }
+
+    /// Does the same, whoever has the images.
+    ///
+    /// # Errors
+    /// When the endpoint is not reached.
+    pub(super) async fn doubt_all(&self) -> Result<(), RegistryError> {
+        for function in DigestFunction::ALL {
+            if let Some(resolver) = self.resolver_of(&function.empty()).await? {
+                self.doubt(resolver);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,24 +1,26 @@
 //! Layers of images: their archives, made while they are sent.
 //!
-//! Every blob is verified by the store when it is read. The end of an archive is kept back until its hash is seen to be
-//! the one that was asked for; otherwise the body is broken off, which the client notices.
+//! Every blob is verified by the store when it is read. When a layer is sent for the first time, its end is kept back
+//! until its hash is seen to be the one that was asked for; otherwise the body is broken off, which the client notices.
+//! The same list and the same blobs make the same archive, so later its length is enough, which costs no time.
 
 use std::collections::VecDeque;
 use std::error::Error;
 use std::io::{self, Write};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc::Sender;
 
-use super::super::body::{PIECE_BYTES, WrongLength, made, part};
+use super::super::body::{WrongLength, made, part};
 use super::Registry;
 use super::error::{Asked, RegistryError};
 use super::find::Found;
 use crate::digest::Digest;
 use crate::oci::{Attributes, LayerArchive, LayerCompression, LayerError, OciDigest, StoredImage, StoredLayer};
+use crate::store::pieces::PIECE_BYTES;
 use crate::store::{BlobStore, StoreError};
 
 /// Layers whose lists are kept: how many, and how much memory they may take.
@@ -36,33 +38,41 @@ enum BrokenOff {
     Length(#[from] WrongLength),
 }
 
+/// The list of a layer.
+struct List {
+    layer: StoredLayer,
+    archive: LayerArchive,
+    /// The archive that was once seen to come of it.
+    seen: OnceLock<Digest>,
+}
+
 /// Lists of the layers that were sent last.
 #[derive(Default)]
-pub(super) struct Lists(Mutex<VecDeque<(StoredLayer, Arc<LayerArchive>)>>);
+pub(super) struct Lists(Mutex<VecDeque<Arc<List>>>);
 
 impl Lists {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(StoredLayer, Arc<LayerArchive>)>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<List>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the list of a layer.
-    async fn get(&self, store: &dyn BlobStore, layer: StoredLayer) -> Result<Arc<LayerArchive>, RegistryError> {
-        let found = self.lock().iter().find(|(listed, _)| *listed == layer).map(|(_, list)| Arc::clone(list));
-        if let Some(list) = found {
-            return Ok(list);
+    async fn get(&self, store: &dyn BlobStore, layer: StoredLayer) -> Result<Arc<List>, RegistryError> {
+        if let Some(list) = self.lock().iter().find(|list| list.layer == layer) {
+            return Ok(Arc::clone(list));
         }
         let missing = || StoreError::Missing { digest: layer.attributes, role: "attributes of a layer" };
         let attributes = store.get(&layer.attributes).await?.ok_or_else(missing)?;
         let attributes = Attributes::parse(&attributes)?;
-        let list = Arc::new(LayerArchive::list(store, layer.root, &attributes).await?);
+        let archive = LayerArchive::list(store, layer.root, &attributes).await?;
+        let list = Arc::new(List { layer, archive, seen: OnceLock::new() });
         let mut lists = self.lock();
-        lists.push_front((layer, Arc::clone(&list)));
+        lists.push_front(Arc::clone(&list));
         let mut weight = 0;
-        let mut fits = |(_, list): &(StoredLayer, Arc<LayerArchive>)| {
-            weight += list.weight();
+        let mut fits = |list: &List| {
+            weight += list.archive.weight();
             weight <= MAX_LIST_BYTES
         };
-        let kept = lists.iter().take(MAX_LISTS).take_while(|entry| fits(entry)).count();
+        let kept = lists.iter().take(MAX_LISTS).take_while(|list| fits(list)).count();
         lists.truncate(kept);
         Ok(list)
     }
@@ -71,32 +81,28 @@ impl Lists {
 /// A layer that can be sent.
 pub(super) struct Layer {
     found: Found,
-    list: Arc<LayerArchive>,
+    list: Arc<List>,
     compression: LayerCompression,
     /// SHA-256 and size of what is sent.
     pub(super) blob: Digest,
 }
 
 impl Registry {
-    /// Returns a layer of an image, all of whose files are in the CAS: where they are not, it is built again.
+    /// Returns a layer of an image, all of whose files are in the CAS.
     ///
     /// # Errors
-    /// When it is not what was asked for any more, or cannot be had.
+    /// When it is not what was asked for any more, or is not whole.
     pub(super) async fn layer(
         &self,
-        mut found: Found,
+        found: Found,
         number: usize,
         compression: LayerCompression,
         digest: &OciDigest,
     ) -> Result<Layer, RegistryError> {
         let other = || RegistryError::OtherVersion { asked: Asked::Blob, digest: *digest };
         let archive = *found.image.facts.layers.get(number).ok_or_else(other)?;
-        let mut list = self.list(&found, number).await?;
-        let lost = lost(&found, &list).await?;
-        if !lost.is_empty() {
-            self.build_again(Asked::Blob, &mut found, &lost).await?;
-            list = self.list(&found, number).await?;
-        }
+        let list = self.list(&found, number).await?;
+        check_whole(&found, &list).await?;
         let blob = self.compressed(&found, &list, archive, compression).await?;
         if OciDigest::from_digest(&blob) != Some(*digest) {
             return Err(other());
@@ -104,7 +110,7 @@ impl Registry {
         Ok(Layer { found, list, compression, blob })
     }
 
-    async fn list(&self, found: &Found, number: usize) -> Result<Arc<LayerArchive>, RegistryError> {
+    async fn list(&self, found: &Found, number: usize) -> Result<Arc<List>, RegistryError> {
         let store = found.resolver.store();
         let stored = StoredImage::read(store, found.image.root).await?;
         let missing = || StoreError::Missing { digest: found.image.root, role: "image with so many layers" };
@@ -115,7 +121,7 @@ impl Registry {
     async fn compressed(
         &self,
         found: &Found,
-        list: &LayerArchive,
+        list: &List,
         archive: Digest,
         compression: LayerCompression,
     ) -> Result<Digest, RegistryError> {
@@ -128,7 +134,7 @@ impl Registry {
         if let Some(blob) = known.compressed(&archive, compression).await? {
             return Ok(blob);
         }
-        let (written, _) = list.write(found.resolver.store(), compression, &self.scratch, io::sink()).await?;
+        let (written, _) = list.archive.write(found.resolver.store(), compression, &self.scratch, io::sink()).await?;
         check(archive, written.archive)?;
         known.put_compressed(&archive, compression, &written.blob).await?;
         Ok(written.blob)
@@ -140,20 +146,17 @@ impl Registry {
     /// When one cannot be made.
     pub(super) async fn all_compressed(
         &self,
-        found: &mut Found,
+        found: &Found,
         compression: LayerCompression,
     ) -> Result<Vec<Digest>, RegistryError> {
         let mut blobs = Vec::new();
-        for (number, archive) in found.image.facts.layers.clone().into_iter().enumerate() {
-            let blob = match self.known().await?.compressed(&archive, compression).await? {
+        for (number, archive) in found.image.facts.layers.iter().enumerate() {
+            let blob = match self.known().await?.compressed(archive, compression).await? {
                 Some(blob) => blob,
                 None => {
                     let list = self.list(found, number).await?;
-                    let lost = lost(found, &list).await?;
-                    if !lost.is_empty() {
-                        self.build_again(Asked::Manifest, found, &lost).await?;
-                    }
-                    self.compressed(found, &list, archive, compression).await?
+                    check_whole(found, &list).await?;
+                    self.compressed(found, &list, *archive, compression).await?
                 }
             };
             blobs.push(blob);
@@ -170,10 +173,16 @@ fn check(expected: Digest, made: Digest) -> Result<(), RegistryError> {
     Err(RegistryError::Corrupt { digest: OciDigest::from_digest(&expected).unwrap_or(oci(made)), made: oci(made) })
 }
 
-/// Returns files of a layer that are not in the CAS.
-async fn lost(found: &Found, list: &LayerArchive) -> Result<Vec<Digest>, RegistryError> {
-    let files: Vec<Digest> = list.files().into_iter().filter(|file| file.size() > 0).collect();
-    Ok(found.resolver.store().find_missing(&files).await?)
+/// Checks that all files of a layer are in the CAS.
+///
+/// # Errors
+/// `Missing` when one is not.
+async fn check_whole(found: &Found, list: &List) -> Result<(), StoreError> {
+    let files: Vec<Digest> = list.archive.files().into_iter().filter(|file| file.size() > 0).collect();
+    match found.resolver.store().find_missing(&files).await?.first() {
+        Some(digest) => Err(StoreError::Missing { digest: *digest, role: "file of a layer" }),
+        None => Ok(()),
+    }
 }
 
 /// Returns the bytes of a layer, or of a part of it. Nothing is read before the first are asked for.
@@ -185,7 +194,7 @@ pub(super) fn body(registry: Arc<Registry>, layer: Layer, range: Range<u64>) -> 
         if let Err(error) = &sent {
             tracing::error!(manifest = %found.manifest, error = error as &dyn Error,
                 "broke off a layer: every image is checked anew");
-            registry.doubt_all(&found.resolver);
+            registry.doubt(&found.resolver);
         }
         sent
     });
@@ -195,16 +204,20 @@ pub(super) fn body(registry: Arc<Registry>, layer: Layer, range: Range<u64>) -> 
 async fn send(
     registry: &Registry,
     found: &Found,
-    list: &LayerArchive,
+    list: &List,
     compression: LayerCompression,
     expected: Digest,
     sender: Sender<Bytes>,
 ) -> Result<(), BrokenOff> {
+    if compression == LayerCompression::None && list.seen.get() == Some(&expected) {
+        return Ok(list.archive.send(found.resolver.store(), &registry.scratch, sender).await?);
+    }
     let sink = Sink { sender, gathered: BytesMut::new() };
-    let (written, sink) = list.write(found.resolver.store(), compression, &registry.scratch, sink).await?;
+    let (written, sink) = list.archive.write(found.resolver.store(), compression, &registry.scratch, sink).await?;
     if written.blob != expected {
         return Err(BrokenOff::Other { made: written.blob, expected });
     }
+    list.seen.get_or_init(|| written.archive);
     // Nobody takes it who has gone, or who wanted the beginning alone.
     let _ = sink.sender.send(sink.gathered.freeze()).await;
     Ok(())

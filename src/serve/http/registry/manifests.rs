@@ -35,20 +35,27 @@ pub(super) async fn answer(
         }
     };
     match registry.find(Asked::Manifest, &digest).await? {
-        Blob::Part(mut found, Part::Manifest(own)) => {
+        Blob::Part(found, Part::Manifest(own)) => {
             let form = form.unwrap_or(own);
-            let bytes = written(registry, &mut found, form).await?;
+            let bytes = written(registry, &found, form).await?;
             let made = OciDigest::of(&bytes);
             if reference == Reference::Digest(digest) && made != digest {
                 return Err(RegistryError::OtherVersion { asked: Asked::Manifest, digest });
             }
-            Ok(whole(&made, MediaType::Manifest(form.family).as_str(), bytes, headers))
+            Ok(whole(&made, MediaType::Manifest(form.family).as_str(), &bytes, headers))
         }
         Blob::Pushed(pushed, resolver) => {
+            if let (
+                Reference::Tag(tag),
+                Some(Form { compression: LayerCompression::Gzip | LayerCompression::Zstd, .. }),
+            ) = (reference, form)
+            {
+                return Err(RegistryError::UnknownTag { name: name.to_owned(), tag: tag.to_owned() });
+            }
             let kind = pushed.media_type.ok_or(RegistryError::Unknown { asked: Asked::Manifest, digest })?;
             let evicted = RegistryError::Evicted { asked: Asked::Manifest, digest };
             let bytes = resolver.store().get(&pushed.blob).await?.ok_or(evicted)?;
-            Ok(whole(&digest, kind.as_str(), bytes, headers))
+            Ok(whole(&digest, kind.as_str(), &bytes, headers))
         }
         Blob::Part(_, Part::Config | Part::Layer { .. }) => {
             Err(RegistryError::Unknown { asked: Asked::Manifest, digest })
@@ -91,7 +98,7 @@ fn family(headers: &HeaderMap) -> Family {
 ///
 /// # Errors
 /// When the image cannot be read, or a layer cannot be compressed.
-pub(super) async fn written(registry: &Registry, found: &mut Found, form: Form) -> Result<Bytes, RegistryError> {
+pub(super) async fn written(registry: &Registry, found: &Found, form: Form) -> Result<Bytes, RegistryError> {
     let layers = registry.all_compressed(found, form.compression).await?;
     let stored = stored(found).await?;
     if form == Form::STORED {

@@ -17,6 +17,7 @@ mod tests;
 mod uploads;
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -24,6 +25,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -115,16 +117,18 @@ async fn route(registry: &Arc<Registry>, request: Request) -> Result<Response, R
     let (headers, query) = (&head.headers, head.uri.query());
     let path = head.uri.path().strip_prefix("/v2/").unwrap_or_default();
     let address = Address::parse(path)?;
-    let reads = matches!(head.method, Method::GET | Method::HEAD);
+    if matches!(head.method, Method::GET | Method::HEAD) && !matches!(address, Address::Upload { .. }) {
+        let read = read(registry, &address, &head).await;
+        return match read {
+            Err(error) if error.is_lost() => {
+                tracing::warn!(error = &error as &dyn Error, "every image is checked anew");
+                registry.doubt_all().await?;
+                self::read(registry, &address, &head).await
+            }
+            read => read,
+        };
+    }
     match (address, head.method) {
-        (Address::Base, _) if reads => Ok(document(&json!({})).into_response()),
-        (Address::Tags { name }, _) if reads => tags::answer(registry, name, query).await,
-        (Address::Manifest { name, reference }, _) if reads => {
-            manifests::answer(registry, name, reference, headers).await
-        }
-        (Address::Blob { digest, .. }, method) if reads => {
-            blobs::answer(registry, digest, headers, method == Method::HEAD).await
-        }
         (Address::Manifest { name, reference }, Method::PUT) => {
             push::manifest(registry, name, reference, headers, body).await
         }
@@ -143,4 +147,17 @@ async fn route(registry: &Arc<Registry>, request: Request) -> Result<Response, R
 /// Returns a document of the registry's own.
 fn document(value: &Value) -> impl IntoResponse + use<> {
     ([(CONTENT_TYPE, "application/json")], value.to_string())
+}
+
+/// Answers a request that changes nothing.
+async fn read(registry: &Arc<Registry>, address: &Address<'_>, head: &Parts) -> Result<Response, RegistryError> {
+    match *address {
+        Address::Base => Ok(document(&json!({})).into_response()),
+        Address::Tags { name } => tags::answer(registry, name, head.uri.query()).await,
+        Address::Manifest { name, reference } => manifests::answer(registry, name, reference, &head.headers).await,
+        Address::Blob { digest, .. } => {
+            blobs::answer(registry, digest, &head.headers, head.method == Method::HEAD).await
+        }
+        Address::Uploads { .. } | Address::Upload { .. } => Err(RegistryError::Method { allowed: "POST" }),
+    }
 }

@@ -136,7 +136,7 @@ struct Image {
 }
 
 fn large() -> Vec<u8> {
-    (0..700_000_u32).flat_map(|number| number.to_le_bytes()).collect()
+    (0..700_000_u32).flat_map(u32::to_le_bytes).collect()
 }
 
 /// Returns the parts of a key whose root nobody knows.

@@ -132,7 +132,7 @@ async fn documents_that_are_too_large_are_not_read() {
     let server = serving(shelf).await;
     let place = Place::of(&server);
     let error = place.error(large).await;
-    assert!(told(&error).contains("larger than the 4194304 bytes"), "{}", told(&error));
+    assert!(error.to_string().contains("larger than the 4194304 bytes"), "{error}");
     let error = place.error(stated).await;
     assert!(matches!(&error, RegistryError::Document { source: DocumentError::TooLarge { .. }, .. }), "{error:?}");
 }

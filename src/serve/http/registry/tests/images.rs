@@ -115,6 +115,31 @@ async fn an_image_that_lost_a_blob_and_cannot_be_built_again_is_not_found_and_th
     // It was found whole a moment ago: the files of a layer are looked for all the same before it is sent.
     served.store.remove(&image.large).expect("it can be");
     assert_eq!(served.get(&layer, &[]).await.status, 404);
+    store.put(DigestFunction::Blake3, large().into()).await.expect("stored");
+    // So it is with a directory of the image.
+    let manifest = OciDigest::from_digest(&image.facts.manifest).expect("SHA-256");
+    let root = served.resolver.known_images().images(&manifest).await.expect("told").remove(0).root;
+    assert_eq!(served.get("web/manifests/latest", &[]).await.status, 200);
+    served.store.remove(&root).expect("it can be");
+    assert_eq!(served.get("web/manifests/latest", &[]).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_body_is_broken_off_when_a_blob_is_lost_meanwhile_and_the_image_is_checked_anew() {
+    let served = Served::start(false).await;
+    let image = image(&served, "web").await;
+    let layer = format!("web/blobs/{}", oci(&image.facts.layers[1]));
+    for round in ["verified", "sent once more"] {
+        let request = axum::http::Request::builder().uri(format!("/v2/{layer}")).body(Body::empty()).expect("one");
+        let response = served.router.clone().oneshot(request).await.expect("infallible");
+        assert_eq!(response.status(), 200);
+        served.store.remove(&image.large).expect("it can be");
+        let sent: Vec<_> = response.into_body().into_data_stream().collect().await;
+        assert!(sent.last().expect("something").is_err(), "{round}");
+        assert_eq!(served.get("web/manifests/latest", &[]).await.status, 404);
+        (&served.store as &dyn BlobStore).put(DigestFunction::Blake3, large().into()).await.expect("stored");
+        assert!(served.get(&layer, &[]).await.whole);
+    }
 }
 
 #[tokio::test]

@@ -67,6 +67,7 @@ async fn what_was_pushed_is_pulled_as_it_was() {
         let answer = served.get(&format!("up/manifests/{reference}"), &[("accept", DOCKER)]).await;
         assert_eq!((answer.status, answer.header(CONTENT_TYPE), &answer.body[..]), (200, OCI, &document[..]));
     }
+    assert_eq!(served.get("up/manifests/v1-gzip", &[]).await.status, 404);
     let tags: Value = serde_json::from_slice(&served.get("up/tags/list", &[]).await.body).expect("JSON");
     assert_eq!(tags, json!({"name": "up", "tags": ["v1"]}));
     // By digest alone no tag is made.
@@ -162,6 +163,7 @@ async fn a_manifest_may_name_what_is_here_and_nothing_else() {
     let pushed = served.request("PUT", "up/manifests/v1", &[("content-type", OCI)], answer.body.clone()).await;
     assert_eq!(pushed.status, 201);
     assert_eq!(served.get("up/manifests/v1", &[]).await.header("docker-content-digest"), oci(&image.facts.manifest));
+    assert_eq!(served.get("up/manifests/v1-gzip", &[]).await.status, 200);
     let wrong_size = String::from_utf8(answer.body.to_vec()).expect("JSON");
     let size = format!("\"size\":{}", image.facts.layers[1].size());
     assert!(wrong_size.contains(&size));
