@@ -25,6 +25,7 @@ mod events;
 mod fetch;
 mod fill;
 mod find;
+mod hint;
 mod image;
 mod install;
 mod materialize;
