@@ -13,8 +13,8 @@ use super::flight::{Flights, Seat};
 use super::wanted::{self, Wanted};
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{
-    BaseImages, Build, BuildError, Dependencies, ImageBuilds, ImageOptions, Known, NixBuilds, NixOptions, Plan, ProgressSink, Runs,
-    build, plan,
+    BaseImages, Build, BuildError, Dependencies, ImageBuilds, ImageOptions, Known, NixBuilds, NixOptions, Plan,
+    ProgressSink, Runs, build, plan,
 };
 use crate::nix::ValidPaths;
 use crate::oci::{KnownArchives, KnownImages};

@@ -26,8 +26,8 @@ use super::*;
 use crate::client::{ClientOptions, Quiet};
 use crate::digest::{Digest, DigestFunction};
 use crate::oci::{
-    Annotations, Attributes, Descriptor as OciDescriptor, Family, ImageConfig, Layer, LayerOptions, Manifest, MediaType,
-    Platform, StoredImage, StoredLayer, apply_layers, read_layer,
+    Annotations, Attributes, Descriptor as OciDescriptor, Family, ImageConfig, Layer, LayerOptions, Manifest,
+    MediaType, Platform, StoredImage, StoredLayer, apply_layers, read_layer,
 };
 use crate::source::Limits;
 use crate::spec::{DESCRIPTOR_VERSION, KindName, Provenance, Provides};

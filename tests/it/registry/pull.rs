@@ -12,10 +12,13 @@ fn skopeo_finds_an_image_by_every_name_and_copies_it() {
     for name in ["web-server:latest", &format!("web-server:{}", image.key), &format!("web-server@{}", image.digest)] {
         assert_eq!(inspect(&registry.docker(name)), image.digest, "{name}");
     }
-    for (number, name) in [format!("web-server:{}", image.key), format!("web-server@{}", image.digest)].iter().enumerate() {
+    for (number, name) in
+        [format!("web-server:{}", image.key), format!("web-server@{}", image.digest)].iter().enumerate()
+    {
         let layout = registry.world.path(&format!("layout-{number}"));
         succeed(&mut copy(&["--preserve-digests"], &registry.docker(name), &format!("oci:{}:tag", layout.display())));
-        let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).expect("written")).expect("JSON");
+        let index: Value =
+            serde_json::from_slice(&fs::read(layout.join("index.json")).expect("written")).expect("JSON");
         assert_eq!(index["manifests"][0]["digest"], image.digest);
         // What umoci unpacks is what was put in.
         let bundle = registry.world.path(&format!("bundle-{number}"));

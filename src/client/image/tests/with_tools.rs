@@ -33,9 +33,7 @@ async fn layout(world: &World, parts: &Parts, compression: LayerCompression, nam
 async fn umoci_unpacks_the_layout_to_the_same_root_file_system() {
     let world = World::new();
     let parts = two_layers(&world).await;
-    for (compression, name) in
-        [(LayerCompression::None, "plain"), (LayerCompression::Gzip, "gzip")]
-    {
+    for (compression, name) in [(LayerCompression::None, "plain"), (LayerCompression::Gzip, "gzip")] {
         layout(&world, &parts, compression, name).await;
         let image = format!("{name}:latest");
         let bundle = format!("bundle-{name}");
@@ -47,7 +45,11 @@ async fn umoci_unpacks_the_layout_to_the_same_root_file_system() {
         let unpacked = world.path(bundle).join("rootfs");
         assert_same(&root, &unpacked);
         assert_eq!(inode(&unpacked.join("bin/ping")), inode(&unpacked.join("bin/ping6")));
-        assert_ne!(inode(&unpacked.join("etc/shadow")), inode(&unpacked.join("usr/lib/shadow")), "the upper is another");
+        assert_ne!(
+            inode(&unpacked.join("etc/shadow")),
+            inode(&unpacked.join("usr/lib/shadow")),
+            "the upper is another"
+        );
     }
     assert_eq!(inode(&root.join("bin/ping")), inode(&root.join("bin/ping6")));
     assert_ne!(inode(&root.join("etc/shadow")), inode(&root.join("usr/lib/shadow")));

@@ -313,11 +313,8 @@ mod tests {
         let error = gone(BuildError::UnknownRoots { roots });
         assert_eq!(told(&error), (404, "BLOB_UNKNOWN"));
         assert!(error.told().message.contains("source trees are not known here: `1111"), "{}", error.told().message);
-        let unreachable = StoreError::Rpc {
-            rpc: "Get",
-            endpoint: "e:1".into(),
-            source: Box::new(Status::unavailable("x")),
-        };
+        let unreachable =
+            StoreError::Rpc { rpc: "Get", endpoint: "e:1".into(), source: Box::new(Status::unavailable("x")) };
         assert_eq!(told(&gone(unreachable.into())), (503, "UNKNOWN"));
     }
 }
