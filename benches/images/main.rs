@@ -125,7 +125,10 @@ impl Bench {
             }));
         }
         measured.print("after a change of one file", "all of it");
-        println!("one file of {all} bytes changed: {bytes} bytes fetched, {:.2} %", bytes as f64 / all as f64 * 100.0);
+        println!(
+            "one file of {all} bytes of files changed: {bytes} fetched, {:.2} %",
+            bytes as f64 / all as f64 * 100.0
+        );
     }
 
     /// The composition of an image whose layers nobody has made before, of trees that are in the cache, and sha256sum

@@ -61,11 +61,13 @@ impl Source {
 
     /// Returns a spec for the image, whose root is known by its id alone, so that no time goes into finding that.
     pub(crate) fn spec(&self, daemon: &Daemon, root: &Path, at: &str) -> PathBuf {
-        let root_of_spec = json!({"type": "file", "path": self.directory, "pragma": {"to_git": true}});
-        let repositories = json!({"main": {"repository": root_of_spec}});
-        let spec = json!({"environment": ["main", "", "image"], "config": {"AT": at}, "repositories": repositories});
+        let spec = |root: &Value| {
+            let repositories = json!({"main": {"repository": root}});
+            json!({"environment": ["main", "", "image"], "config": {"AT": at}, "repositories": repositories})
+        };
         let path = self.specs.join(format!("{at}.json"));
-        fs::write(&path, spec.to_string()).expect("memory");
+        let sources = json!({"type": "file", "path": self.directory, "pragma": {"to_git": true}});
+        fs::write(&path, spec(&sources).to_string()).expect("memory");
         // The daemon is given the sources, and the trees are in its cache.
         for layer in 0..LAYERS {
             let name = format!("tree-{layer}");
@@ -88,7 +90,10 @@ impl Source {
         }
         let mut resolve = Command::new(env!("CARGO_BIN_EXE_envserve"));
         let resolved = run(resolve.arg("resolve").arg(&path).args(["--serve", &daemon.address, "--root"]).arg(root));
-        fs::write(&path, resolved).expect("memory");
+        let resolved: Value = serde_json::from_str(&resolved).expect("JSON");
+        let root = &resolved["repositories"]["main"]["root"];
+        let root = json!({"type": "git tree", "id": root[1], "cmd": ["false"], "pragma": {"absent": true}});
+        fs::write(&path, spec(&root).to_string()).expect("memory");
         path
     }
 
@@ -103,5 +108,6 @@ impl Source {
 pub(crate) fn tag(spec: &Path, daemon: &Daemon, root: &Path) -> String {
     let (_, said) = fetch(spec, &daemon.address, root, &["--absent", "--json"]);
     let said: Value = serde_json::from_str(&said).expect("JSON");
-    format!("key-{}", said["key"].as_str().expect("a key"))
+    let key = said["key"].as_str().expect("a key");
+    format!("key-{}", key.split('/').next().unwrap_or(key))
 }

@@ -126,8 +126,13 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let Worked { client, request, outcome: fetched } = worked?;
     place(&client, &fetched, out, install, load).await?;
     let reference = load.map(|loader| loader.reference(&client::name_of(&request)));
+    say_fetched(&request, &fetched, reference, json)
+}
+
+/// Prints where the environment lies, or what the program calls it that it was handed to.
+fn say_fetched(request: &Request, fetched: &Fetched, reference: Option<String>, json: bool) -> Result<Exit, CliError> {
     if json {
-        let mut object = object(&request, &fetched);
+        let mut object = object(request, fetched);
         if let Some(reference) = reference {
             object["loaded"] = reference.into();
         }
@@ -138,7 +143,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         output::print(reference.as_bytes())?;
         return Ok(Exit::Done);
     }
-    let places = outputs(&fetched).map_or_else(|| vec![fetched.directory.clone()], |(_, places)| places);
+    let places = outputs(fetched).map_or_else(|| vec![fetched.directory.clone()], |(_, places)| places);
     places.iter().try_for_each(|place| output::print(place.as_os_str().as_encoded_bytes()))?;
     Ok(Exit::Done)
 }

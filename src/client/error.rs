@@ -5,19 +5,18 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use tonic::Code;
-use tonic_types::StatusExt;
 
+use super::hint::pinned_form;
 use super::image::ImageError;
 use super::image::run::RunError;
 use super::nix::ClosureError;
 use crate::digest::Digest;
 use crate::environment::BuildError;
 use crate::nix::StorePath;
-use crate::serve::status::UNPINNED_VIOLATION;
 use crate::source::SourceError;
 use crate::spec::{GitId, KindName, SpecError};
 use crate::store::{DirectoryError, StoreError, wire};
-use crate::transport::{CallError, Endpoint, EndpointError, is_of_transport};
+use crate::transport::{CallError, EndpointError, is_of_transport};
 
 /// Why a client did not get its environment.
 #[derive(Debug, thiserror::Error)]
@@ -352,96 +351,5 @@ impl ClientError {
             Self::Store(error) | Self::Source(SourceError::Store(error)) => error.is_unavailable(),
             _ => false,
         }
-    }
-
-    /// Returns what the user can do about it, where that is known.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Spec(error) => error.hint(),
-            Self::Source(error) => error.hint(),
-            Self::Unreachable(error) => Some(unreachable_hint(error)),
-            Self::NotContentFixed { fix, .. } => Some(fix.clone()),
-            Self::AbsentRoot { endpoint: None, .. } => Some(
-                "name a server that knows it by `--serve` or ENVSERVE_SERVE, or fetch it here with `--fetch-absent`"
-                    .to_owned(),
-            ),
-            Self::AbsentRoot { .. } => Some(
-                "fetch the environment once from where its sources are with the same server, let the server fetch them \
-                 (`envserve serve --fetch`), or fetch them here with `--fetch-absent`"
-                    .to_owned(),
-            ),
-            Self::Lost { .. } => Some("the CAS loses blobs faster than they are fetched: enlarge it".to_owned()),
-            Self::Nameless { .. } => Some("give it one: `\"distfile\": \"NAME\"`".to_owned()),
-            Self::Occupied { .. } => Some("choose another path, or move what is there".to_owned()),
-            Self::View { .. } => Some("leave `--view` out".to_owned()),
-            Self::Run(error) => error.hint(),
-            Self::NotEntered => Some("run commands in it by `envserve run`".to_owned()),
-            Self::NotAlone { .. } => Some("enter it where it is, by `envserve shell`, or share a store by `--store`".to_owned()),
-            Self::Lacks { package, .. } => Some(format!("install the package `{package}`")),
-            Self::Namespace { .. } => Some(
-                "unprivileged user namespaces have to be allowed, or the closure has to lie in /nix/store itself: \
-                 `--store /`"
-                    .to_owned(),
-            ),
-            Self::Removed { .. } => Some("is a garbage collector running there?".to_owned()),
-            Self::Failed(failed) => {
-                failed.log_digest.map(|digest| format!("the whole log is blob `{digest:?}` in the CAS"))
-            }
-            Self::Disconnected { .. } => Some("try again; what has arrived is kept".to_owned()),
-            Self::Rpc { status, .. } if is_denied(status) => Some(DENIED_HINT.to_owned()),
-            Self::Store(StoreError::Rpc { source, .. }) if is_denied(source) => Some(DENIED_HINT.to_owned()),
-            Self::Store(error) => error.hint(),
-            Self::Build(_)
-            | Self::Private { .. }
-            | Self::Rpc { .. }
-            | Self::Waited { .. }
-            | Self::Protocol { .. }
-            | Self::RootAsked { .. }
-            | Self::Tree { .. }
-            | Self::Closure { .. }
-            | Self::Image { .. }
-            | Self::Load { .. }
-            | Self::NoDirectory { .. }
-            | Self::NixDatabase { .. }
-            | Self::Io { .. } => None,
-        }
-    }
-}
-
-/// Returns what to write instead of something that is not fixed by content, where the answer says that.
-fn pinned_form(status: &tonic::Status) -> Option<String> {
-    if status.code() != Code::FailedPrecondition {
-        return None;
-    }
-    let violations = status.get_details_precondition_failure()?.violations;
-    violations
-        .into_iter()
-        .find(|violation| violation.r#type == UNPINNED_VIOLATION)
-        .map(|violation| violation.description)
-}
-
-/// Says whether the answer depends on who asks.
-fn is_denied(status: &tonic::Status) -> bool {
-    matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
-}
-
-const DENIED_HINT: &str = "a file with a line `authorization: Bearer TOKEN` is named by `--serve-headers` or \
-    ENVSERVE_SERVE_HEADERS, for an endpoint that the server names by `--remote-headers` or ENVSERVE_REMOTE_HEADERS";
-
-fn unreachable_hint(error: &EndpointError) -> String {
-    match error {
-        EndpointError::Address { .. } => "the address is --serve or ENVSERVE_SERVE".to_owned(),
-        EndpointError::Plain { .. } => {
-            "certificates are those of `--serve-ca`, `--serve-cert`, `--remote-ca` and so on".to_owned()
-        }
-        EndpointError::Unreachable { endpoint: Endpoint::Tls(_), .. } => {
-            "is a daemon running there? (`--serve-ca` names the authorities to trust, `--serve-cert` and `--serve-key` \
-             what it wants to see)"
-                .to_owned()
-        }
-        EndpointError::Unreachable { endpoint, .. } => format!(
-            "is a daemon running there? (start one with `envserve serve --listen {endpoint}`, or leave --serve and \
-             ENVSERVE_SERVE out)"
-        ),
     }
 }

@@ -24,6 +24,7 @@ mod error;
 mod events;
 mod fetch;
 mod fill;
+mod hint;
 mod image;
 mod install;
 mod materialize;

@@ -123,3 +123,100 @@ impl KnownArchives {
 fn read_key(function: DigestFunction, archive: &Digest) -> Vec<u8> {
     format!("read/{function}/{archive:?}").into_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::spec::RelativePath;
+    use crate::store::{MemoryBlobStore, MerkleTree, Node};
+
+    const FUNCTION: DigestFunction = DigestFunction::Blake3;
+
+    struct World {
+        known: KnownArchives,
+        store: MemoryBlobStore,
+        _directory: tempfile::TempDir,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().expect("temporary");
+            let database = Database::open(&directory.path().join("database"), u64::MAX).expect("free");
+            let known = KnownArchives::new(database, directory.path().to_owned());
+            Self { known, store: MemoryBlobStore::default(), _directory: directory }
+        }
+
+        async fn layer(&self, text: &str) -> (StoredLayer, Attributes) {
+            let store: &dyn BlobStore = &self.store;
+            let digest = store.put(FUNCTION, text.to_owned().into()).await.expect("memory");
+            let mut tree = MerkleTree::default();
+            let at = RelativePath::parse("d/file").expect("relative");
+            tree.insert(&at, Node::File { digest, executable: false }).expect("free");
+            let (root, directories) = tree.encode(FUNCTION);
+            store.put_batch(directories).await.expect("memory");
+            let attributes = Attributes::default();
+            let stored = store.put(FUNCTION, attributes.canonical().into()).await.expect("memory");
+            (StoredLayer { root, attributes: stored }, attributes)
+        }
+
+        async fn archive(&self, layer: StoredLayer, attributes: &Attributes) -> Vec<u8> {
+            let (none, scratch) = (LayerCompression::None, self.known.scratch());
+            let written = write_layer(&self.store, layer.root, attributes, none, scratch, Vec::new()).await;
+            written.expect("whole").1
+        }
+    }
+
+    #[tokio::test]
+    async fn a_layer_is_hashed_once_and_known_without_its_content() {
+        let world = World::new();
+        let (layer, attributes) = world.layer("x").await;
+        let empty = MemoryBlobStore::default();
+        let lost = world.known.archive(&empty, layer, &attributes).await;
+        assert!(matches!(lost, Err(LayerError::Store(StoreError::Missing { .. }))), "{lost:?}");
+        let archive = world.known.archive(&world.store, layer, &attributes).await.expect("whole");
+        assert!(archive.matches(&world.archive(layer, &attributes).await));
+        assert_eq!(world.known.archive(&empty, layer, &attributes).await.expect("known"), archive);
+        let (other, attributes) = world.layer("y").await;
+        assert_ne!(world.known.archive(&world.store, other, &attributes).await.expect("whole"), archive);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_is_known_only_while_all_of_it_is_there() {
+        let world = World::new();
+        let (layer, attributes) = world.layer("x").await;
+        let bytes = world.archive(layer, &attributes).await;
+        let digest = FUNCTION.digest(&bytes);
+        async fn read_before(world: &World, store: &MemoryBlobStore, digest: &Digest) -> Option<ReadLayer> {
+            world.known.read_before(store, FUNCTION, digest).await.expect("told")
+        }
+        assert_eq!(read_before(&world, &world.store, &digest).await, None);
+        let read = world.known.read(&world.store, FUNCTION, Cursor::new(bytes.clone()), &digest).await.expect("valid");
+        assert_eq!(read_before(&world, &world.store, &digest).await, Some(read.clone()));
+        let whole = [layer.attributes, layer.root];
+        let listed = collect_tree(&world.store, layer.root).await.expect("whole");
+        let blobs = Listing::parse(layer.root, &listed).expect("valid").blobs();
+        for without in whole.into_iter().chain(blobs.clone()) {
+            let partial = MemoryBlobStore::default();
+            for digest in [layer.attributes].into_iter().chain(blobs.clone()).filter(|digest| *digest != without) {
+                let bytes = world.store.get(&digest).await.expect("memory").expect("there");
+                partial.put_batch(vec![(digest, bytes)]).await.expect("memory");
+            }
+            assert_eq!(read_before(&world, &partial, &digest).await, None, "without {without:?}");
+        }
+        let other = world.known.read_before(&world.store, DigestFunction::Sha256, &digest).await.expect("told");
+        assert_eq!(other, None);
+    }
+
+    #[tokio::test]
+    async fn an_archive_is_not_remembered_by_a_digest_that_it_does_not_have() {
+        let world = World::new();
+        let (layer, attributes) = world.layer("x").await;
+        let bytes = world.archive(layer, &attributes).await;
+        let claimed = DigestFunction::Sha256.digest(b"another");
+        let read = world.known.read(&world.store, FUNCTION, Cursor::new(bytes), &claimed).await.expect("valid");
+        assert_ne!(read.blob, claimed);
+        assert_eq!(world.known.read_before(&world.store, FUNCTION, &claimed).await.expect("told"), None);
+    }
+}

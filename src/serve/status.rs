@@ -3,6 +3,8 @@
 //! What is the client's to put right is told in full. What is ours is logged
 //! here, once, and the client gets the id under which it is in the log.
 
+mod source;
+
 use std::error::Error;
 use std::io;
 use std::time::Duration;
@@ -16,11 +18,12 @@ use crate::execute::ExecuteError;
 use crate::nix::NarError;
 use crate::oci::{LayerError, StoredImageError};
 use crate::serve::remote::RemoteError;
-use crate::source::{ArchiveError, DistdirError, FetchError, FetchReason, RegistryError, SourceError};
 use crate::spec::{GitId, SpecError};
 use crate::store::StoreError;
 use crate::store::wire::WireError;
 use crate::transport::EndpointError;
+
+pub use source::source_status;
 
 /// When to try again while a queue or the disk is full.
 const RETRY: Duration = Duration::from_secs(5);
@@ -117,103 +120,6 @@ pub fn execute_status(error: &ExecuteError) -> Status {
         ExecuteError::Host { .. } => told(Code::FailedPrecondition, error),
         ExecuteError::Sandbox { .. } => logged(Code::Internal, error),
         ExecuteError::Io { source, .. } => io_status(error, source),
-    }
-}
-
-/// Returns the status of a source tree that could not be had.
-pub fn source_status(error: &SourceError) -> Status {
-    match error {
-        SourceError::Store(error) => store_status(error),
-        SourceError::Read { source, .. } | SourceError::Start { source, .. } => io_status(error, source),
-        SourceError::Unknown { .. }
-        | SourceError::UnknownCommit { .. }
-        | SourceError::UnknownContent { .. }
-        | SourceError::NoCommit { .. }
-        | SourceError::NoSubdir { .. } => told(Code::NotFound, error),
-        SourceError::Archive { source, .. } => archive_status(error, source),
-        SourceError::Fetch(source) => fetch_status(source),
-        SourceError::Registry(source) => registry_status(source),
-        SourceError::Distdir(source) => match source {
-            DistdirError::Store(error) => store_status(error),
-            DistdirError::Unknown { .. } => told(Code::NotFound, error),
-            DistdirError::Name { .. } => told(Code::InvalidArgument, error),
-        },
-        SourceError::Unsupported { .. }
-        | SourceError::Collision { .. }
-        | SourceError::OtherTree { .. }
-        | SourceError::Special(_) => told(Code::InvalidArgument, error),
-        SourceError::OtherContent { .. } => logged(Code::DataLoss, error),
-        SourceError::Failed { .. } | SourceError::OtherRoot { .. } | SourceError::Modified { .. } => {
-            told(Code::FailedPrecondition, error)
-        }
-        SourceError::Timeout { .. } => told(Code::DeadlineExceeded, error),
-        SourceError::Incomplete { .. } => logged(Code::DataLoss, error),
-    }
-}
-
-fn fetch_status(error: &FetchError) -> Status {
-    match error {
-        FetchError::Store(error) => store_status(error),
-        FetchError::Nowhere { .. } | FetchError::Refused { .. } => told(Code::FailedPrecondition, error),
-        FetchError::Web { .. } => logged(Code::Internal, error),
-    }
-}
-
-/// Returns the status of an image that could not be pulled.
-fn registry_status(error: &RegistryError) -> Status {
-    match error {
-        RegistryError::Store(error) => store_status(error),
-        RegistryError::Fetch(error) => fetch_status(error),
-        RegistryError::Unpinned { reference } => unpinned(error, &format!("write `{reference}@sha256:HASH`")),
-        RegistryError::NoRegistry { .. }
-        | RegistryError::Document { .. }
-        | RegistryError::Platform { .. }
-        | RegistryError::Nested { .. }
-        | RegistryError::TooLarge { .. } => told(Code::InvalidArgument, error),
-        RegistryError::Unknown { .. } => told(Code::NotFound, error),
-        // What the registry has against us is for whoever has started the daemon.
-        RegistryError::NotAllowed { .. }
-        | RegistryError::Denied { .. }
-        | RegistryError::AuthFile { .. }
-        | RegistryError::Realm { .. }
-        | RegistryError::Token { .. } => told(Code::FailedPrecondition, error),
-        RegistryError::Failed { reason: FetchReason::Mismatch(_), .. } => told(Code::DataLoss, error),
-        RegistryError::Failed { .. } => told(Code::FailedPrecondition, error),
-        RegistryError::Timeout { .. } => told(Code::DeadlineExceeded, error),
-    }
-}
-
-/// Returns the status of an archive that was not unpacked: its own fault, unless a disk failed.
-fn archive_status(error: &SourceError, source: &ArchiveError) -> Status {
-    match source {
-        ArchiveError::Store(error) => store_status(error),
-        ArchiveError::Open { source, .. } => io_status(error, source),
-        ArchiveError::Read { .. }
-        | ArchiveError::Truncated { .. }
-        | ArchiveError::Zip { .. }
-        | ArchiveError::SevenZ { .. }
-        | ArchiveError::NotUtf8 { .. }
-        | ArchiveError::Absolute { .. }
-        | ArchiveError::Upwards { .. }
-        | ArchiveError::Name { .. }
-        | ArchiveError::GitDirectory { .. }
-        | ArchiveError::Unsupported { .. }
-        | ArchiveError::Duplicate { .. }
-        | ArchiveError::NotADirectory { .. }
-        | ArchiveError::CaseCollision { .. }
-        | ArchiveError::HardLink { .. }
-        | ArchiveError::Target { .. }
-        | ArchiveError::Size { .. }
-        | ArchiveError::Collision { .. }
-        | ArchiveError::Method { .. }
-        | ArchiveError::ListMethod
-        | ArchiveError::Memory { .. }
-        | ArchiveError::Entries { .. }
-        | ArchiveError::Bytes { .. }
-        | ArchiveError::FileBytes { .. }
-        | ArchiveError::Ratio { .. }
-        | ArchiveError::Header { .. }
-        | ArchiveError::NoSubdir { .. } => told(Code::InvalidArgument, error),
     }
 }
 
@@ -379,6 +285,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::source::SourceError;
 
     fn io(kind: io::ErrorKind) -> StoreError {
         StoreError::Io { action: "read", path: PathBuf::from("/secret"), source: kind.into() }

@@ -23,7 +23,7 @@ use crate::digest::{Digest, DigestFunction};
 use crate::store::{FileBlobStore, VerifiedRead};
 
 /// Most names that a file gets: ext4 takes 65,000. Tests need not make so many.
-const MAX_NAMES: u64 = if cfg!(test) { 100 } else { 60_000 };
+const MAX_NAMES: u128 = if cfg!(test) { 100 } else { 60_000 };
 
 /// The files of images whose digests are of one function.
 pub(super) struct Keeper {
@@ -100,7 +100,8 @@ impl Keeper {
             }
             let found = statat(target.directory, target.name, AtFlags::SYMLINK_NOFOLLOW);
             let found = found.map_err(target.failed("look at"))?;
-            let (fits, full) = (file.fit(&found), u64::from(found.st_nlink) + names > MAX_NAMES);
+            // The number of links has another type on each architecture.
+            let (fits, full) = (file.fit(&found), u128::from(found.st_nlink) + u128::from(names) > MAX_NAMES);
             if fits && !full {
                 return Ok(true);
             }

@@ -98,38 +98,34 @@ impl Client {
             Ok(documents) => documents,
             Err(lost) => return Ok(Brought::Lost(lost)),
         };
-        let config = documents.bytes[&parts.image.config].clone();
+        let (config, attributes) = (documents.bytes[&parts.image.config].clone(), documents.bytes[&attributes].clone());
         parts.check("configuration", parts.facts.config, &config)?;
         let place = RootFileSystem::of(self.root(), &parts.root, owner);
-        let (client, home, root) = (self.root().to_owned(), place.home.clone(), parts.root);
-        let (plan, links, keeper, lock, partial) = blocking(move || {
-            let plan = plan(&parts, &documents.bytes[&attributes], owner)?;
-            let links = serde_json::json!(plan.links.iter().cloned().collect::<BTreeMap<String, String>>());
-            let keeper = keeper(&client, owner, &root)?;
+        let (client, home) = (self.root().to_owned(), place.home.clone());
+        let prepared = blocking(move || {
+            let plan = plan(&parts, &attributes, owner)?;
+            let keeper = keeper(&client, owner, &parts.root)?;
             let (lock, partial) = prepare(&home)?;
-            fs::create_dir(&partial).map_err(ClientError::io("make the directory", &partial))?;
-            Ok::<_, ClientError>((plan, links, keeper, lock, partial))
-        })
-        .await?;
+            Ok::<_, ClientError>((plan, keeper, lock, partial))
+        });
+        let (plan, keeper, lock, partial) = prepared.await?;
+        let downloaded = documents.downloaded;
         if place.directory().is_dir() {
-            return Ok(Brought::Here { place: place.directory(), downloaded: documents.downloaded });
+            return Ok(Brought::Here { place: place.directory(), downloaded });
         }
-        let store = self.store().await?;
-        let filled = make(&partial.join(ROOT), plan, keeper, store, cas, events).await?;
-        let downloaded = match filled {
-            Filled::Whole { downloaded } => downloaded + documents.downloaded,
+        fs::create_dir(&partial).map_err(ClientError::io("make the directory", &partial))?;
+        let links: BTreeMap<String, String> = plan.links.iter().cloned().collect();
+        for (name, bytes) in [(CONFIG, &config[..]), (LINKS, serde_json::json!(links).to_string().as_bytes())] {
+            let path = partial.join(name);
+            fs::write(&path, bytes).map_err(ClientError::io("write", &path))?;
+        }
+        let downloaded = match make(&partial.join(ROOT), plan, keeper, self.store().await?, cas, events).await? {
+            Filled::Whole { downloaded: files } => downloaded + files,
             Filled::Lost(lost) => return Ok(Brought::Lost(lost)),
         };
-        blocking(move || {
-            for (name, bytes) in [(CONFIG, &config[..]), (LINKS, links.to_string().as_bytes())] {
-                let path = partial.join(name);
-                fs::write(&path, bytes).map_err(ClientError::io("write", &path))?;
-            }
-            fs::rename(&partial, &place.home).map_err(ClientError::io("put in place", &place.home))?;
-            drop(lock);
-            Ok(Brought::Here { place: place.directory(), downloaded })
-        })
-        .await
+        fs::rename(&partial, &place.home).map_err(ClientError::io("put in place", &place.home))?;
+        drop(lock);
+        Ok(Brought::Here { place: place.directory(), downloaded })
     }
 }
 

@@ -1,10 +1,11 @@
 //! Closures of Nix as layers: few enough for container engines, and so that images share them.
 //!
-//! The algorithm is that of Graham Christensen, "Optimising Docker Layers for Better Caching with Nix" (2018), which
-//! `dockerTools.buildLayeredImage` of Nixpkgs has: the popularity of a store path is the number of paths of the
-//! closure from which it is reached. The most popular paths, such as the C library, get a layer each, the most popular
-//! one the lowest; those that remain, which few others need, share the last layer. Paths that are equally popular are
-//! in the order of their names, so a closure is always split alike.
+//! The algorithm is that of Graham Christensen, "Optimising Docker Layers for Better Caching with Nix" (2018,
+//! grahamc.com/blog/nix-and-layered-docker-images), but for one thing: a path counts once for each other one, not for
+//! each way between them. The popularity of a store path is the number of paths of the closure from which it is
+//! reached. The most popular paths, such as the C library, get a layer each, the most popular one the lowest; those
+//! that remain, which few others need, share the last layer. Paths that are equally popular are in the order of their
+//! names, so a closure is always split alike.
 //!
 //! Popularity is counted exactly, for 64 paths in one pass: each bit of a word follows the references of one path.
 //! So the memory is that of the graph, and 10,000 paths take well under a second.

@@ -1,11 +1,11 @@
 //! What is fetched of an image, when, and in which form.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Case, USER};
 use crate::support::{contents, fail, files, run, succeed, text, tree};
@@ -139,6 +139,33 @@ fn an_ordinary_user_owns_all_files() {
     let layout = succeed(case.as_user("fetch").args(["--view", "oci"]));
     let layout_of_root = succeed(case.command("fetch").args(["--view", "oci"]));
     assert_eq!(contents(Path::new(&layout)), contents(Path::new(&layout_of_root)));
+}
+
+#[test]
+fn what_only_root_can_have_is_left_out_for_others_and_told() {
+    let case = Case::new();
+    let (packed, archive) = (case.world.path("packed"), case.world.path("source/root.tar"));
+    fs::create_dir_all(packed.join("bin")).expect("temporary");
+    fs::write(packed.join("bin/ping"), "ping").expect("temporary");
+    fs::write(packed.join("bin/own"), "own").expect("temporary");
+    std::os::unix::fs::chown(packed.join("bin/own"), Some(7), Some(8)).expect("root");
+    fs::set_permissions(packed.join("bin/ping"), PermissionsExt::from_mode(0o4755)).expect("ours");
+    succeed(Command::new("mknod").arg("-m666").arg(packed.join("null")).args(["c", "1", "3"]));
+    succeed(Command::new("tar").arg("-C").arg(&packed).arg("-cf").arg(&archive).arg("."));
+    case.world.spec("image", &json!({"image": {"type": "image", "base": {"path": "root.tar"}}}));
+    let output = run(&mut case.as_user("fetch"));
+    let (root, told) = (PathBuf::from(text(&output.stdout).trim()), text(&output.stderr));
+    assert!(told.contains("not root: all files are yours, 1 of them another user's"), "{told}");
+    assert!(told.contains("1 devices, and the set-id bits and capabilities of 1 files"), "{told}");
+    let found = |root: &Path, path: &str| {
+        let found = fs::symlink_metadata(root.join(path)).expect("there");
+        (found.mode() & 0o7777, found.uid())
+    };
+    assert_eq!((found(&root, "bin/ping"), found(&root, "bin/own")), ((0o755, USER), (0o644, USER)));
+    assert!(!root.join("null").exists());
+    let root = PathBuf::from(succeed(&mut case.command("fetch")));
+    assert_eq!((found(&root, "bin/ping"), found(&root, "bin/own")), ((0o4755, 0), (0o644, 7)));
+    assert_eq!(fs::metadata(root.join("null")).expect("there").rdev(), 0x103);
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use envserve::oci::{Annotations, Descriptor, Family, Index, MediaType, OciDigest, Platform};
+use envserve::serve::open_store;
+use envserve::store::StoreOptions;
 use serde_json::{Value, json};
 
 use super::layers::busybox;
@@ -292,4 +294,34 @@ fn a_base_that_is_named_by_a_tag_is_not_fixed_by_content() {
     }
     let error = fail(world.client_of(&daemon, "client").arg("fetch").arg(world.spec("wrong", &environments)), 16);
     assert!(error.contains("`Not A Reference` is not the name of an image"), "{error}");
+}
+
+#[test]
+fn whichever_blob_of_an_image_is_lost_the_next_answer_is_whole_again() {
+    let world = World::new();
+    world.write("source/root/etc/name", "value");
+    succeed(Command::new("tar").args(["-cf", "root.tar", "-C", "root", "."]).current_dir(world.path("source")));
+    world.write("source/one/file", "one");
+    let layers = json!([{"from": {"path": "one"}, "at": "/etc"}]);
+    let environments = json!({"image": {"type": "image", "base": {"path": "root.tar"}, "layers": layers}});
+    let spec = world.spec("image", &environments);
+    let mut daemon = world.daemon();
+    let image = Image::of(&world, &daemon, &spec);
+    let root = daemon.root.clone();
+    let (mut blobs, mut number) = (Vec::new(), 0);
+    loop {
+        assert!(daemon.terminate().success());
+        let store = open_store(&root, StoreOptions::default()).expect("the daemon is gone");
+        if number == 0 {
+            store.list(|digest| blobs.push(digest)).expect("readable");
+            assert!(blobs.len() > 12, "{blobs:?}");
+        }
+        let Some(lost) = blobs.get(number) else { break };
+        store.remove(lost).expect("removed");
+        drop(store);
+        daemon = Daemon::start(&root, &[]);
+        assert_eq!(Image::of(&world, &daemon, &spec), image, "without {lost:?}");
+        image.layout(&world, &daemon, &format!("layout-{number}"));
+        number += 1;
+    }
 }

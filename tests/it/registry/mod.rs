@@ -6,15 +6,15 @@ mod pull;
 mod push;
 
 use std::fs;
-use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::support::{Answer, Daemon, World, contents, files, free_address, request, run, succeed, text, until};
+use crate::support::{
+    Answer, Daemon, Endpoint, Kind, Registry as DockerRegistry, World, contents, files, request, run, succeed, text,
+};
 
 /// A daemon that is a registry, and an image that it may build.
 struct Registry {
@@ -98,36 +98,7 @@ fn inspect(name: &str) -> String {
     succeed(Command::new("skopeo").args(["inspect", "--tls-verify=false", "--format", "{{.Digest}}", name]))
 }
 
-/// Docker's own registry.
-struct DockerRegistry {
-    address: String,
-    _directory: TempDir,
-    child: std::process::Child,
-}
-
-impl DockerRegistry {
-    fn start() -> Self {
-        let directory = tempfile::tempdir().expect("temporary");
-        let address = free_address();
-        let storage = json!({"filesystem": {"rootdirectory": directory.path().join("data")}});
-        let config = json!({"version": 0.1, "storage": storage, "http": {"addr": address}});
-        let file = directory.path().join("config.yml");
-        fs::write(&file, config.to_string()).expect("temporary");
-        let log = || fs::File::create(directory.path().join("log")).expect("temporary");
-        let mut command = Command::new("docker-registry");
-        let child = command.arg("serve").arg(&file).stdout(log()).stderr(log()).spawn().expect("it is installed");
-        until("docker-registry listens", || TcpStream::connect(&address).ok().map(drop));
-        Self { address, _directory: directory, child }
-    }
-
-    fn docker(&self, name: &str) -> String {
-        format!("docker://{}/{name}", self.address)
-    }
-}
-
-impl Drop for DockerRegistry {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
+/// Returns what a program of containers calls an image in another registry.
+fn docker_in(registry: &DockerRegistry, name: &str) -> String {
+    format!("docker://{}/{name}", registry.address)
 }

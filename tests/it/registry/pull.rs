@@ -110,3 +110,14 @@ fn layers_are_sent_whole_in_part_or_not_at_all() {
     let registry = Registry { daemon: daemon.kill_and_restart(), world };
     assert_eq!(inspect(&registry.docker("web-server:latest")), image.digest);
 }
+
+#[test]
+fn an_image_that_another_one_uses_can_be_pulled_as_well() {
+    let registry = Registry::new(&[]);
+    let base = json!({"type": "image", "base": {"path": "root"}});
+    let top = json!({"type": "image", "base": {"env": "base"}, "config": {"Cmd": ["sh"]}});
+    let spec = registry.world.spec("top", &json!({"base": base, "top": top}));
+    succeed(registry.world.client_of(&registry.daemon, "client").args(["fetch", "--absent"]).arg(spec));
+    let [base, top] = ["base:latest", "top:latest"].map(|name| inspect(&registry.docker(name)));
+    assert_ne!(base, top);
+}

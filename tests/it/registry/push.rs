@@ -6,17 +6,17 @@ use super::*;
 fn an_image_goes_to_dockers_registry_and_comes_back_as_it_was() {
     let registry = Registry::new(&["--registry-push"]);
     let image = registry.image();
-    let other = DockerRegistry::start();
+    let other = DockerRegistry::open(&registry.world);
     let ours = registry.docker(&format!("web-server@{}", image.digest));
-    succeed(&mut copy(&["--preserve-digests"], &ours, &other.docker("web:1")));
-    assert_eq!(inspect(&other.docker("web:1")), image.digest);
-    succeed(&mut copy(&["--preserve-digests"], &other.docker("web:1"), &registry.docker("back:1")));
+    succeed(&mut copy(&["--preserve-digests"], &ours, &docker_in(&other, "web:1")));
+    assert_eq!(inspect(&docker_in(&other, "web:1")), image.digest);
+    succeed(&mut copy(&["--preserve-digests"], &docker_in(&other, "web:1"), &registry.docker("back:1")));
     assert_eq!(inspect(&registry.docker("back:1")), image.digest);
     // To a daemon that has nothing of it, all of it is sent.
     let empty = Registry::new(&["--registry-push"]);
-    succeed(&mut copy(&["--preserve-digests"], &other.docker("web:1"), &empty.docker("back:1")));
+    succeed(&mut copy(&["--preserve-digests"], &docker_in(&other, "web:1"), &empty.docker("back:1")));
     assert_eq!(inspect(&empty.docker("back:1")), image.digest);
-    let [there, here] = [&other.docker("web:1"), &empty.docker("back:1")].map(|name| {
+    let [there, here] = [&docker_in(&other, "web:1"), &empty.docker("back:1")].map(|name| {
         let directory = empty.world.path(&format!("copy-{}", name.len()));
         succeed(&mut copy(&["--preserve-digests"], name, &format!("dir:{}", directory.display())));
         contents(&directory)
@@ -62,16 +62,20 @@ fn nothing_is_pushed_where_the_operator_does_not_allow_it() {
 
 #[test]
 fn images_are_pushed_through_a_daemon_whose_store_is_elsewhere() {
-    let endpoint = crate::support::Endpoint::start(crate::support::Kind::Own);
+    let endpoint = Endpoint::start(Kind::Own);
     let registry = Registry::new(&["--registry-push", "--remote", &endpoint.address]);
     let image = registry.image();
-    let other = DockerRegistry::start();
+    let other = DockerRegistry::open(&registry.world);
     let ours = registry.docker("web-server:latest");
     assert_eq!(inspect(&ours), image.digest);
-    succeed(&mut copy(&["--preserve-digests"], &registry.docker("web-server:latest-gzip"), &other.docker("web:gzip")));
-    let digest = inspect(&other.docker("web:gzip"));
+    succeed(&mut copy(
+        &["--preserve-digests"],
+        &registry.docker("web-server:latest-gzip"),
+        &docker_in(&other, "web:gzip"),
+    ));
+    let digest = inspect(&docker_in(&other, "web:gzip"));
     let elsewhere = Registry::new(&["--registry-push", "--remote", &endpoint.address]);
-    succeed(&mut copy(&["--preserve-digests"], &other.docker("web:gzip"), &elsewhere.docker("up:1")));
+    succeed(&mut copy(&["--preserve-digests"], &docker_in(&other, "web:gzip"), &elsewhere.docker("up:1")));
     assert_eq!(inspect(&elsewhere.docker("up:1")), digest);
     let pulled = elsewhere.world.path("pulled");
     succeed(&mut copy(&["--preserve-digests"], &elsewhere.docker("up:1"), &format!("dir:{}", pulled.display())));

@@ -189,7 +189,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
 }
 
 /// Returns an address where nobody listens, out of the range from which the system takes ports for those who connect.
-pub(crate) fn free_address() -> String {
+fn free_address() -> String {
     loop {
         let address = format!("127.0.0.1:{}", fastrand::u16(20_000..32_000));
         if TcpListener::bind(&address).is_ok() {

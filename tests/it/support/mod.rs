@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub(crate) use daemon::Daemon;
-pub(crate) use endpoint::{Endpoint, Kind, free_address, program};
+pub(crate) use endpoint::{Endpoint, Kind, program};
 pub(crate) use files::{Node, contents, files, tree};
 pub(crate) use guard::{processes, until};
 pub(crate) use http::{Answer, request};

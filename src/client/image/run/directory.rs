@@ -38,7 +38,7 @@ impl RunDirectory {
                 clear(&entry.path());
             }
         }
-        let made = tempfile::Builder::new().prefix("envserve-").tempdir_in(runs);
+        let made = tempfile::Builder::new().prefix("envserve-run-").tempdir_in(runs);
         let path = made.map_err(ClientError::io("make a directory in", runs))?.keep();
         let lock = lock_file(&path.join("lock"))?;
         flock(&lock, FlockOperation::LockExclusive).map_err(|error| ClientError::io("lock", &path)(error.into()))?;
