@@ -10,7 +10,7 @@ use super::trial::{Tools, Trial};
 use super::{Lack, Site, namespaces, programs};
 
 /// Longest time of a dump and restore.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_secs(180);
 /// Where root's containers are tried: all directories on the way have to be open to the container's users.
 const PLACE: &str = "/run";
 /// What makes the namespaces. Whoever kills it kills the first process in them, and so all.

@@ -150,10 +150,13 @@ fn a_criu_that_is_too_old_is_refused_by_its_version() {
 #[test]
 fn a_criu_that_does_not_dump_is_lacking_with_its_reason() {
     let world = World::new();
-    let real = criu();
-    let script = format!("exec '{}' --no-such-option \"$@\"", real.display());
+    let script = format!("exec '{}' --no-such-option \"$@\"", criu().display());
     let said = lacking(doctor(&world, &["criu"]).env("ENVSERVE_CRIU", false_criu(&world, "4.2.1", &script)));
-    assert!(said.contains("`runc checkpoint` failed: ") && said.contains("CRIU 4.2.1"), "{said}");
+    assert!(said.contains("CRIU 4.2.1 (") && said.contains("`runc checkpoint` failed: "), "{said}");
+    // It starts, and lacks what a dump takes: then its own log says why.
+    let script = format!("ulimit -n 12; exec '{}' \"$@\"", criu().display());
+    let said = lacking(doctor(&world, &["criu"]).env("ENVSERVE_CRIU", false_criu(&world, "4.2.1", &script)));
+    assert!(said.contains("`runc checkpoint` failed: ") && said.contains("Error (criu/"), "{said}");
     let said = lacking(doctor(&world, &["criu"]).env("ENVSERVE_CRIU", world.path("absent")));
     assert!(said.contains("cannot be started"), "{said}");
 }
