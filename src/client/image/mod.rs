@@ -23,6 +23,7 @@ mod load;
 mod make;
 mod owner;
 mod parts;
+mod places;
 mod plan;
 mod root;
 pub mod run;

@@ -38,7 +38,7 @@ impl Closure {
     /// When it is not as such environments are, or a blob of it is gone.
     pub(super) async fn add(&mut self, build: &Build<'_>, descriptor: &Descriptor) -> Result<(), BuildError> {
         let refused = |reason: String| BuildError::refused(build, format!("a closure of its layers: {reason}"));
-        let top = super::directory(build, descriptor.root).await?;
+        let top = super::parts::directory(build, descriptor.root).await?;
         let Some(Node::File { digest, .. }) = top.get("registration").filter(readable) else {
             return Err(refused("it has no usable file `registration`".to_owned()));
         };
@@ -89,7 +89,7 @@ async fn store(build: &Build<'_>, root: crate::digest::Digest) -> Result<HashMap
     let within = RelativePath::parse(STORE).expect("it is written with care");
     match crate::source::lookup(build.store, root, &within).await? {
         Some(Node::Directory { digest }) => {
-            let directory = super::directory(build, digest).await?;
+            let directory = super::parts::directory(build, digest).await?;
             Ok(directory.iter().map(|(name, node)| (name.to_owned(), node.clone())).collect())
         }
         Some(Node::File { .. } | Node::Symlink { .. }) | None => Ok(HashMap::new()),

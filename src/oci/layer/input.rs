@@ -96,7 +96,10 @@ impl<R: Read> Input<R> {
         let mut extended = Extended::default();
         loop {
             let mut block = [0; BLOCK];
-            self.bytes(&mut block)?;
+            match self.bytes(&mut block) {
+                Err(LayerError::Truncated { offset }) if self.may_end(offset, &extended) => return Ok(None),
+                other => other?,
+            }
             if block == [0; BLOCK] {
                 self.bytes(&mut block)?;
                 return match (block == [0; BLOCK], extended.bytes) {
@@ -132,6 +135,11 @@ impl<R: Read> Input<R> {
                 _ => return entry(&block, size, extended).map(Some).map_err(|what| self.wrong(what)),
             }
         }
+    }
+
+    /// Says whether the archive may end where nothing more could be read.
+    fn may_end(&self, offset: u64, extended: &Extended) -> bool {
+        self.options.open_end && offset.is_multiple_of(BLOCK as u64) && extended.bytes == 0
     }
 
     /// Reads the content of an extended header.
