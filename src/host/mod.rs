@@ -92,7 +92,7 @@ struct Lack {
 
 impl Lack {
     fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { reason: reason.into(), remedy: remedy.into() }
+        Self { reason: reason.into().trim_end().to_owned(), remedy: remedy.into() }
     }
 
     /// What only root can do.
