@@ -1,0 +1,147 @@
+//! The directory of a container: what it writes, until it ends.
+//!
+//! ```text
+//! PARENT/lock            held while a directory is made
+//! PARENT/NAME/lock       held as long as the container is looked after
+//! PARENT/NAME/layer-N/upper  work
+//! ```
+//!
+//! Who makes the next one removes what those that were killed have left.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::ContainerError;
+use crate::store::remove_tree;
+
+/// Where control groups are.
+const CGROUPS: &str = "/sys/fs/cgroup";
+const LOCK: &str = "lock";
+
+/// The directory of a container, which is removed when this is dropped.
+pub(crate) struct Directory {
+    path: PathBuf,
+    layers: u64,
+    _lock: File,
+}
+
+/// What a container has written, over what it cannot write to.
+pub(crate) struct Layer(PathBuf);
+
+impl Layer {
+    pub(crate) fn upper(&self) -> PathBuf {
+        self.0.join("upper")
+    }
+
+    pub(crate) fn work(&self) -> PathBuf {
+        self.0.join("work")
+    }
+}
+
+impl Directory {
+    /// Makes one whose name begins so, and removes those of containers that were killed.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub(crate) fn new(parent: &Path, prefix: &str) -> Result<Self, ContainerError> {
+        let _all = clear(parent)?;
+        let made = tempfile::Builder::new().prefix(prefix).rand_bytes(8).tempdir_in(parent);
+        let path = made.map_err(ContainerError::io("make a directory in", parent))?.keep();
+        Ok(Self { layers: 0, _lock: locked(&path)?, path })
+    }
+
+    /// Returns the path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the name, which no other has at this time.
+    pub(crate) fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Returns the name of the control groups.
+    pub(super) fn group(&self) -> String {
+        group(&self.name())
+    }
+
+    /// Makes an empty layer, in place of the last one.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub(crate) fn layer(&mut self) -> Result<Layer, ContainerError> {
+        let path = |number: u64| self.path.join(format!("layer-{number}"));
+        if self.layers > 0 {
+            remove(&path(self.layers));
+        }
+        let layer = Layer(path(self.layers + 1));
+        self.layers += 1;
+        for path in [layer.upper(), layer.work()] {
+            fs::create_dir_all(&path).map_err(ContainerError::io("make the directory", &path))?;
+        }
+        Ok(layer)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        remove_groups(&self.name());
+        remove(&self.path);
+    }
+}
+
+/// Removes the directories of containers that were killed. Returns a lock that keeps others from making new ones.
+///
+/// # Errors
+/// When the file system refuses.
+pub(crate) fn clear(parent: &Path) -> Result<File, ContainerError> {
+    fs::create_dir_all(parent).map_err(ContainerError::io("make the directory", parent))?;
+    let all = locked(parent)?;
+    for entry in fs::read_dir(parent).map_err(ContainerError::io("read", parent))?.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !is_held(&entry.path()) {
+            remove_groups(&entry.file_name().to_string_lossy());
+            remove(&entry.path());
+        }
+    }
+    Ok(all)
+}
+
+/// Says whether somebody looks after the container of a directory.
+fn is_held(path: &Path) -> bool {
+    match File::open(path.join(LOCK)) {
+        Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err(),
+        // Killed before it had one.
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
+/// Takes the lock in a directory.
+fn locked(directory: &Path) -> Result<File, ContainerError> {
+    let path = directory.join(LOCK);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(ContainerError::io("open", &path))?;
+    flock(&file, FlockOperation::LockExclusive).map_err(|error| ContainerError::io("lock", &path)(error.into()))?;
+    Ok(file)
+}
+
+fn group(name: &str) -> String {
+    format!("envserve-{name}")
+}
+
+/// Removes the control groups of a container, which has no processes any more.
+fn remove_groups(name: &str) {
+    let hierarchies = fs::read_dir(CGROUPS).into_iter().flatten().flatten().map(|entry| entry.path());
+    for hierarchy in hierarchies.chain([PathBuf::from(CGROUPS)]) {
+        // Most have none of it.
+        let _absent = fs::remove_dir(hierarchy.join(group(name)));
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = remove_tree(path) {
+        tracing::warn!(%error, path = %path.display(), "cannot remove what a container has left");
+    }
+}
