@@ -74,6 +74,10 @@ enum Verb {
     Up(Box<instance::up::Arguments>),
     /// Run a command in an instance.
     Exec(instance::exec::Arguments),
+    /// Copy files between this host and instances.
+    Cp(instance::cp::Arguments),
+    /// Print what an instance has said.
+    Logs(instance::logs::Arguments),
     /// Start instances again from their image.
     Reset(instance::reset::Arguments),
     /// End instances.
@@ -138,6 +142,8 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         },
         Verb::Up(arguments) => verb_on_one_thread(instance::up::run(*arguments)),
         Verb::Exec(arguments) => instance::exec::run(arguments),
+        Verb::Cp(arguments) => instance::cp::run(arguments),
+        Verb::Logs(arguments) => instance::logs::run(arguments),
         Verb::Reset(arguments) => instance::reset::run(arguments),
         Verb::Down(arguments) => instance::down::run(arguments),
         Verb::Ps(arguments) => instance::ps::run(arguments),

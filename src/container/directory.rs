@@ -11,6 +11,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -20,6 +21,9 @@ use crate::store::remove_tree;
 /// Where control groups are.
 const CGROUPS: &str = "/sys/fs/cgroup";
 const LOCK: &str = "lock";
+/// How long processes may take to die that were killed.
+const DEATH_TIMEOUT: Duration = Duration::from_secs(2);
+const DEATH_TICK: Duration = Duration::from_millis(5);
 
 /// The directory of a container, which is removed when this is dropped.
 pub(crate) struct Directory {
@@ -110,7 +114,7 @@ pub(crate) fn clear(parent: &Path) -> Result<File, ContainerError> {
 }
 
 /// Says whether somebody looks after the container of a directory.
-fn is_held(path: &Path) -> bool {
+pub(crate) fn is_held(path: &Path) -> bool {
     match File::open(path.join(LOCK)) {
         Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err(),
         // Killed before it had one.
@@ -135,13 +139,38 @@ fn group(name: &str) -> String {
 fn remove_groups(name: &str) {
     let hierarchies = fs::read_dir(CGROUPS).into_iter().flatten().flatten().map(|entry| entry.path());
     for hierarchy in hierarchies.chain([PathBuf::from(CGROUPS)]) {
-        // Most have none of it.
-        let _absent = fs::remove_dir(hierarchy.join(group(name)));
+        let group = hierarchy.join(group(name));
+        let deadline = Instant::now() + DEATH_TIMEOUT;
+        // Most have none of it; in the others the last process may be dying.
+        while fs::remove_dir(&group).is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
+            && Instant::now() < deadline
+        {
+            std::thread::sleep(DEATH_TICK);
+        }
     }
 }
 
+/// Removes a directory, the lock in it last: what has none is being removed, or was never used.
 fn remove(path: &Path) {
-    if let Err(error) = remove_tree(path) {
-        tracing::warn!(%error, path = %path.display(), "cannot remove what a container has left");
+    let remove = || -> io::Result<()> {
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                remove_tree(&entry.path())?;
+            } else if entry.file_name() != LOCK {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        match fs::remove_file(path.join(LOCK)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::remove_dir(path),
+        }
+    };
+    match remove() {
+        // Somebody else does it too.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, path = %path.display(), "cannot remove what a container has left");
+        }
+        _ => {}
     }
 }

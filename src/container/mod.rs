@@ -33,9 +33,9 @@ use serde::{Deserialize, Serialize};
 pub use error::ContainerError;
 pub use hook::attach;
 
-pub(crate) use config::Container;
+pub(crate) use config::{Container, FIRST_ID};
 pub(crate) use descriptors::{receive, send};
-pub(crate) use directory::{Directory, clear};
+pub(crate) use directory::{Directory, clear, is_held};
 pub(crate) use find::{Programs, find};
 pub(crate) use hook::VERB as HOOK_VERB;
 pub(crate) use mounts::{Mounted, STATE};

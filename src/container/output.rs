@@ -40,11 +40,23 @@ impl Output {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        // Another file, so that who reads the old one sees that.
-        let beside = self.older.with_extension("new");
+        self.renew()
+    }
+
+    /// Puts an empty file in place of the newer one. There is always one, and who reads the last one sees that.
+    fn renew(&self) -> io::Result<File> {
+        let beside = self.newer.with_extension("new");
         let file = File::create(&beside)?;
         fs::rename(beside, &self.newer)?;
         Ok(file)
+    }
+
+    /// Makes the newer file the older one.
+    fn turn(&self) -> io::Result<File> {
+        let beside = self.older.with_extension("kept");
+        fs::hard_link(&self.newer, &beside)?;
+        fs::rename(beside, &self.older)?;
+        self.renew()
     }
 
     /// Returns the end of it.
@@ -75,11 +87,11 @@ pub(super) async fn keep(mut pipe: Receiver, output: Output, mut file: File, tex
         }
         length += count as u64;
         // What cannot be kept is lost; whoever says it must not stand still.
-        if file.write_all(&chunk[..count]).is_ok() && length >= MAX_BYTES {
-            let turned = fs::rename(&output.newer, &output.older).and_then(|()| File::create(&output.newer));
-            if let Ok(new) = turned {
-                (file, length) = (new, 0);
-            }
+        if file.write_all(&chunk[..count]).is_ok()
+            && length >= MAX_BYTES
+            && let Ok(new) = output.turn()
+        {
+            (file, length) = (new, 0);
         }
     }
 }

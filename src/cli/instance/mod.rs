@@ -1,7 +1,9 @@
 //! Instances of environments: `up`, `exec`, `cp`, `logs`, `reset`, `down`, `ps`.
 
+pub(super) mod cp;
 pub(super) mod down;
 pub(super) mod exec;
+pub(super) mod logs;
 pub(super) mod ps;
 pub(super) mod reset;
 pub(super) mod up;

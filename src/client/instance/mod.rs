@@ -12,6 +12,7 @@
 //! A process for each looks after it (supervise.rs), as long as the process lives to which it belongs (lease.rs).
 
 mod control;
+mod copy;
 mod error;
 mod lease;
 mod order;
@@ -29,8 +30,9 @@ use rustix::io::Errno;
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use super::ClientError;
-use crate::container::{Output, Programs, STATE, clear, wait};
+use crate::container::{Output, Programs, STATE, clear, is_held, wait};
 
+pub use copy::Place;
 pub use error::{Failure, InstanceError, Reason};
 pub use order::Order;
 pub use state::{Address, Instance, STATE_VERSION, Status};
@@ -38,6 +40,7 @@ pub use supervise::supervise;
 pub use up::up;
 
 use control::{Request, ask};
+use copy::{Side, on_host};
 
 /// The hidden verb of the process that looks after an instance.
 pub const SUPERVISE_VERB: &str = "supervise-instance";
@@ -145,6 +148,11 @@ impl Instances {
         self.ask(id, Request::Down).map(drop)
     }
 
+    /// Says whether somebody looks after an instance.
+    pub fn is_there(&self, id: &str) -> bool {
+        self.directory(id).is_ok_and(|directory| is_held(&directory))
+    }
+
     /// Returns the files with what an instance has said, the older one first.
     ///
     /// # Errors
@@ -152,6 +160,21 @@ impl Instances {
     pub fn output(&self, id: &str) -> Result<[PathBuf; 2], ClientError> {
         let Output { newer, older } = Output::of(&self.directory(id)?);
         Ok([older, newer])
+    }
+
+    /// Copies a file, or a directory with everything in it, between this host and instances. Blocks.
+    ///
+    /// # Errors
+    /// When there is no such instance, nothing to be copied, or a side refuses.
+    pub fn copy(&self, from: &Place, to: &Place) -> Result<(), ClientError> {
+        let side = |place: &Place| match place {
+            Place::Host(path) => Ok(on_host(path)),
+            Place::Instance(id, path) => {
+                let [_, root] = self.enter(id)?;
+                Ok::<_, ClientError>(Side { root: Some(root), path: path.clone() })
+            }
+        };
+        copy::copy(&side(from)?, &side(to)?)
     }
 
     /// Runs a command in an instance and returns its exit code. This process must have no threads left, and is in other

@@ -162,7 +162,7 @@ impl Supervisor {
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::spawn(listen(tokio::net::UnixListener::from_std(listener)?, requests, ends));
         // Whoever wants the end waits for that of this process.
-        let _waiting = tokio::select! {
+        let waiting = tokio::select! {
             () = gone(owner) => None,
             _ = terminate.recv() => None,
             _ = not_kept(stdin) => None,
@@ -170,6 +170,8 @@ impl Supervisor {
             outcome = self.live(asked) => outcome.map(|()| None)?,
         };
         self.stop().await;
+        drop(self);
+        drop(waiting);
         Ok(())
     }
 
