@@ -162,7 +162,7 @@ fn remove(path: &Path) {
             }
         }
         match fs::remove_file(path.join(LOCK)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => fs::remove_dir(path),
         }
     };

@@ -37,7 +37,7 @@ fn an_instance_dies_with_the_process_that_looks_after_it() {
     until("the service is gone", || (!is_alive(&instance["pid"])).then_some(()));
     let error = fail(&mut case.exec(&id, &["ls"]), 1);
     assert!(error.contains("there is no instance"), "{error}");
-    assert_eq!(case.directories(), [id.clone()]);
+    assert_eq!(case.directories(), std::slice::from_ref(&id));
     assert!(case.listed().is_empty());
     assert!(case.directories().is_empty() && groups(&id).is_empty());
 }

@@ -106,13 +106,17 @@ fn ids_that_are_not_there_are_refused() {
     let id = case.one(&[]);
     succeed(case.command("down").arg(&id));
     for wrong in [id.as_str(), "", ".", "..", "../instances", "lock"] {
-        let mut cp = case.command("cp");
-        cp.arg(format!("{wrong}:/srv")).arg(case.world.path("x"));
-        let mut commands = vec![case.exec(wrong, &["ls"]), case.command("logs"), case.command("reset")];
-        commands.push(case.command("down"));
-        commands[1..].iter_mut().for_each(|command| drop(command.arg(wrong)));
+        let mut commands = vec![case.exec(wrong, &["ls"])];
+        for verb in ["logs", "reset", "down"] {
+            let mut command = case.command(verb);
+            command.arg(wrong);
+            commands.push(command);
+        }
+        // What has no name, or a slash before the colon, is a path of this host.
         if !wrong.is_empty() && !wrong.contains('/') {
-            commands.push(cp);
+            let mut command = case.command("cp");
+            command.arg(format!("{wrong}:/srv")).arg(case.world.path("x"));
+            commands.push(command);
         }
         for mut command in commands {
             let error = fail(&mut command, 1);

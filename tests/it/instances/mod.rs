@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, World, spec, succeed, until};
+use crate::support::{Daemon, World, succeed, until};
 
 /// What busybox is in the image.
 const APPLETS: [&str; 12] = ["cat", "echo", "false", "httpd", "id", "kill", "ls", "mkdir", "pwd", "sh", "sleep", "tty"];
