@@ -7,6 +7,7 @@
 //! serve, client
 //! environment
 //! execute, source
+//! container
 //! nix, oci
 //! host
 //! store
@@ -19,6 +20,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod container;
 pub mod digest;
 pub mod environment;
 pub mod execute;

@@ -7,7 +7,8 @@ use tonic::Code;
 
 use super::Exit;
 use crate::client::ClientError;
-use crate::client::run::RunError;
+use crate::client::instance::{InstanceError, Reason};
+use crate::container::ContainerError;
 use crate::serve::{DispatchError, ServeError};
 use crate::source::SourceError;
 use crate::spec::{KindName, SpecError};
@@ -53,6 +54,8 @@ pub(super) enum CliError {
     NoImage { kind: KindName },
     #[error("`{text}` does not say what to bind: SOURCE:DESTINATION[:ro] is expected, DESTINATION from `/` on")]
     Bind { text: String },
+    #[error("there are {ports} ports to pass on, and at most {limit} can be")]
+    TooManyPorts { ports: usize, limit: usize },
     #[error("`--compression` is of the layers that `--view oci` writes, and of nothing else")]
     Compression,
     #[error("there is no server to which sources could be given")]
@@ -79,6 +82,7 @@ impl CliError {
             | Self::Compression
             | Self::NoImage { .. }
             | Self::Bind { .. }
+            | Self::TooManyPorts { .. }
             | Self::NoServer
             | Self::NoDistdir => Exit::Usage,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
@@ -124,6 +128,7 @@ impl CliError {
             | Self::Run { .. }
             | Self::Compression
             | Self::Bind { .. }
+            | Self::TooManyPorts { .. }
             | Self::AbsentWith { .. } => None,
         }
     }
@@ -132,6 +137,9 @@ impl CliError {
     pub(super) fn log(&self) -> Option<&str> {
         match self {
             Self::Client(ClientError::Failed(failed)) if !failed.log.is_empty() => Some(&failed.log),
+            Self::Client(ClientError::Instance(InstanceError::Failed(failure))) if !failure.log.is_empty() => {
+                Some(&failure.log)
+            }
             _ => None,
         }
     }
@@ -156,8 +164,9 @@ fn client_exit(error: &ClientError) -> Exit {
         ClientError::Lost { .. } => Exit::Lost,
         ClientError::Waited { .. } => Exit::Deadline,
         ClientError::View { .. } => Exit::Usage,
-        ClientError::Run(error) if error.is_of_host() => Exit::HostCannot,
-        ClientError::Run(error) if matches!(**error, RunError::NoCommand) => Exit::Usage,
+        ClientError::Container(error) if error.is_of_host() => Exit::HostCannot,
+        ClientError::Container(error) if matches!(**error, ContainerError::NoCommand) => Exit::Usage,
+        ClientError::Instance(error) => instance_exit(error),
         ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
         ClientError::Spec(_)
         | ClientError::Unreachable(_)
@@ -173,7 +182,7 @@ fn client_exit(error: &ClientError) -> Exit {
         | ClientError::Closure { .. }
         | ClientError::Image { .. }
         | ClientError::NotEntered
-        | ClientError::Run(_)
+        | ClientError::Container(_)
         | ClientError::Load { .. }
         | ClientError::NotAlone { .. }
         | ClientError::NoDirectory { .. }
@@ -181,6 +190,22 @@ fn client_exit(error: &ClientError) -> Exit {
         | ClientError::Removed { .. }
         | ClientError::Io { .. }
         | ClientError::Occupied { .. } => Exit::Error,
+    }
+}
+
+fn instance_exit(error: &InstanceError) -> Exit {
+    match error {
+        InstanceError::NotRoot => Exit::HostCannot,
+        InstanceError::Failed(failure) => match failure.reason {
+            Reason::Host => Exit::HostCannot,
+            Reason::NoCommand => Exit::Usage,
+            Reason::NotReady => Exit::Deadline,
+            Reason::Ended | Reason::Other => Exit::Error,
+        },
+        InstanceError::Unknown { .. }
+        | InstanceError::OwnerGone { .. }
+        | InstanceError::Abandoned { .. }
+        | InstanceError::NotCopied { .. } => Exit::Error,
     }
 }
 

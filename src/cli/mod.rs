@@ -14,6 +14,7 @@ mod exit;
 mod fetch;
 mod fsck;
 mod gc;
+mod instance;
 mod key;
 mod nix;
 mod output;
@@ -29,12 +30,17 @@ mod store;
 mod trial;
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use exit::Exit;
+
+use crate::client::ClientError;
+use crate::client::instance::{SUPERVISE_VERB, supervise};
+use crate::container::{HOOK_VERB, attach};
 
 use error::CliError;
 
@@ -66,6 +72,29 @@ enum Verb {
     Shell(shell::Arguments),
     /// Run a command in an image.
     Run(run::Arguments),
+    /// Start instances of an image, which run beside each other.
+    Up(Box<instance::up::Arguments>),
+    /// Run a command in an instance.
+    Exec(instance::exec::Arguments),
+    /// Copy files between this host and instances.
+    Cp(instance::cp::Arguments),
+    /// Print what an instance has said.
+    Logs(instance::logs::Arguments),
+    /// Start instances again from their image.
+    Reset(instance::reset::Arguments),
+    /// End instances.
+    Down(instance::down::Arguments),
+    /// List the instances that are there.
+    Ps(instance::ps::Arguments),
+    /// Look after an instance, as `up` says.
+    #[command(name = SUPERVISE_VERB, hide = true)]
+    Supervise,
+    /// Hand a container that is being started to the process that looks after it.
+    #[command(name = HOOK_VERB, hide = true)]
+    Attach {
+        /// Where that listens.
+        socket: PathBuf,
+    },
     /// Evict from the store of a daemon what was not used for long.
     Gc(gc::Arguments),
     /// Check the store of a daemon, and mend it.
@@ -118,6 +147,15 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
             ControlFlow::Continue(prepared) => prepared.run(),
             ControlFlow::Break(exit) => Ok(exit),
         },
+        Verb::Up(arguments) => verb_on_one_thread(instance::up::run(*arguments)),
+        Verb::Exec(arguments) => instance::exec::run(arguments),
+        Verb::Cp(arguments) => instance::cp::run(arguments),
+        Verb::Logs(arguments) => instance::logs::run(arguments),
+        Verb::Reset(arguments) => instance::reset::run(arguments),
+        Verb::Down(arguments) => instance::down::run(arguments),
+        Verb::Ps(arguments) => instance::ps::run(arguments),
+        Verb::Supervise => Ok(supervise().map(|()| Exit::Done)?),
+        Verb::Attach { socket } => Ok(attach(&socket).map(|()| Exit::Done).map_err(ClientError::from)?),
         Verb::Gc(arguments) => gc::run(&arguments),
         Verb::Fsck(arguments) => fsck::run(&arguments),
         Verb::Doctor(arguments) => verb_on_one_thread(doctor::run(arguments)),

@@ -9,8 +9,8 @@ use super::absolute::absolute;
 use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
 use super::output::Display;
-use crate::client::run::{self, Bind, Network, RunOptions};
-use crate::client::{Client, Placement, Request, RootFileSystem};
+use crate::client::{self, Client, Placement, Request, RootFileSystem};
+use crate::container::{Bind, ContainerOptions, Network};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -42,7 +42,7 @@ pub(super) struct Arguments {
 pub(super) struct Prepared {
     root: RootFileSystem,
     client: PathBuf,
-    options: RunOptions,
+    options: ContainerOptions,
 }
 
 /// Gets the image.
@@ -50,7 +50,7 @@ pub(super) async fn prepare(arguments: Arguments) -> Result<Prepared, CliError> 
     let Arguments { spec, variables, binds, directory, network, command } = arguments;
     let environment = variables.iter().filter_map(|text| variable(text)).collect();
     let binds = binds.iter().map(|text| bind(text)).collect::<Result<_, _>>()?;
-    let options = RunOptions { command, environment, directory, binds, network };
+    let options = ContainerOptions { command, environment, directory, binds, network };
     let (display, placement) = (Display::new(false), Placement::default());
     let fetch = async |client: &Client, request: &Request| client.fetch(request, &placement, &display).await;
     let worked = spec.work(&display, fetch).await;
@@ -63,12 +63,12 @@ pub(super) async fn prepare(arguments: Arguments) -> Result<Prepared, CliError> 
 impl Prepared {
     /// Runs the command and ends as it does.
     pub(super) fn run(self) -> Result<Exit, CliError> {
-        Ok(Exit::Command(run::run(&self.root, &self.client, &self.options)?))
+        Ok(Exit::Command(client::run(&self.root, &self.client, &self.options)?))
     }
 }
 
 /// Reads a variable; one that is named alone and is not set here is none.
-fn variable(text: &str) -> Option<(String, String)> {
+pub(super) fn variable(text: &str) -> Option<(String, String)> {
     match text.split_once('=') {
         Some((name, value)) => Some((name.to_owned(), value.to_owned())),
         None => std::env::var(text).ok().map(|value| (text.to_owned(), value)),

@@ -14,6 +14,6 @@ pub(super) fn on_all_cores<E: Send>(work: impl Fn() -> Result<(), E> + Sync) -> 
 }
 
 /// Returns the number of cores that this process may use.
-fn cores() -> usize {
+pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

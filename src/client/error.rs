@@ -8,8 +8,9 @@ use tonic::Code;
 
 use super::hint::pinned_form;
 use super::image::ImageError;
-use super::image::run::RunError;
+use super::instance::InstanceError;
 use super::nix::ClosureError;
+use crate::container::ContainerError;
 use crate::digest::Digest;
 use crate::environment::BuildError;
 use crate::nix::StorePath;
@@ -170,9 +171,12 @@ pub enum ClientError {
     /// An image is not entered by setting variables.
     #[error("an image is a world of its own: no shell of this host works in it")]
     NotEntered,
-    /// A command cannot be run in an image.
+    /// There can be no container of an image.
     #[error(transparent)]
-    Run(Box<RunError>),
+    Container(Box<ContainerError>),
+    /// Something cannot be done with an instance.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
     /// A program that was given an image refused it.
     #[error("`{program}` does not take the image ({status}): {said}")]
     Load {
@@ -327,6 +331,12 @@ impl From<CallError> for ClientError {
             CallError::Unreachable(error) => Self::Unreachable(error),
             CallError::Failed { rpc, endpoint, status } => Self::rpc(rpc, endpoint.to_string(), *status),
         }
+    }
+}
+
+impl From<ContainerError> for ClientError {
+    fn from(error: ContainerError) -> Self {
+        Self::Container(Box::new(error))
     }
 }
 

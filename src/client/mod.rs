@@ -7,6 +7,7 @@
 //! ROOT/blobs/          files by digest, shared by all environments (and with a private daemon)
 //! ROOT/environments/   FUNCTION/HASH of the root Directory: materialised, read-only, never changed
 //! ROOT/images/, oci/, docker-archives/    what there is of images (image/mod.rs)
+//! ROOT/instances/      the instances that run (instance/mod.rs), and ROOT/runs/ what `envserve run` needs while it runs
 //! ROOT/git/            Git objects of the roots that were fetched here
 //! ROOT/store/          STORE of the closures of `nix` environments, unless another is named
 //! ROOT/memo/           what was learned and cannot change: key → descriptor, commit → tree, …
@@ -27,6 +28,7 @@ mod fill;
 mod hint;
 mod image;
 mod install;
+pub mod instance;
 mod materialize;
 mod memo;
 mod missing;
@@ -52,8 +54,7 @@ pub use enter::{Entered, entered};
 pub use error::{ClientError, FailedBuild};
 pub use events::{Event, Events, Quiet};
 pub use fetch::{Fetched, Probed};
-pub use image::run;
-pub use image::{ImageError, Loader, RootFileSystem, install_root, name_of};
+pub use image::{ImageError, Loader, RootFileSystem, install_root, name_of, run};
 pub use install::{install, link};
 pub use nix::{ClosureError, NixOutput, StoreRoot, Stored, enter};
 pub use placement::{Placement, View};

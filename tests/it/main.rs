@@ -11,6 +11,7 @@ mod flight;
 mod hostile;
 mod image_views;
 mod images;
+mod instances;
 mod just;
 mod nix;
 mod nix_cache;

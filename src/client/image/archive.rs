@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use super::owner::Owner;
 use super::parts::{Documents, Parts};
 use super::root::keeper;
 use crate::client::connect::Reached;
@@ -13,6 +12,7 @@ use crate::client::destination::Stored;
 use crate::client::download::download;
 use crate::client::events::Events;
 use crate::client::{Client, ClientError};
+use crate::container::Owner;
 use crate::digest::Digest;
 use crate::oci::{Attributes, LayerCompression, WrittenLayer, write_layer};
 use crate::store::{BlobStore, FileBlobStore, StoreError, blocking};

@@ -8,7 +8,7 @@ use rustix::fs::{
     Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, fchmod, fchown, fsetxattr, futimens,
 };
 
-use super::owner::Owner;
+use crate::container::Owner;
 use crate::digest::{Digest, DigestFunction};
 use crate::oci::Entry;
 

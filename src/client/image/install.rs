@@ -15,10 +15,10 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::owner::Owner;
 use super::root::RootFileSystem;
 use crate::client::ClientError;
 use crate::client::install::install_by;
+use crate::container::Owner;
 
 /// Longest list of extended attributes, and longest value of one.
 const MAX_XATTRS: usize = 64 << 10;

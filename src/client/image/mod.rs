@@ -8,7 +8,7 @@
 //! ROOT/docker-archives/HASH/KEY.tar       the same with the name that the key has in our registry
 //! ```
 //!
-//! OWNER says whose the files are (owner.rs). Only what a view needs is downloaded: the root file system without the
+//! OWNER says whose the files are (container/owner.rs). Only what a view needs is downloaded: the root file system without the
 //! layers, or the layers without what they come to.
 
 mod archive;
@@ -21,12 +21,11 @@ mod keeper;
 mod layout;
 mod load;
 mod make;
-mod owner;
 mod parts;
 mod places;
 mod plan;
 mod root;
-pub mod run;
+mod run;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +36,7 @@ use super::connect::Reached;
 use super::events::Events;
 use super::placement::{Placement, View};
 use super::{Client, ClientError, Request};
+use crate::container::Owner;
 use crate::oci::{LayerCompression, OciDigest, repository_of};
 use crate::spec::{Descriptor, ImageFacts};
 use crate::transport::Endpoint;
@@ -45,8 +45,8 @@ pub use error::ImageError;
 pub use install::install_root;
 pub use load::Loader;
 pub use root::RootFileSystem;
+pub use run::run;
 
-use owner::Owner;
 use parts::Parts;
 
 /// What stands for the address of a registry that has none.

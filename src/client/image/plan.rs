@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::facts::{Facts, FileFacts};
-use super::owner::Owner;
+use crate::container::Owner;
 use crate::oci::{Entry, EntryContent, Special};
 
 /// What is to be made, by path.

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::ImageError;
 use super::keeper::Keeper;
 use super::make::make;
-use super::owner::Owner;
 use super::parts::Parts;
 use super::plan::Plan;
 use crate::client::brought::Brought;
@@ -17,6 +16,7 @@ use crate::client::events::Events;
 use crate::client::fill::Filled;
 use crate::client::materialize::prepare;
 use crate::client::{Client, ClientError};
+use crate::container::Owner;
 use crate::digest::Digest;
 use crate::oci::{ImageConfig, root_file_system};
 use crate::store::blocking;
@@ -51,10 +51,10 @@ impl RootFileSystem {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn config(&self) -> Result<ImageConfig, ImageError> {
+    pub fn config(&self) -> Result<ImageConfig, ClientError> {
         let path = self.home.join(CONFIG);
-        let bytes = fs::read(&path).map_err(|source| ImageError::Read { path, source })?;
-        Ok(ImageConfig::parse(&bytes)?)
+        let bytes = fs::read(&path).map_err(ClientError::io("read", &path))?;
+        ImageConfig::parse(&bytes).map_err(|error| ClientError::io("read", &path)(io::Error::other(error)))
     }
 
     /// Returns the other paths of files that have several, with the first one. Blocks.

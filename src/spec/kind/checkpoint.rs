@@ -1,5 +1,7 @@
 //! The fields of a `checkpoint`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::spec::error::SpecError;
 use crate::spec::object::{Node, Object};
 use crate::spec::source::Source;
@@ -28,7 +30,8 @@ pub struct CheckpointFields {
 }
 
 /// How it is known that a service is ready.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Ready {
     /// A command run beside it succeeds.
     Cmd(Vec<String>),

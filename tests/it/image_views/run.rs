@@ -108,7 +108,8 @@ fn everything_dies_with_the_client_and_the_next_run_clears_up() {
 /// Returns the control groups of a run.
 fn groups(name: &OsStr) -> Vec<PathBuf> {
     let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
-    let all = hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]).map(|path| path.join(name));
+    let group = format!("envserve-{}", name.to_string_lossy());
+    let all = hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]).map(|path| path.join(&group));
     all.filter(|path| path.exists()).collect()
 }
 

@@ -1,23 +1,24 @@
-//! The processes of a run.
+//! The namespaces of containers, and their processes on this host.
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{Pid, Signal, getegid, geteuid, getpgrp, kill_process};
 use rustix::termios::tcgetpgrp;
 use rustix::thread::UnshareFlags;
+use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::directory::RunDirectory;
 use super::mounts::{Bundle, refused};
-use super::{Programs, RunError};
-use crate::client::ClientError;
-use crate::client::image::owner::Owner;
+use super::owner::Owner;
+use super::{ContainerError, Programs};
 use crate::host::FIRST_ID;
 use crate::host::users::namespace;
 
@@ -38,23 +39,51 @@ const FORWARDED: [(SignalKind, Signal); 6] = [
 /// Those that a terminal sends to all processes in its foreground.
 const OF_TERMINAL: [Signal; 2] = [Signal::INT, Signal::QUIT];
 
+/// In which namespace of processes a process is, or makes the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Processes {
+    /// That of the host: each container gets another one.
+    Host,
+    /// Its children are in one of their own.
+    Own,
+}
+
+/// What this process has entered to hold containers.
+pub(crate) struct World {
+    pub(super) owner: Owner,
+    /// The namespace of users whose ids the container's are.
+    pub(super) ids: Option<File>,
+}
+
+impl World {
+    /// Moves this process to namespaces of its own: of mounts, for its children of processes if wanted, and for an
+    /// ordinary user of users, where it is root.
+    ///
+    /// # Errors
+    /// `Namespaces` when this host lets none be made.
+    pub(crate) fn enter(owner: Owner, processes: Processes) -> Result<Self, ContainerError> {
+        // A process of its own is needed for it, which must not be the first of the new namespace.
+        let ids = if owner == Owner::Image { Some(user_namespace()?) } else { None };
+        unshare(owner, processes)?;
+        Ok(Self { owner, ids })
+    }
+}
+
 /// Returns a namespace of users with the ids of this host that containers have.
 ///
 /// # Errors
-/// `Run` when this host lets none be made.
-pub(super) fn user_namespace() -> Result<File, ClientError> {
-    let failed = |error| RunError::Namespaces { what: "namespace of users", source: io::Error::other(error) };
-    namespace(FIRST_ID).map_err(|error| ClientError::Run(Box::new(failed(error))))
+/// `Namespaces` when this host lets none be made.
+fn user_namespace() -> Result<File, ContainerError> {
+    let failed = |error| ContainerError::Namespaces { what: "namespace of users", source: io::Error::other(error) };
+    namespace(FIRST_ID).map_err(failed)
 }
 
-/// Moves this process to namespaces of its own: of mounts, for its children of processes, and for an ordinary user of
-/// users, where it is root.
-///
-/// # Errors
-/// `Run` when this host lets none be made.
-pub(super) fn unshare(owner: Owner) -> Result<(), ClientError> {
+fn unshare(owner: Owner, processes: Processes) -> Result<(), ContainerError> {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
-    let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWPID;
+    let mut flags = UnshareFlags::NEWNS;
+    if processes == Processes::Own {
+        flags |= UnshareFlags::NEWPID;
+    }
     if owner == Owner::User {
         flags |= UnshareFlags::NEWUSER;
     }
@@ -72,26 +101,57 @@ pub(super) fn unshare(owner: Owner) -> Result<(), ClientError> {
             [("setgroups", "deny".to_owned()), ("uid_map", format!("0 {uid} 1")), ("gid_map", format!("0 {gid} 1"))]
         {
             let path = Path::new("/proc/self").join(file);
-            let failed = |source| RunError::Namespaces { what: "namespace of users", source };
-            fs::write(path, text).map_err(|error| ClientError::Run(Box::new(failed(error))))?;
+            let failed = |source| ContainerError::Namespaces { what: "namespace of users", source };
+            fs::write(path, text).map_err(failed)?;
         }
     }
-    Ok(())
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change("/", private).map_err(|error| refused("private mounts", error))
 }
 
-/// Runs the container and returns the exit code of the command, which is 128 and the number of a signal that killed it.
-pub(super) fn run(programs: &Programs, run: &RunDirectory, bundle: &Bundle) -> Result<u8, ClientError> {
+/// Returns the command that becomes runc, doing this for the container of a bundle, as the first process of a namespace
+/// that dies with the thread that starts it.
+pub(crate) fn command(
+    programs: &Programs,
+    processes: Processes,
+    bundle: &Bundle,
+    verb: &[&str],
+    name: &str,
+) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(&programs.setpriv);
-    command.args(["--pdeathsig", "KILL", "--", "/bin/sh", "-c", FIRST]).arg(&programs.runc);
-    command.arg("--root").arg(&bundle.state).args(["run", "--bundle"]).arg(&bundle.directory).arg(run.name());
-    let failed = |error| ClientError::io("run", &programs.runc)(error);
+    command.args(["--pdeathsig", "KILL", "--"]);
+    if processes == Processes::Host {
+        command.args(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--"]);
+    }
+    command.args(["/bin/sh", "-c", FIRST]).arg(&programs.runc);
+    command.arg("--root").arg(&bundle.state).args(verb).arg("--bundle").arg(&bundle.directory).arg(name);
+    command
+}
+
+/// Runs a command with the signals that this process gets, and returns its exit code, which is 128 and the number of a
+/// signal that killed it.
+///
+/// # Errors
+/// When it cannot be started.
+pub(crate) fn wait(command: tokio::process::Command) -> Result<u8, ContainerError> {
+    let program = PathBuf::from(command.as_std().get_program());
+    let failed = |error| ContainerError::io("run", &program)(error);
     // No thread can be started any more: what they would be in is not what their children would be in.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let status = runtime.block_on(look_after(command)).map_err(failed)?;
     Ok(code(status))
 }
 
-/// Starts the first process of the namespace, and passes on signals until it ends.
+/// Returns a process that becomes readable when it ends.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn watched(process: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    #[expect(deprecated, reason = "unsound for files that somebody else may close only, and this one is owned")]
+    AsyncFd::new(process)
+}
+
+/// Starts a process, and passes on signals until it ends.
 async fn look_after(mut command: tokio::process::Command) -> io::Result<ExitStatus> {
     let mut signals = Vec::new();
     for (kind, passed) in FORWARDED {
@@ -124,7 +184,8 @@ fn in_foreground() -> bool {
     File::open("/dev/tty").is_ok_and(|terminal| tcgetpgrp(&terminal).is_ok_and(|group| group == getpgrp()))
 }
 
-fn code(status: ExitStatus) -> u8 {
+/// Returns the exit code of a command.
+pub(crate) fn code(status: ExitStatus) -> u8 {
     let signal = status.signal().map(|signal| 128 + signal);
     status.code().or(signal).and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }

@@ -18,99 +18,96 @@ use composefs_ioctls::mount::mount_setattr_idmap;
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
-    UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, mount_change,
-    move_mount, open_tree, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, move_mount, open_tree, unmount,
 };
 
 use super::config::{Bound, Container};
-use super::directory::RunDirectory;
-use super::{Network, RunError, RunOptions};
-use crate::client::ClientError;
-use crate::client::image::owner::Owner;
+use super::directory::{Directory, Layer};
+use super::hook::Hook;
+use super::owner::Owner;
+use super::process::World;
+use super::{ContainerError, ContainerOptions, Network};
 use crate::host::{FIRST_ID, IDS};
 
 /// Where root mounts what a container sees: all directories on the way have to be open to the container's users.
 const PLACE: &str = "/run/envserve";
+/// Where runc keeps the state of its containers.
+pub(crate) const STATE: &str = "/run/envserve/state";
 /// Files of the host that a container with the host's network sees.
 const NETWORK_FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
 
 /// What is mounted for a run.
-pub(super) struct Mounted {
+pub(crate) struct Mounted {
     place: PathBuf,
-    name: String,
+    group: String,
     owner: Owner,
 }
 
 /// What runc is given.
-pub(super) struct Bundle {
-    pub(super) directory: PathBuf,
-    pub(super) state: PathBuf,
+pub(crate) struct Bundle {
+    pub(crate) directory: PathBuf,
+    pub(crate) state: PathBuf,
 }
 
 impl Mounted {
-    /// Moves this process to namespaces of its own and mounts everything.
+    /// Mounts everything in this process's own namespace of mounts, where nothing of a container is mounted yet.
     ///
     /// # Errors
-    /// `Run` when this host does not let that happen.
-    pub(super) fn new(
+    /// When this host does not let that happen.
+    pub(crate) fn new(
         image: &Path,
-        run: &RunDirectory,
-        options: &RunOptions,
-        owner: Owner,
-    ) -> Result<Self, ClientError> {
+        directory: &Directory,
+        layer: &Layer,
+        options: &ContainerOptions,
+        world: &World,
+    ) -> Result<Self, ContainerError> {
+        let World { owner, ids } = world;
         let place = match owner {
             Owner::Image => PathBuf::from(PLACE),
-            Owner::User => run.path().join("mounts"),
+            Owner::User => directory.path().join("mounts"),
         };
-        fs::create_dir_all(&place).map_err(ClientError::io("make the directory", &place))?;
-        // A process of its own is needed for it, which must not be the first of the new namespace.
-        let ids = if owner == Owner::Image { Some(super::process::user_namespace()?) } else { None };
-        super::process::unshare(owner)?;
-        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-        let failed = |what| move |error: Errno| refused(what, error);
-        mount_change("/", private).map_err(failed("private mounts"))?;
+        fs::create_dir_all(&place).map_err(ContainerError::io("make the directory", &place))?;
         mount("tmpfs", &place, "tmpfs", MountFlags::NODEV, Some(c"mode=0755"))
-            .map_err(failed("private file systems"))?;
+            .map_err(|error| refused("private file systems", error))?;
         for name in ["lower", "rootfs", "binds", "etc", "bundle", "state"] {
             let path = place.join(name);
-            fs::create_dir(&path).map_err(ClientError::io("make the directory", &path))?;
+            fs::create_dir(&path).map_err(ContainerError::io("make the directory", &path))?;
         }
-        let mounted = Self { place, name: run.name(), owner };
-        let lower = match &ids {
+        let mounted = Self { place, group: directory.group(), owner: *owner };
+        let lower = match ids {
             Some(ids) => mounted.show(image, &mounted.place.join("lower"), ids)?,
             None => image.to_owned(),
         };
-        mounted.overlay(&lower, image, run)?;
+        mounted.overlay(&lower, image, layer)?;
         for (number, bind) in options.binds.iter().enumerate() {
-            let Some(ids) = &ids else { break };
+            let Some(ids) = ids else { break };
             mounted.show_bind(&bind.source, number, ids)?;
         }
         Ok(mounted)
     }
 
     /// Shows a file or directory at a place as if its owners were those of the container. Returns that place.
-    fn show(&self, path: &Path, at: &Path, ids: &File) -> Result<PathBuf, ClientError> {
-        let failed = |error: Errno| ClientError::io("mount", path)(error.into());
+    fn show(&self, path: &Path, at: &Path, ids: &File) -> Result<PathBuf, ContainerError> {
+        let failed = |error: Errno| ContainerError::io("mount", path)(error.into());
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         let tree = open_tree(CWD, path, flags).map_err(failed)?;
-        mount_setattr_idmap(&tree, ids)
-            .map_err(|source| ClientError::Run(Box::new(RunError::IdMapped { path: path.to_owned(), source })))?;
+        mount_setattr_idmap(&tree, ids).map_err(|source| ContainerError::IdMapped { path: path.to_owned(), source })?;
         move_mount(&tree, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(failed)?;
         Ok(at.to_owned())
     }
 
     /// Shows what is to be bound, as it is where its file system cannot do otherwise.
-    fn show_bind(&self, source: &Path, number: usize, ids: &File) -> Result<(), ClientError> {
+    fn show_bind(&self, source: &Path, number: usize, ids: &File) -> Result<(), ContainerError> {
         let at = self.bind(number);
-        let directory = fs::metadata(source).map_err(ClientError::io("look at", source))?.is_dir();
+        let directory = fs::metadata(source).map_err(ContainerError::io("look at", source))?.is_dir();
         let made = if directory { fs::create_dir(&at) } else { File::create(&at).map(drop) };
-        made.map_err(ClientError::io("make", &at))?;
+        made.map_err(ContainerError::io("make", &at))?;
         match self.show(source, &at, ids) {
-            Err(ClientError::Run(error)) if matches!(*error, RunError::IdMapped { .. }) => {
+            Err(error @ ContainerError::IdMapped { .. }) => {
                 tracing::warn!(path = %source.display(), "its owners are strangers in the container: {error}");
                 let bound = rustix::mount::mount_bind_recursive(source, &at);
-                bound.map_err(|error| ClientError::io("mount", source)(error.into()))
+                bound.map_err(|error| ContainerError::io("mount", source)(error.into()))
             }
             other => other.map(drop),
         }
@@ -120,22 +117,20 @@ impl Mounted {
         self.place.join("binds").join(number.to_string())
     }
 
-    /// Lays the upper layer of this run over the image.
-    fn overlay(&self, lower: &Path, image: &Path, run: &RunDirectory) -> Result<(), ClientError> {
-        let upper = run.path().join("upper");
-        let root = fs::metadata(image).map_err(ClientError::io("look at", image))?;
+    /// Lays the upper layer over the image.
+    fn overlay(&self, lower: &Path, image: &Path, layer: &Layer) -> Result<(), ContainerError> {
+        let upper = layer.upper();
+        let root = fs::metadata(image).map_err(ContainerError::io("look at", image))?;
         // The top of an overlay is like that of its upper layer.
         if self.owner == Owner::Image {
             let shifted = |id: u32| Some(FIRST_ID + id.min(IDS - 1));
-            chown(&upper, shifted(root.uid()), shifted(root.gid())).map_err(ClientError::io("give away", &upper))?;
+            chown(&upper, shifted(root.uid()), shifted(root.gid())).map_err(ContainerError::io("give away", &upper))?;
         }
         let mode = Permissions::from_mode(root.mode() & 0o7777);
-        fs::set_permissions(&upper, mode).map_err(ClientError::io("set the mode of", &upper))?;
-        let layers =
-            [("lowerdir", lower.to_owned()), ("upperdir", upper.clone()), ("workdir", run.path().join("work"))];
+        fs::set_permissions(&upper, mode).map_err(ContainerError::io("set the mode of", &upper))?;
+        let layers = [("lowerdir", lower.to_owned()), ("upperdir", upper.clone()), ("workdir", layer.work())];
         let mounted = self.mount_overlay(&layers);
-        let failed = |error: Errno| RunError::Overlay { upper, source: error.into() };
-        mounted.map_err(|error| ClientError::Run(Box::new(failed(error))))
+        mounted.map_err(|error| ContainerError::Overlay { upper, source: error.into() })
     }
 
     fn mount_overlay(&self, layers: &[(&str, PathBuf)]) -> Result<(), Errno> {
@@ -155,7 +150,12 @@ impl Mounted {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub(super) fn write_bundle(&self, container: &Container, options: &RunOptions) -> Result<Bundle, ClientError> {
+    pub(crate) fn write_bundle(
+        &self,
+        container: &Container,
+        options: &ContainerOptions,
+        hook: Option<&Hook>,
+    ) -> Result<Bundle, ContainerError> {
         let mut bound: Vec<(PathBuf, &str, bool)> = Vec::new();
         let files = NETWORK_FILES.iter().filter(|_| options.network == Network::Host);
         for file in files {
@@ -163,7 +163,7 @@ impl Mounted {
             match fs::copy(file, &copy) {
                 Ok(_) => bound.push((copy, file, true)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(ClientError::io("copy", file.as_ref())(error)),
+                Err(error) => return Err(ContainerError::io("copy", file.as_ref())(error)),
             }
         }
         for (number, bind) in options.binds.iter().enumerate() {
@@ -172,11 +172,18 @@ impl Mounted {
         }
         let bound: Vec<Bound> =
             bound.iter().map(|(source, at, read_only)| (source.as_path(), *at, *read_only)).collect();
-        let document = container.document(&self.name, &self.place.join("rootfs"), &bound);
+        let document = container.document(&self.group, &self.place.join("rootfs"), &bound, hook);
         let directory = self.place.join("bundle");
         let path = directory.join("config.json");
-        fs::write(&path, document.to_string()).map_err(ClientError::io("write", &path))?;
+        fs::write(&path, document.to_string()).map_err(ContainerError::io("write", &path))?;
         Ok(Bundle { directory, state: self.place.join("state") })
+    }
+}
+
+impl Mounted {
+    /// Returns where something else may lie that goes with what is mounted.
+    pub(super) fn place(&self, name: &str) -> PathBuf {
+        self.place.join(name)
     }
 }
 
@@ -194,6 +201,6 @@ fn escaped(path: &Path) -> Vec<u8> {
 }
 
 /// Returns the error of a host that does not let something be made.
-pub(super) fn refused(what: &'static str, error: Errno) -> ClientError {
-    ClientError::Run(Box::new(RunError::Namespaces { what, source: error.into() }))
+pub(super) fn refused(what: &'static str, error: Errno) -> ContainerError {
+    ContainerError::Namespaces { what, source: error.into() }
 }

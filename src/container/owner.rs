@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::process::geteuid;
 use rustix::thread::{CapabilitySet, capabilities};
 
-use crate::client::ClientError;
+use super::ContainerError;
 
 /// What root needs to make any root file system.
 const NEEDED: CapabilitySet = CapabilitySet::CHOWN
@@ -37,19 +37,19 @@ impl Owner {
     ///
     /// # Errors
     /// When the system cannot tell.
-    pub(super) fn current() -> Result<Self, ClientError> {
+    pub(crate) fn current() -> Result<Self, ContainerError> {
         if !geteuid().is_root() {
             return Ok(Self::User);
         }
         let path = Path::new("/proc/self/uid_map");
-        let map = fs::read_to_string(path).map_err(ClientError::io("read", path))?;
-        let sets = capabilities(None).map_err(|error| ClientError::io("read", path)(error.into()))?;
+        let map = fs::read_to_string(path).map_err(ContainerError::io("read", path))?;
+        let sets = capabilities(None).map_err(|error| ContainerError::io("read", path)(error.into()))?;
         let all = map.split_whitespace().eq(ALL_USERS) && sets.effective.contains(NEEDED);
         Ok(if all { Self::Image } else { Self::User })
     }
 
     /// Returns the name of the directory for files that are so.
-    pub(super) fn directory(self) -> &'static str {
+    pub(crate) fn directory(self) -> &'static str {
         match self {
             Self::Image => "owned",
             Self::User => "own",
@@ -57,7 +57,7 @@ impl Owner {
     }
 
     /// Returns the mode that something has on this host.
-    pub(super) fn mode(self, mode: u16, directory: bool) -> u16 {
+    pub(crate) fn mode(self, mode: u16, directory: bool) -> u16 {
         match self {
             Self::Image => mode,
             Self::User => mode & !SET_ID | if directory { 0o700 } else { 0o400 },
@@ -65,7 +65,7 @@ impl Owner {
     }
 
     /// Says whether an extended attribute is kept on this host.
-    pub(super) fn keeps(self, name: &str) -> bool {
+    pub(crate) fn keeps(self, name: &str) -> bool {
         self == Self::Image || name.starts_with("user.")
     }
 }

@@ -9,9 +9,8 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
-use super::RunError;
-use crate::client::ClientError;
-use crate::client::image::owner::Owner;
+use super::ContainerError;
+use super::owner::Owner;
 
 const PASSWD: &str = "etc/passwd";
 const GROUP: &str = "etc/group";
@@ -38,11 +37,11 @@ impl Account {
     ///
     /// # Errors
     /// `User` when there is none of that name.
-    pub(super) fn of(root: &Path, text: &str) -> Result<Self, ClientError> {
+    pub(super) fn of(root: &Path, text: &str) -> Result<Self, ContainerError> {
         let passwd = read(root, PASSWD)?;
         let group = read(root, GROUP)?;
         let found = look_up(&passwd, &group, text);
-        found.map_err(|file| ClientError::Run(Box::new(RunError::User { user: text.to_owned(), file })))
+        found.map_err(|file| ContainerError::User { user: text.to_owned(), file })
     }
 
     /// Returns what there is of it on this host: an ordinary user has one user in an image, root.
@@ -93,8 +92,8 @@ fn groups(text: &str) -> impl Iterator<Item = (&str, u32, &str)> {
 }
 
 /// Reads a file of an image, of which what is not there is empty.
-fn read(root: &Path, path: &str) -> Result<String, ClientError> {
-    let failed = |error: io::Error| ClientError::io("read", &root.join(path))(error);
+fn read(root: &Path, path: &str) -> Result<String, ContainerError> {
+    let failed = |error: io::Error| ContainerError::io("read", &root.join(path))(error);
     let directory = File::open(root).map_err(failed)?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = match openat2(&directory, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {

@@ -1,13 +1,11 @@
-//! Why a command cannot be run in an image.
+//! Why there can be no container.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::client::image::ImageError;
-
-/// Why a command cannot be run in an image.
+/// Why there can be no container.
 #[derive(Debug, thiserror::Error)]
-pub enum RunError {
+pub enum ContainerError {
     /// The image is for another kind of host.
     #[error("the image is for `{image}`, and this host is `{host}`")]
     Platform {
@@ -53,20 +51,52 @@ pub enum RunError {
         /// Where it was looked for.
         file: &'static str,
     },
-    /// The image cannot be read.
-    #[error("the image cannot be used")]
-    Image(#[source] ImageError),
     /// There is nothing to run.
     #[error("no command is given, and the image names none")]
     NoCommand,
+    /// A program is not installed that is needed.
+    #[error("cannot run a command in an image: `{program}` is not installed")]
+    Lacks {
+        /// The program.
+        program: &'static str,
+        /// The package that has it.
+        package: &'static str,
+    },
+    /// runc has not started the command.
+    #[error("the command could not be started: runc ended with exit code {code}")]
+    NotStarted {
+        /// Its exit code, or 128 and the number of a signal.
+        code: u8,
+    },
+    /// The system refused.
+    #[error("cannot {action} `{path}`")]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
 }
 
-impl RunError {
+impl ContainerError {
+    /// Returns a closure that turns a system error into `Io`, for `map_err`.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
     /// Says whether another host could do it.
     pub fn is_of_host(&self) -> bool {
         match self {
-            Self::Platform { .. } | Self::Namespaces { .. } | Self::IdMapped { .. } | Self::Overlay { .. } => true,
-            Self::User { .. } | Self::Image(_) | Self::NoCommand => false,
+            Self::Platform { .. }
+            | Self::Namespaces { .. }
+            | Self::IdMapped { .. }
+            | Self::Overlay { .. }
+            | Self::Lacks { .. } => true,
+            Self::User { .. } | Self::NoCommand | Self::NotStarted { .. } | Self::Io { .. } => false,
         }
     }
 
@@ -78,7 +108,8 @@ impl RunError {
                 Some("keep the client's root (`--root`) on ext4, xfs, btrfs or tmpfs".to_owned())
             }
             Self::NoCommand => Some("give one after `--`".to_owned()),
-            Self::Platform { .. } | Self::User { .. } | Self::Image(_) => None,
+            Self::Lacks { package, .. } => Some(format!("install the package `{package}`")),
+            Self::Platform { .. } | Self::User { .. } | Self::NotStarted { .. } | Self::Io { .. } => None,
         }
     }
 }

@@ -8,14 +8,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::account::Account;
-use super::{Network, RunError, RunOptions};
-use crate::client::ClientError;
-use crate::client::image::owner::Owner;
+use super::hook::Hook;
+use super::owner::Owner;
+use super::{ContainerError, ContainerOptions, Network};
 use crate::host::{FIRST_ID, IDS};
-use crate::oci::ImageConfig;
+use crate::oci::{ImageConfig, Platform};
 
 /// The variable that every process needs, where an image does not set it.
-const PATH: (&str, &str) = ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+pub(super) const PATH: (&str, &str) = ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 const CAPABILITIES: [&str; 14] = [
     "CAP_AUDIT_WRITE",
     "CAP_CHOWN",
@@ -46,7 +46,7 @@ const HIDDEN: [&str; 9] = [
 const CLOSED: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// A container that is to be made.
-pub(super) struct Container {
+pub(crate) struct Container {
     arguments: Vec<String>,
     environment: Vec<String>,
     directory: String,
@@ -60,24 +60,36 @@ pub(super) struct Container {
 pub(super) type Bound<'a> = (&'a Path, &'a str, bool);
 
 impl Container {
-    /// Puts together what the image says and what is wanted.
+    /// Puts together what the image with this root file system says and what is wanted.
     ///
     /// # Errors
-    /// `NoCommand` when there is nothing to run.
-    pub(super) fn new(
+    /// When the image is for other hosts, does not have the user that it names, or there is nothing to run.
+    pub(crate) fn new(
+        root: &Path,
         image: &ImageConfig,
-        account: Account,
-        options: &RunOptions,
+        options: &ContainerOptions,
         owner: Owner,
         terminal: bool,
-    ) -> Result<Self, ClientError> {
+    ) -> Result<Self, ContainerError> {
+        check_platform(&image.platform)?;
+        let account = Account::of(root, &image.execution.user)?.on_this_host(owner);
+        Self::of(image, account, options, owner, terminal)
+    }
+
+    fn of(
+        image: &ImageConfig,
+        account: Account,
+        options: &ContainerOptions,
+        owner: Owner,
+        terminal: bool,
+    ) -> Result<Self, ContainerError> {
         let execution = &image.execution;
         let mut arguments = options.command.clone();
         if arguments.is_empty() {
             arguments = execution.entrypoint.iter().chain(&execution.cmd).cloned().collect();
         }
         if arguments.is_empty() {
-            return Err(ClientError::Run(Box::new(RunError::NoCommand)));
+            return Err(ContainerError::NoCommand);
         }
         let given = options.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let of_image = execution.env.iter().filter_map(|variable| variable.split_once('='));
@@ -101,7 +113,7 @@ impl Container {
     }
 
     /// Returns the document.
-    pub(super) fn document(&self, name: &str, root: &Path, bound: &[Bound]) -> Value {
+    pub(super) fn document(&self, group: &str, root: &Path, bound: &[Bound], hook: Option<&Hook>) -> Value {
         let mut mounts = self.mounts();
         mounts.extend(bound.iter().map(|(source, destination, read_only)| {
             let mut options = vec!["rbind", "nosuid", "nodev"];
@@ -125,11 +137,12 @@ impl Container {
             "root": {"path": root},
             "hostname": "envserve",
             "mounts": mounts,
-            "linux": self.linux(name),
+            "linux": self.linux(group),
+            "hooks": {"createRuntime": hook.into_iter().map(Hook::document).collect::<Vec<_>>()},
         })
     }
 
-    fn linux(&self, name: &str) -> Value {
+    fn linux(&self, group: &str) -> Value {
         let mut namespaces = vec!["pid", "ipc", "uts", "mount"];
         namespaces.extend((self.network == Network::None).then_some("network"));
         let mut linux = json!({"maskedPaths": HIDDEN, "readonlyPaths": CLOSED});
@@ -138,7 +151,7 @@ impl Container {
             let map = json!([{"containerID": 0, "hostID": FIRST_ID, "size": IDS}]);
             linux["uidMappings"] = map.clone();
             linux["gidMappings"] = map;
-            linux["cgroupsPath"] = format!("/{name}").into();
+            linux["cgroupsPath"] = format!("/{group}").into();
         }
         linux["namespaces"] = namespaces.into_iter().map(|kind| json!({"type": kind})).collect();
         linux
@@ -172,13 +185,31 @@ impl Container {
     }
 }
 
+/// Checks that this host runs programs of a platform.
+fn check_platform(platform: &Platform) -> Result<(), ContainerError> {
+    // The words of Go for those of Rust.
+    let host = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" => "ppc64le",
+        "loongarch64" => "loong64",
+        other => other,
+    };
+    let runs = platform.architecture == host || (host, platform.architecture.as_str()) == ("amd64", "386");
+    if platform.os == "linux" && runs {
+        return Ok(());
+    }
+    let image = format!("{}/{}", platform.os, platform.architecture);
+    Err(ContainerError::Platform { image, host: format!("linux/{host}") })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oci::Platform;
 
-    fn options(command: &[&str]) -> RunOptions {
-        RunOptions {
+    fn options(command: &[&str]) -> ContainerOptions {
+        ContainerOptions {
             command: command.iter().map(ToString::to_string).collect(),
             environment: vec![("A".into(), "given".into())],
             directory: None,
@@ -188,8 +219,8 @@ mod tests {
     }
 
     fn document(image: &ImageConfig, command: &[&str], owner: Owner) -> Value {
-        let container = Container::new(image, Account::default(), &options(command), owner, false).expect("a command");
-        container.document("name", "/r".as_ref(), &[("/s".as_ref(), "/d", true)])
+        let container = Container::of(image, Account::default(), &options(command), owner, false).expect("a command");
+        container.document("name", "/r".as_ref(), &[("/s".as_ref(), "/d", true)], None)
     }
 
     #[test]
@@ -219,7 +250,7 @@ mod tests {
     #[test]
     fn without_a_command_there_is_nothing_to_run() {
         let image = ImageConfig::new(Platform::linux("amd64"));
-        let container = Container::new(&image, Account::default(), &options(&[]), Owner::User, false);
-        assert!(matches!(container.err(), Some(ClientError::Run(error)) if matches!(*error, RunError::NoCommand)));
+        let container = Container::of(&image, Account::default(), &options(&[]), Owner::User, false);
+        assert!(matches!(container.err(), Some(ContainerError::NoCommand)));
     }
 }

@@ -1,0 +1,41 @@
+//! What a process that looks after an instance is told at first, and what it answers.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Failure;
+use super::state::Instance;
+use crate::container::ContainerOptions;
+use crate::spec::Ready;
+
+/// What is to be started.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Order {
+    /// The client root.
+    pub client: PathBuf,
+    /// What the environment is called.
+    pub environment: String,
+    /// Its key.
+    pub key: String,
+    /// The root file system of the image.
+    pub root: PathBuf,
+    /// The command, and how it runs.
+    pub options: ContainerOptions,
+    /// Ports in the container that are passed on.
+    pub ports: Vec<u16>,
+    /// How it is known that the service is ready.
+    pub ready: Option<Ready>,
+    /// Seconds that this may take.
+    pub timeout_seconds: u64,
+    /// The process to which the instance belongs.
+    pub owner: Option<u32>,
+}
+
+/// What became of it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Reply {
+    Started(Box<Instance>),
+    Failed(Failure),
+}

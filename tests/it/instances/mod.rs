@@ -1,0 +1,149 @@
+//! Instances of images: many beside each other, started again, gone with whom they belong to.
+
+mod copies;
+mod lease;
+mod life;
+mod starts;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::{Daemon, World, succeed, until};
+
+/// What busybox is in the image.
+const APPLETS: [&str; 12] = ["cat", "echo", "false", "httpd", "id", "kill", "ls", "mkdir", "pwd", "sh", "sleep", "tty"];
+
+/// A client of a daemon that has an image with a web server, and a process to which its instances belong.
+struct Case {
+    world: World,
+    daemon: Daemon,
+    spec: PathBuf,
+    owner: Child,
+}
+
+impl Case {
+    fn new() -> Self {
+        Self::with(&json!({"Cmd": ["httpd", "-f", "-p", "127.0.0.1:80", "-h", "/srv"], "ExposedPorts": {"80/tcp": {}}}))
+    }
+
+    /// Makes one whose configuration says this.
+    fn with(config: &Value) -> Self {
+        let world = World::new();
+        let busybox = fs::read("/bin/busybox").or_else(|_| fs::read("/usr/bin/busybox")).expect("busybox is installed");
+        let path = world.write("source/root/bin/busybox", busybox);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("temporary");
+        for applet in APPLETS {
+            symlink("busybox", world.path("source/root/bin").join(applet)).expect("temporary");
+        }
+        world.write("source/root/etc/passwd", "root:x:0:0::/root:/bin/sh\n");
+        world.write("source/root/srv/index.html", "first");
+        let daemon = world.daemon();
+        let mut config = config.clone();
+        config["Env"] = json!(["PATH=/bin", "OF_IMAGE=yes"]);
+        let image = json!({"type": "image", "base": {"path": "root"}, "config": config});
+        let tree = json!({"type": "tree", "inputs": {"": {"path": "root/srv"}}});
+        let spec = world.spec("image", &json!({"image": image, "tree": tree}));
+        // It ends with the process of the tests, however that does.
+        let owner = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("runs");
+        Self { world, daemon, spec, owner }
+    }
+
+    /// Returns a verb that is about instances.
+    fn command(&self, verb: &str) -> Command {
+        let mut command = self.world.client_of(&self.daemon, "client");
+        command.arg(verb);
+        command
+    }
+
+    /// Returns `envserve up` for the owner.
+    fn up(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command("up");
+        command.arg(&self.spec).args(["--owner-pid", &self.owner.id().to_string(), "--timeout", "120"]).args(arguments);
+        command
+    }
+
+    /// Starts instances and returns what is said of them.
+    fn started(&self, arguments: &[&str]) -> Vec<Value> {
+        let printed = succeed(self.up(&["--json"]).args(arguments));
+        let object: Value = serde_json::from_str(&printed).expect("JSON");
+        assert_eq!(object["version"], 1);
+        object["instances"].as_array().expect("a list").clone()
+    }
+
+    /// Starts an instance and returns its id.
+    fn one(&self, arguments: &[&str]) -> String {
+        id(&self.started(arguments)[0])
+    }
+
+    /// Returns `envserve exec` of these words.
+    fn exec(&self, id: &str, words: &[&str]) -> Command {
+        let mut command = self.command("exec");
+        command.arg(id).arg("--").args(words);
+        command
+    }
+
+    /// Returns what `ps` says.
+    fn listed(&self) -> Vec<Value> {
+        let printed = succeed(self.command("ps").arg("--json"));
+        let object: Value = serde_json::from_str(&printed).expect("JSON");
+        object["instances"].as_array().expect("a list").clone()
+    }
+
+    /// Returns the names of the directories of instances.
+    fn directories(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.world.path("client/instances")) else { return Vec::new() };
+        let names = entries.flatten().filter(|entry| entry.path().is_dir()).map(|entry| entry.file_name());
+        names.map(|name| name.to_string_lossy().into_owned()).collect()
+    }
+
+    fn kill_owner(&mut self) {
+        self.owner.kill().expect("ours");
+        self.owner.wait().expect("ours");
+    }
+}
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        self.kill_owner();
+        // They are there for nobody, and in a directory that goes.
+        drop(self.command("down").arg("--all").stdout(Stdio::null()).status());
+        until("the instances are gone", || self.directories().is_empty().then_some(()));
+    }
+}
+
+fn id(instance: &Value) -> String {
+    instance["id"].as_str().expect("a text").to_owned()
+}
+
+/// Returns the address of the web server of an instance.
+fn address(instance: &Value) -> String {
+    let address = &instance["ports"]["80/tcp"];
+    format!("{}:{}", address["host"].as_str().expect("a text"), address["port"])
+}
+
+/// Returns what the web server of an instance answers.
+fn get(instance: &Value) -> String {
+    let mut stream = TcpStream::connect(address(instance)).expect("passed on");
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("open");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("text");
+    answer.rsplit("\r\n\r\n").next().unwrap_or_default().to_owned()
+}
+
+/// Returns the control groups of an instance.
+fn groups(id: &str) -> Vec<PathBuf> {
+    let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
+    let all = hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]).map(|path| path.join(format!("envserve-{id}")));
+    all.filter(|path| path.exists()).collect()
+}
+
+fn is_alive(process: &Value) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    !status.is_empty() && !status.contains("State:\tZ")
+}
