@@ -86,15 +86,24 @@ fn what_an_instance_says_can_be_followed() {
     let case = Case::new();
     let script = "echo out; echo err >&2; while test ! -e /go; do sleep 0.05; done; echo more; sleep 1000";
     let id = case.one(&["--ready-log", "err", "--", "sh", "-c", script]);
-    assert_eq!(succeed(case.command("logs").arg(&id)), "out\nerr");
+    // They come through two pipes, in whatever order.
+    until("both lines", || {
+        let said = succeed(case.command("logs").arg(&id));
+        ["out\nerr", "err\nout"].contains(&said.as_str()).then_some(())
+    });
+    let two = |lines: &mut dyn Iterator<Item = String>| {
+        let mut two: Vec<String> = lines.take(2).collect();
+        two.sort_unstable();
+        two
+    };
     let mut logs = case.command("logs");
     let mut child = logs.arg("-f").arg(&id).stdout(Stdio::piped()).spawn().expect("runs");
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map(|line| line.expect("text"));
-    assert_eq!([lines.next(), lines.next()], [Some("out".to_owned()), Some("err".to_owned())]);
+    assert_eq!(two(&mut lines), ["err", "out"]);
     succeed(&mut case.exec(&id, &["sh", "-c", "echo >/go"]));
     assert_eq!(lines.next().as_deref(), Some("more"));
     succeed(case.command("reset").arg(&id));
-    assert_eq!([lines.next(), lines.next()], [Some("out".to_owned()), Some("err".to_owned())]);
+    assert_eq!(two(&mut lines), ["err", "out"]);
     succeed(case.command("down").arg(&id));
     assert_eq!(lines.next(), None);
     assert!(child.wait().expect("ours").success());
