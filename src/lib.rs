@@ -9,6 +9,7 @@
 //! execute, source
 //! container
 //! nix, oci
+//! host
 //! store
 //! transport
 //! spec
@@ -23,6 +24,7 @@ pub mod container;
 pub mod digest;
 pub mod environment;
 pub mod execute;
+pub mod host;
 pub mod nix;
 pub mod oci;
 pub mod proto;

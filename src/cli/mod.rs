@@ -5,6 +5,7 @@
 mod absolute;
 mod arguments;
 mod describe;
+mod doctor;
 mod env;
 mod error;
 mod execute;
@@ -26,6 +27,7 @@ mod serve;
 mod shell;
 mod sources;
 mod store;
+mod trial;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -97,6 +99,11 @@ enum Verb {
     Gc(gc::Arguments),
     /// Check the store of a daemon, and mend it.
     Fsck(fsck::Arguments),
+    /// Say what this host can, and how to get what it lacks.
+    Doctor(doctor::Arguments),
+    /// Try something with containers, for `doctor`.
+    #[command(hide = true)]
+    Trial(trial::Arguments),
 }
 
 /// Exit codes of a process that SIGINT or SIGTERM has ended, as a shell has them.
@@ -151,6 +158,8 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Attach { socket } => Ok(attach(&socket).map(|()| Exit::Done).map_err(ClientError::from)?),
         Verb::Gc(arguments) => gc::run(&arguments),
         Verb::Fsck(arguments) => fsck::run(&arguments),
+        Verb::Doctor(arguments) => verb_on_one_thread(doctor::run(arguments)),
+        Verb::Trial(arguments) => trial::run(&arguments),
     }
 }
 

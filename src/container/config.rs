@@ -11,12 +11,9 @@ use super::account::Account;
 use super::hook::Hook;
 use super::owner::Owner;
 use super::{ContainerError, ContainerOptions, Network};
+use crate::host::{FIRST_ID, IDS};
 use crate::oci::{ImageConfig, Platform};
 
-/// The first of the host's user ids that root gives to containers, a range that no distribution hands out, and how
-/// many there are in an image.
-pub(crate) const FIRST_ID: u32 = 0x7000_0000;
-pub(crate) const IDS: u32 = 1 << 16;
 /// The variable that every process needs, where an image does not set it.
 pub(super) const PATH: (&str, &str) = ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 const CAPABILITIES: [&str; 14] = [

@@ -16,10 +16,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 
 use super::ContainerError;
+use crate::host::cgroup;
 use crate::store::remove_tree;
 
-/// Where control groups are.
-const CGROUPS: &str = "/sys/fs/cgroup";
 const LOCK: &str = "lock";
 /// How long processes may take to die that were killed.
 const DEATH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -135,18 +134,11 @@ fn group(name: &str) -> String {
     format!("envserve-{name}")
 }
 
-/// Removes the control groups of a container, which has no processes any more.
+/// Removes the control groups of a container, the last process of which may be dying.
 fn remove_groups(name: &str) {
-    let hierarchies = fs::read_dir(CGROUPS).into_iter().flatten().flatten().map(|entry| entry.path());
-    for hierarchy in hierarchies.chain([PathBuf::from(CGROUPS)]) {
-        let group = hierarchy.join(group(name));
-        let deadline = Instant::now() + DEATH_TIMEOUT;
-        // Most have none of it; in the others the last process may be dying.
-        while fs::remove_dir(&group).is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
-            && Instant::now() < deadline
-        {
-            std::thread::sleep(DEATH_TICK);
-        }
+    let deadline = Instant::now() + DEATH_TIMEOUT;
+    while !cgroup::remove(&group(name)) && Instant::now() < deadline {
+        std::thread::sleep(DEATH_TICK);
     }
 }
 

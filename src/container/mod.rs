@@ -15,13 +15,13 @@ mod config;
 mod descriptors;
 mod directory;
 mod error;
-mod find;
 mod hook;
 mod inside;
 mod mounts;
 mod output;
 mod owner;
 mod process;
+mod programs;
 mod ready;
 mod service;
 
@@ -33,15 +33,15 @@ use serde::{Deserialize, Serialize};
 pub use error::ContainerError;
 pub use hook::attach;
 
-pub(crate) use config::{Container, FIRST_ID};
+pub(crate) use config::Container;
 pub(crate) use descriptors::{receive, send};
 pub(crate) use directory::{Directory, clear, is_held};
-pub(crate) use find::{Programs, find};
 pub(crate) use hook::VERB as HOOK_VERB;
 pub(crate) use mounts::{Mounted, STATE};
 pub(crate) use output::Output;
 pub(crate) use owner::Owner;
 pub(crate) use process::{Processes, World, command, wait, watched};
+pub(crate) use programs::Programs;
 pub(crate) use ready::until_ready;
 pub(crate) use service::{Running, Service};
 

@@ -22,12 +22,13 @@ use rustix::mount::{
     fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, move_mount, open_tree, unmount,
 };
 
-use super::config::{Bound, Container, FIRST_ID, IDS};
+use super::config::{Bound, Container};
 use super::directory::{Directory, Layer};
 use super::hook::Hook;
 use super::owner::Owner;
 use super::process::World;
 use super::{ContainerError, ContainerOptions, Network};
+use crate::host::{FIRST_ID, IDS};
 
 /// Where root mounts what a container sees: all directories on the way have to be open to the container's users.
 const PLACE: &str = "/run/envserve";

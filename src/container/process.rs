@@ -1,11 +1,11 @@
 //! The namespaces of containers, and their processes on this host.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -16,13 +16,12 @@ use rustix::thread::UnshareFlags;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::config::{FIRST_ID, IDS};
 use super::mounts::{Bundle, refused};
 use super::owner::Owner;
 use super::{ContainerError, Programs};
+use crate::host::FIRST_ID;
+use crate::host::users::namespace;
 
-/// Says that it is there, and waits.
-const HOLDER: &str = "echo made && read _";
 /// Shows the processes of the new namespace, whose first one this is, and becomes the program that is named.
 const FIRST: &str = r#"mount -t proc proc /proc && exec "$0" "$@""#;
 /// Longest wait for threads of this process to end: only a process with one gets a namespace of users.
@@ -64,39 +63,16 @@ impl World {
     /// `Namespaces` when this host lets none be made.
     pub(crate) fn enter(owner: Owner, processes: Processes) -> Result<Self, ContainerError> {
         // A process of its own is needed for it, which must not be the first of the new namespace.
-        let ids = if owner == Owner::Image { Some(user_namespace(FIRST_ID, IDS)?) } else { None };
+        let ids = if owner == Owner::Image { Some(user_namespace()?) } else { None };
         unshare(owner, processes)?;
         Ok(Self { owner, ids })
     }
 }
 
-/// Returns a namespace of users with so many ids of this host from the first on.
-///
-/// # Errors
-/// `Namespaces` when this host lets none be made.
-fn user_namespace(first: u32, ids: u32) -> Result<File, ContainerError> {
-    let failed = |source| ContainerError::Namespaces { what: "namespace of users", source };
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--", "/bin/sh", "-c", HOLDER]).current_dir("/");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut holder = command.spawn().map_err(failed)?;
-    let mut made = || -> io::Result<File> {
-        let mut said = String::new();
-        BufReader::new(holder.stdout.take().expect("stdout was made a pipe")).read_line(&mut said)?;
-        if said.trim() != "made" {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        let process = format!("/proc/{}", holder.id());
-        for map in ["uid_map", "gid_map"] {
-            fs::write(format!("{process}/{map}"), format!("0 {first} {ids}"))?;
-        }
-        File::open(format!("{process}/ns/user"))
-    };
-    let made = made();
-    drop(holder.stdin.take());
-    // Nothing depends on how it ended.
-    drop(holder.wait());
-    made.map_err(failed)
+/// Returns a namespace of users with the ids of this host that containers have.
+fn user_namespace() -> Result<File, ContainerError> {
+    let failed = |error| ContainerError::Namespaces { what: "namespace of users", source: io::Error::other(error) };
+    namespace(FIRST_ID).map_err(failed)
 }
 
 fn unshare(owner: Owner, processes: Processes) -> Result<(), ContainerError> {

@@ -21,9 +21,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use super::cgroup::Groups;
-use super::sandbox::{self, ETC_FILES};
+use super::sandbox::ETC_FILES;
 use super::users::Users;
 use super::{ExecuteError, ExecutionOptions};
+use crate::host::bubblewrap;
 use crate::store::{LocalBlobStore, remove_tree};
 
 /// Where the yard stands in the namespace of the launcher.
@@ -105,7 +106,7 @@ impl Host {
             fs::write(&path, text).map_err(ExecuteError::io("write", &path))?;
             open_up(&path, 0o444)?;
         }
-        Ok(Self { yard, user: None, users: None, overlay: false, groups: None, tools: sandbox::tools() })
+        Ok(Self { yard, user: None, users: None, overlay: false, groups: None, tools: bubblewrap::tools() })
     }
 
     /// Returns the user for actions of an executor that is root.

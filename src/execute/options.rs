@@ -3,12 +3,7 @@
 use std::time::Duration;
 
 use super::limits::Limits;
-
-/// User that actions run as when the executor is root: `nobody`.
-const SANDBOX_USER: u32 = 65_534;
-
-/// Where the ids begin that systemd, too, gives to containers by itself.
-const FIRST_USER: u32 = 1_879_048_192;
+use crate::host::{FIRST_ID, NOBODY};
 
 /// What holds an action.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -56,8 +51,8 @@ impl Default for ExecutionOptions {
             limits: Limits::default(),
             allow_network: false,
             sandbox: Sandbox::Bubblewrap,
-            sandbox_user: SANDBOX_USER,
-            first_user: FIRST_USER,
+            sandbox_user: NOBODY,
+            first_user: FIRST_ID,
             worker: "envserve".to_owned(),
         }
     }

@@ -9,7 +9,7 @@
 //! the place of the host's tools, and a third makes the command root in a
 //! namespace with users of its own.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -22,13 +22,8 @@ use super::image::Image;
 use super::limits::Limits;
 use super::users;
 use super::work::WorkDirectory;
+use crate::host::{bubblewrap, find};
 
-/// The user an action runs as. Not root: many programs behave differently as root.
-const USER: &str = "1000";
-/// Entries of the root directory that are part of the host's tools, beside `/usr`.
-const TOOL_DIRECTORIES: [&str; 6] = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
-/// What of the host's `/etc` its tools need to start.
-const TOOL_FILES: [&str; 2] = ["/etc/alternatives", "/etc/ld.so.cache"];
 /// What an action sees in `/etc` besides.
 pub(super) const ETC_FILES: [(&str, &str); 3] = [
     (
@@ -49,18 +44,6 @@ const BLOCK_FD: &str = "3";
 const STATUS_FD: &str = "4";
 /// Gives bubblewrap those two from a socket that it is started with as stdin, and the command an empty stdin.
 const WRAPPER: &str = r#"; exec "$@" 3<&0 4<&0 </dev/null"#;
-
-/// Finds bubblewrap.
-///
-/// # Errors
-/// `Host` when it is not installed.
-fn program() -> Result<PathBuf, ExecuteError> {
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-    std::env::split_paths(&path)
-        .map(|directory| directory.join("bwrap"))
-        .find(|program| program.is_file())
-        .ok_or(ExecuteError::Host { program: "bwrap", package: "bubblewrap" })
-}
 
 /// Returns the command that runs the action in its work directory.
 ///
@@ -86,7 +69,8 @@ pub(super) fn command(
         host.add_overlay(&mut command, lower, &layers.upper, &work.path().join("overlay"), &root);
     }
     let image_root = work.add_image(&mut command).map(|root| host.seen(&root));
-    command.arg(program()?);
+    let lacks = ExecuteError::Host { program: "bwrap", package: "bubblewrap" };
+    command.arg(find("bwrap").ok_or(lacks)?);
     add_user(&mut command, host, action.platform.network);
     let place =
         Place { root: &host.seen(&root), image: image_root.as_deref(), tmp: &host.seen(&work.path().join("tmp")) };
@@ -107,15 +91,11 @@ pub(super) fn command(
 
 /// Gives the command namespaces, and says as whom it runs there.
 fn add_user(command: &mut Command, host: &Host, network: bool) {
-    command.args(["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "localhost"]);
-    command.args(["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"]);
-    if !network {
-        command.arg("--unshare-net");
-    }
+    bubblewrap::isolate(command, network);
     if host.has_users() {
         command.args(users::CAPABILITIES.iter().flat_map(|capability| ["--cap-add", capability]));
     } else {
-        command.args(["--unshare-user", "--uid", USER, "--gid", USER]);
+        bubblewrap::add_user(command);
     }
 }
 
@@ -154,21 +134,6 @@ fn add_root(command: &mut Command, action: &Action, host: &Host, place: &Place<'
     bind(command, "--bind", tmp, "/tmp".as_ref());
     bind(command, "--bind", root, platform.root.as_ref());
     command.args(["--remount-ro", "/"]);
-}
-
-/// Returns what makes the host's tools visible, with top-level directories as links where the host has them so.
-pub(super) fn tools() -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = ["--ro-bind", "/usr", "/usr"].map(OsString::from).to_vec();
-    for directory in TOOL_DIRECTORIES {
-        match fs::read_link(directory) {
-            Ok(target) => arguments.extend(["--symlink".into(), target.into_os_string(), directory.into()]),
-            Err(_) => arguments.extend(["--ro-bind-try", directory, directory].map(OsString::from)),
-        }
-    }
-    for file in TOOL_FILES {
-        arguments.extend(["--ro-bind-try", file, file].map(OsString::from));
-    }
-    arguments
 }
 
 /// Makes `/proc` and `/dev` visible.

@@ -98,7 +98,8 @@ impl KnownArchives {
         source: R,
         archive: &Digest,
     ) -> Result<ReadLayer, LayerError> {
-        let read = read_layer(source, store, function, &self.scratch, LayerOptions::default()).await?;
+        let options = LayerOptions { open_end: true, ..LayerOptions::default() };
+        let read = read_layer(source, store, function, &self.scratch, options).await?;
         let attributes = store.put(function, read.attributes.canonical().into()).await?;
         // What is not what it was called is for the caller to refuse, and not to be found again.
         if archive.function() != DigestFunction::Sha256 || read.blob == *archive {

@@ -291,9 +291,9 @@ impl KnownImages {
         &self,
         archive: &Digest,
         compression: LayerCompression,
-    ) -> Result<Option<Digest>, StoreError> {
+    ) -> Result<Option<Compressed>, StoreError> {
         if compression == LayerCompression::None {
-            return Ok(Some(*archive));
+            return Ok(Some(Compressed { blob: *archive, kept: None }));
         }
         let record = self.database.get(Table::OciForms, form_key(archive, compression)).await?;
         record.map(|record| read(Table::OciForms, &record)).transpose()
@@ -307,9 +307,9 @@ impl KnownImages {
         &self,
         archive: &Digest,
         compression: LayerCompression,
-        blob: &Digest,
+        compressed: &Compressed,
     ) -> Result<(), StoreError> {
-        self.database.put(Table::OciForms, form_key(archive, compression), written(blob)).await
+        self.database.put(Table::OciForms, form_key(archive, compression), written(compressed)).await
     }
 
     /// Remembers the blobs of an image in another form than the stored one.
@@ -319,6 +319,15 @@ impl KnownImages {
     pub async fn put_forms(&self, manifest: &OciDigest, form: Form, forms: &ImageForms) -> Result<(), StoreError> {
         self.database.put_all(form_records(manifest, form, forms)).await
     }
+}
+
+/// What the archive of a layer becomes when it is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compressed {
+    /// Its SHA-256 and size: what a manifest names.
+    pub blob: Digest,
+    /// What the CAS calls it, if it was put there. It may have been evicted since.
+    pub kept: Option<Digest>,
 }
 
 /// Returns the records of an image and of what it consists of.

@@ -28,7 +28,7 @@ pub use descriptor::{Descriptor, Platform};
 pub use digest::{OciDigest, OciDigestError};
 pub use document::{Annotations, DocumentError, MAX_BLOB_BYTES, MAX_DOCUMENT_BYTES};
 pub use entries::{Entry, EntryContent, root_file_system};
-pub use known::{Form, ImageForms, KnownBlob, KnownImage, KnownImages, Part, Pushed};
+pub use known::{Compressed, Form, ImageForms, KnownBlob, KnownImage, KnownImages, Part, Pushed};
 pub use layer::{LayerArchive, LayerError, LayerOptions, ReadLayer, WrittenLayer, read_layer, write_layer};
 pub use manifest::{Index, MAX_DESCRIPTORS, Manifest};
 pub use media_type::{Family, LayerCompression, MediaType};

@@ -167,9 +167,9 @@ fn a_fifo_among_the_outputs_is_refused() {
 
 #[test]
 fn a_kind_of_a_later_version_is_named() {
-    let environments = json!({"a": {"type": "image", "base": {"path": "x"}}});
+    let environments = json!({"a": {"type": "checkpoint", "image": {"path": "x"}, "ready": {"tcp": 1}}});
     let shown = refused_environment("a", &environments, 1);
-    assert!(shown.contains("`image`") && shown.contains("not yet supported"), "{shown}");
+    assert!(shown.contains("`checkpoint`") && shown.contains("not yet supported"), "{shown}");
 }
 
 fn git_tree(world: &World, id: &str, command: &[&str]) -> PathBuf {

@@ -4,6 +4,7 @@ mod absent;
 mod bad_input;
 mod clients;
 mod crash;
+mod doctor;
 mod execute;
 mod fetch;
 mod flight;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tempfile::NamedTempFile;
 
 use super::keeper::Keeper;
-use super::make::{MissingFiles, Walk, link_all};
+use super::places::{MissingFiles, Walk, link_all};
 use super::plan::Plan;
 use crate::client::ClientError;
 use crate::client::destination::Destination;

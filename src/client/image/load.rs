@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use clap::ValueEnum;
 
 use crate::client::ClientError;
-use crate::container::find;
+use crate::host::find;
 
 /// Longest part of what a program says that is shown.
 const MAX_SAID: usize = 2000;

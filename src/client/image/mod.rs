@@ -22,6 +22,7 @@ mod layout;
 mod load;
 mod make;
 mod parts;
+mod places;
 mod plan;
 mod root;
 mod run;

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 
 use super::error::InstanceError;
 use crate::client::ClientError;
-use crate::container::FIRST_ID;
+use crate::host::FIRST_ID;
 
 /// How deep directories may be nested: each takes an open file on both sides.
 const MAX_DEPTH: usize = 256;

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::client::ClientError;
-use crate::container::find;
+use crate::host::find;
 use crate::nix::STORE_DIRECTORY;
 
 /// Says which process it is, and waits.

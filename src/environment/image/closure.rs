@@ -2,10 +2,10 @@
 //!
 //! The algorithm is that of Graham Christensen, "Optimising Docker Layers for Better Caching with Nix" (2018,
 //! grahamc.com/blog/nix-and-layered-docker-images), but for one thing: a path counts once for each other one, not for
-//! each way between them. The popularity of a store path is the number of paths of the
-//! closure from which it is reached. The most popular paths, such as the C library, get a layer each, the most popular
-//! one the lowest; those that remain, which few others need, share the last layer. Paths that are equally popular are
-//! in the order of their names, so a closure is always split alike.
+//! each way between them. The popularity of a store path is the number of paths of the closure from which it is
+//! reached. The most popular paths, such as the C library, get a layer each, the most popular one the lowest; those
+//! that remain, which few others need, share the last layer. Paths that are equally popular are in the order of their
+//! names, so a closure is always split alike.
 //!
 //! Popularity is counted exactly, for 64 paths in one pass: each bit of a word follows the references of one path.
 //! So the memory is that of the graph, and 10,000 paths take well under a second.
@@ -38,7 +38,7 @@ impl Closure {
     /// When it is not as such environments are, or a blob of it is gone.
     pub(super) async fn add(&mut self, build: &Build<'_>, descriptor: &Descriptor) -> Result<(), BuildError> {
         let refused = |reason: String| BuildError::refused(build, format!("a closure of its layers: {reason}"));
-        let top = super::directory(build, descriptor.root).await?;
+        let top = super::parts::directory(build, descriptor.root).await?;
         let Some(Node::File { digest, .. }) = top.get("registration").filter(readable) else {
             return Err(refused("it has no usable file `registration`".to_owned()));
         };
@@ -89,7 +89,7 @@ async fn store(build: &Build<'_>, root: crate::digest::Digest) -> Result<HashMap
     let within = RelativePath::parse(STORE).expect("it is written with care");
     match crate::source::lookup(build.store, root, &within).await? {
         Some(Node::Directory { digest }) => {
-            let directory = super::directory(build, digest).await?;
+            let directory = super::parts::directory(build, digest).await?;
             Ok(directory.iter().map(|(name, node)| (name.to_owned(), node.clone())).collect())
         }
         Some(Node::File { .. } | Node::Symlink { .. }) | None => Ok(HashMap::new()),

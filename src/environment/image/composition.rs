@@ -50,7 +50,7 @@ impl Addition {
     /// # Errors
     /// When its attributes cannot be read.
     pub(super) async fn read(build: &Build<'_>, stored: StoredLayer, history: History) -> Result<Self, BuildError> {
-        let attributes = super::base::attributes(build, &stored.attributes).await?;
+        let attributes = super::parts::attributes(build, &stored.attributes).await?;
         Ok(Self { layer: Layer { root: stored.root, attributes }, history })
     }
 }

@@ -7,9 +7,10 @@
 use super::super::action::compose;
 use super::super::build::Resolved;
 use super::super::{Build, BuildError};
+use super::check_count;
 use super::closure::{self, Closure};
 use super::composition::{Addition, Image, MAX_LAYERS, step};
-use super::{check_count, directory};
+use super::parts::directory;
 use crate::digest::Digest;
 use crate::oci::{Attributes, Exception, Layer};
 use crate::spec::{Descriptor, ImageFields, RelativePath, shown};

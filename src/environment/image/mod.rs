@@ -11,11 +11,11 @@ mod base;
 mod closure;
 mod composition;
 mod layers;
+mod parts;
 mod run;
 mod settings;
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::sync::Arc;
 
 use futures::future::{OptionFuture, try_join, try_join_all};
@@ -23,10 +23,8 @@ use futures::future::{OptionFuture, try_join, try_join_all};
 use super::progress::Phase;
 use super::publish::Made;
 use super::{Build, BuildError};
-use crate::digest::Digest;
 use crate::oci::KnownArchives;
 use crate::spec::ImageFields;
-use crate::store::{Directory, StoreError};
 
 pub use base::{BaseImages, Pulled};
 use composition::{Addition, MAX_LAYERS, step};
@@ -75,24 +73,6 @@ pub(super) async fn build(build: &Build<'_>, fields: &ImageFields) -> Result<Mad
         image.lay(build, vec![addition]).await?;
     }
     image.finish(build, actions).await
-}
-
-/// Returns the failure of an image that is made from something unusable, with all that is wrong with that.
-fn refused(build: &Build<'_>, place: &str, error: &(dyn Error + 'static)) -> BuildError {
-    let (mut reason, mut cause) = (format!("{place}: {error}"), error.source());
-    while let Some(error) = cause {
-        reason.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    BuildError::refused(build, reason)
-}
-
-/// Reads a directory of the CAS.
-async fn directory(build: &Build<'_>, digest: Digest) -> Result<Directory, BuildError> {
-    let missing = StoreError::Missing { digest, role: "directory of an image" };
-    let bytes = build.store.get(&digest).await?.ok_or(missing)?;
-    let wrong = |source| StoreError::Directory { digest, source };
-    Ok(Directory::parse(build.function, &bytes).map_err(wrong)?)
 }
 
 /// Refuses more layers than the overlay file systems of container engines take.

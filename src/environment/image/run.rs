@@ -58,7 +58,7 @@ pub(super) async fn run_step(
 ) -> Result<Step, BuildError> {
     let within =
         |error: BuildError| error.within(|reason| FailureReason::Step { command: shell_words(&command.cmd), reason });
-    let attributes = super::base::attributes(build, &root.attributes).await?;
+    let attributes = super::parts::attributes(build, &root.attributes).await?;
     let archive = build.images.runs.archive(build, root, &attributes).await?;
     let none = BTreeMap::new();
     let mut properties = build.images.runs.options().worker.clone();

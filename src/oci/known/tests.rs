@@ -121,9 +121,11 @@ async fn forms_lead_to_the_image_that_they_are_of() {
     note(&known, "web", "one").await;
     let gzip = LayerCompression::Gzip;
     assert_eq!(known.compressed(&sha256("a"), gzip).await.expect("told"), None);
-    assert_eq!(known.compressed(&sha256("a"), LayerCompression::None).await.expect("told"), Some(sha256("a")));
-    known.put_compressed(&sha256("a"), gzip, &sha256("a.gz")).await.expect("written");
-    assert_eq!(known.compressed(&sha256("a"), gzip).await.expect("told"), Some(sha256("a.gz")));
+    let plain = Compressed { blob: sha256("a"), kept: None };
+    assert_eq!(known.compressed(&sha256("a"), LayerCompression::None).await.expect("told"), Some(plain));
+    let compressed = Compressed { blob: sha256("a.gz"), kept: Some(DigestFunction::Blake3.digest(b"a.gz")) };
+    known.put_compressed(&sha256("a"), gzip, &compressed).await.expect("written");
+    assert_eq!(known.compressed(&sha256("a"), gzip).await.expect("told"), Some(compressed));
     assert_eq!(known.compressed(&sha256("a"), LayerCompression::Zstd).await.expect("told"), None);
     let form = Form { family: Family::Docker, compression: gzip };
     let forms = ImageForms { manifest: sha256("docker"), layers: vec![sha256("a.gz"), sha256("b.gz")] };

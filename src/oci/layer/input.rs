@@ -48,12 +48,14 @@ pub(super) struct Input<R: Read> {
     options: LayerOptions,
     /// Bytes of sparse files that the archive does not have.
     holes: u64,
+    /// Whether it has stopped where its last block was to be filled.
+    ended: bool,
 }
 
 impl<R: Read> Input<R> {
     pub(super) fn new(source: R, options: LayerOptions) -> Result<Self, LayerError> {
         let decompressor = Decompressor::new(Hashed::new(source)).map_err(LayerError::io("read"))?;
-        Ok(Self { archive: Hashed::new(decompressor), options, holes: 0 })
+        Ok(Self { archive: Hashed::new(decompressor), options, holes: 0, ended: false })
     }
 
     /// Fills the buffer, which is small, so that no limit is exceeded by much.
@@ -95,8 +97,14 @@ impl<R: Read> Input<R> {
     pub(super) fn next(&mut self) -> Result<Option<Entry>, LayerError> {
         let mut extended = Extended::default();
         loop {
+            if self.ended && extended.bytes == 0 {
+                return Ok(None);
+            }
             let mut block = [0; BLOCK];
-            self.bytes(&mut block)?;
+            match self.bytes(&mut block) {
+                Err(LayerError::Truncated { offset }) if self.may_end(offset, &extended) => return Ok(None),
+                other => other?,
+            }
             if block == [0; BLOCK] {
                 self.bytes(&mut block)?;
                 return match (block == [0; BLOCK], extended.bytes) {
@@ -134,6 +142,11 @@ impl<R: Read> Input<R> {
         }
     }
 
+    /// Says whether the archive may end where nothing more could be read.
+    fn may_end(&self, offset: u64, extended: &Extended) -> bool {
+        self.options.open_end && offset.is_multiple_of(BLOCK as u64) && extended.bytes == 0
+    }
+
     /// Reads the content of an extended header.
     fn header_text(&mut self, size: u64, extended: &mut Extended) -> Result<Vec<u8>, LayerError> {
         extended.bytes = extended.bytes.saturating_add(size).saturating_add(BLOCK as u64);
@@ -146,9 +159,16 @@ impl<R: Read> Input<R> {
         Ok(text)
     }
 
-    /// Passes what fills the last block of content by.
+    /// Passes what fills the last block of content by. Who writes no end does not fill the last block either.
     pub(super) fn padding(&mut self, size: u64) -> Result<(), LayerError> {
-        self.bytes(&mut [0; BLOCK][..padding(size)])
+        let content_ends = self.archive.size();
+        match self.bytes(&mut [0; BLOCK][..padding(size)]) {
+            Err(LayerError::Truncated { offset }) if self.options.open_end && offset == content_ends => {
+                self.ended = true;
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Reads what is left, and returns SHA-256 and size of the archive and of its compressed form.

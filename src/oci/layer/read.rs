@@ -46,6 +46,9 @@ pub struct LayerOptions {
     pub ratio_free_bytes: u64,
     /// Whether times are kept. Without them, layers that differ in times only become one.
     pub keep_times: bool,
+    /// Whether it may stop after an entry without the blocks of zeros that mark an end, as with programs that run
+    /// containers. Only for an archive whose digest tells that it is whole.
+    pub open_end: bool,
     /// Whether it is the archive of an overlay's upper layer, where whiteouts are devices and opaque directories have
     /// an extended attribute.
     pub overlay: bool,
@@ -59,6 +62,7 @@ impl Default for LayerOptions {
             max_ratio: 200,
             ratio_free_bytes: 64 << 20,
             keep_times: true,
+            open_end: false,
             overlay: false,
         }
     }
@@ -320,7 +324,8 @@ pub(super) fn entry_path(raw: &[u8]) -> Result<RelativePath, &'static str> {
     if text.is_empty() {
         return Err("it has no name");
     }
-    if text.starts_with('/') {
+    // The root has been seen under that name.
+    if text.starts_with('/') && text.contains(|letter| letter != '/') {
         return Err("its name is absolute");
     }
     if text.len() > MAX_PATH {

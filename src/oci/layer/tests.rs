@@ -43,9 +43,12 @@ async fn form(
 }
 
 async fn read(store: &MemoryBlobStore, bytes: &[u8]) -> Result<ReadLayer, LayerError> {
+    read_with(store, bytes, LayerOptions::default()).await
+}
+
+async fn read_with(store: &MemoryBlobStore, bytes: &[u8], options: LayerOptions) -> Result<ReadLayer, LayerError> {
     let scratch = tempfile::tempdir().expect("temporary");
-    let source = Cursor::new(bytes.to_vec());
-    read_layer(source, store, FUNCTION, scratch.path(), LayerOptions::default()).await
+    read_layer(Cursor::new(bytes.to_vec()), store, FUNCTION, scratch.path(), options).await
 }
 
 /// Stores a tree of files with content, and symlinks.

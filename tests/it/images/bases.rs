@@ -97,6 +97,9 @@ fn an_image_of_umoci_is_a_base_and_its_configuration_is_inherited() {
     umoci(&["unpack", "--rootless", &bundle]);
     succeed(Command::new("cp").arg("-a").arg(root.join("bin")).arg(format!("{bundle}/rootfs")));
     umoci(&["repack", &bundle]);
+    // Such layers have no end.
+    let inserted = world.write("inserted", "inserted").display().to_string();
+    umoci(&["insert", &inserted, "/inserted"]);
     umoci(&["config", "--config.entrypoint", "/bin/sh", "--config.cmd", "-c", "--config.env", "A=b"]);
     let daemon = world.daemon();
     let environments = json!({"image": {
@@ -108,6 +111,7 @@ fn an_image_of_umoci_is_a_base_and_its_configuration_is_inherited() {
     assert!(execution.cmd.is_empty() && execution.env.contains(&"A=b".to_owned()));
     let unpacked = image.unpacked(&world, &daemon, "bundle");
     assert_eq!(contents(&unpacked.join("bin")), contents(&root.join("bin")));
+    assert_eq!(fs::read_to_string(unpacked.join("inserted")).expect("there"), "inserted");
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn what_is_wrong_with_a_definition_is_told() {
         "unbound": {"type": "tree", "inputs": {"x": {"root": "wheels"}}},
         "circle": {"type": "tree", "inputs": {"x": {"env": "circle"}}},
         "dangling": {"type": "tree", "inputs": {"x": {"env": "nobody"}}},
-        "later": {"type": "image", "base": {"path": "x"}},
+        "later": {"type": "checkpoint", "image": {"path": "x"}, "ready": {"tcp": 1}},
     }));
     let daemon = project.daemon(&[]);
     for (name, expected) in [

@@ -132,8 +132,18 @@ pub(crate) fn block(text: &str, before: &str) -> String {
 
 /// Returns where programs are looked for, those first that `.ci/setup` has unpacked.
 pub(crate) fn path() -> Vec<PathBuf> {
+    vec![peers("clients"), peers("criu"), "/usr/bin".into(), "/bin".into()]
+}
+
+/// Returns the CRIU that `.ci/setup` has unpacked.
+pub(crate) fn criu() -> PathBuf {
+    peers("criu").join("criu")
+}
+
+/// Returns where the programs of a set are.
+fn peers(name: &str) -> PathBuf {
     let set = |name| env::var_os(name).map(PathBuf::from);
     let cache = || set("XDG_CACHE_HOME").unwrap_or_else(|| set("HOME").expect("set").join(".cache"));
     let build = set("ENVSERVE_BUILD_DIR").unwrap_or_else(|| cache().join("envserve-build"));
-    vec![build.join("peers/clients/bin"), "/usr/bin".into(), "/bin".into()]
+    build.join("peers").join(name).join("bin")
 }

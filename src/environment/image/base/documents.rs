@@ -4,8 +4,9 @@ use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::super::super::{Build, BuildError};
+use super::super::check_count;
 use super::super::composition::{Image, step};
-use super::super::{check_count, refused};
+use super::super::parts::refused;
 use super::archive::addition;
 use crate::oci::{Descriptor, History, ImageConfig, Manifest, OciDigest, Platform, ReadLayer};
 

@@ -4,9 +4,10 @@ use bytes::Bytes;
 
 use super::super::super::{Build, BuildError};
 use super::super::composition::Image;
-use super::super::refused;
+use super::super::parts::document;
+use super::super::parts::refused;
 use super::documents::Documents;
-use super::{archive, get, shown_platform};
+use super::{archive, shown_platform};
 use crate::digest::Digest;
 use crate::oci::{Descriptor, Index, MAX_DOCUMENT_BYTES, MediaType, OciDigest, Platform};
 use crate::source::lookup;
@@ -102,7 +103,7 @@ impl Layout<'_> {
             let reason = format!("base: `{path}` is larger than {MAX_DOCUMENT_BYTES} bytes");
             return Err(BuildError::refused(self.build, reason));
         }
-        get(self.build, &digest, "document of an image").await
+        document(self.build, &digest, "document of an image").await
     }
 
     async fn file(&self, path: &str) -> Result<Digest, BuildError> {

@@ -7,16 +7,14 @@ mod layout;
 mod pulled;
 mod registry;
 
-use bytes::Bytes;
-
 use super::super::build::Resolved;
 use super::super::{Build, BuildError};
 use super::composition::{Addition, Finished, Image, step};
-use super::refused;
+use super::parts::{attributes, document, refused};
 use crate::digest::Digest;
 use crate::oci::{Attributes, ImageConfig, Layer, Platform, StoredImage};
 use crate::spec::{Base, Descriptor, ImageFacts, ImageFields, ImageSettings, shown};
-use crate::store::{Node, StoreError};
+use crate::store::Node;
 
 pub(super) use registry::check_pinned;
 pub use registry::{BaseImages, Pulled};
@@ -68,7 +66,7 @@ pub(super) async fn start(
 
 /// Says whether a directory is an OCI layout.
 async fn is_layout(build: &Build<'_>, directory: Digest) -> Result<bool, BuildError> {
-    let directory = super::directory(build, directory).await?;
+    let directory = super::parts::directory(build, directory).await?;
     Ok(matches!(directory.get("oci-layout"), Some(Node::File { .. })))
 }
 
@@ -106,7 +104,7 @@ fn check_platform(build: &Build<'_>, base: &Platform, settings: &ImageSettings) 
 async fn environment(build: &Build<'_>, descriptor: &Descriptor) -> Result<Image, BuildError> {
     let wrong = |error| BuildError::StoredImage { environment: build.parts.target(), source: Box::new(error) };
     let stored = StoredImage::read(build.store, descriptor.root).await.map_err(wrong)?;
-    let config = get(build, &stored.config, "configuration of an image").await?;
+    let config = document(build, &stored.config, "configuration of an image").await?;
     let config = ImageConfig::parse(&config).map_err(|error| refused(build, "base", &error))?;
     let root = stored.root_file_system;
     let root = Layer { root: root.root, attributes: attributes(build, &root.attributes).await? };
@@ -115,17 +113,4 @@ async fn environment(build: &Build<'_>, descriptor: &Descriptor) -> Result<Image
     let layers = known.map(|((stored, archive), history)| Finished { stored: *stored, archive: *archive, history });
     let layers = layers.collect();
     Ok(Image::known(config, root, layers))
-}
-
-/// Reads the attributes of a layer.
-///
-/// # Errors
-/// When they are not there, or none.
-pub(super) async fn attributes(build: &Build<'_>, digest: &Digest) -> Result<Attributes, BuildError> {
-    let bytes = get(build, digest, "attributes of a layer").await?;
-    Attributes::parse(&bytes).map_err(|error| refused(build, "a layer", &error))
-}
-
-async fn get(build: &Build<'_>, digest: &Digest, role: &'static str) -> Result<Bytes, BuildError> {
-    Ok(build.store.get(digest).await?.ok_or(StoreError::Missing { digest: *digest, role })?)
 }

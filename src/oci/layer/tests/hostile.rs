@@ -129,6 +129,20 @@ async fn headers_that_lie_are_refused() {
 }
 
 #[tokio::test]
+async fn where_it_may_a_layer_stops_after_an_entry_and_nowhere_else() {
+    let store = MemoryBlobStore::default();
+    let whole = archive(&[file("a", "x"), file("b", "y")]);
+    let entries = whole.len() - 2 * BLOCK;
+    let options = LayerOptions { open_end: true, ..LayerOptions::default() };
+    for length in 0..=whole.len() {
+        let read = read_with(&store, &whole[..length], options).await;
+        let unfilled = [BLOCK + 1, 3 * BLOCK + 1];
+        let ends = [0, 2 * BLOCK, entries, whole.len()].contains(&length) || unfilled.contains(&length);
+        assert_eq!(read.is_ok(), ends, "{length}: {read:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_layer_that_is_cut_is_noticed_in_every_form() {
     let store = MemoryBlobStore::default();
     let root = tree(&store, &[("a", b"x", false), ("b/c", &[1; 700], false)], &[]).await;

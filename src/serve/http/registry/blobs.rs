@@ -117,20 +117,22 @@ async fn pushed_blob(
         let bytes = resolver.store().get(&pushed.blob).await?.ok_or_else(evicted)?;
         return Ok(whole(digest, KIND, &bytes, headers));
     }
-    let file = temporary(registry, resolver, &pushed.blob).await?.ok_or_else(evicted)?;
+    let file = registry.file(resolver, &pushed.blob).await?.ok_or_else(evicted)?;
     Ok(sent(digest, KIND, size, headers, |range| file_body(file, range, size)))
 }
 
-/// Returns a file with a blob, verified, or `None` when it is not in the CAS.
-async fn temporary(
-    registry: &Registry,
-    resolver: &Resolver,
-    blob: &Digest,
-) -> Result<Option<NamedTempFile>, RegistryError> {
-    match resolver.store().get_temporary(blob, &registry.scratch, "pushed blob").await {
-        Ok(file) => Ok(Some(file)),
-        Err(StoreError::Missing { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
+impl Registry {
+    /// Returns a file with a blob, verified, or `None` when it is not in the CAS.
+    pub(super) async fn file(
+        &self,
+        resolver: &Resolver,
+        blob: &Digest,
+    ) -> Result<Option<NamedTempFile>, RegistryError> {
+        match resolver.store().get_temporary(blob, &self.scratch, "blob of the registry").await {
+            Ok(file) => Ok(Some(file)),
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Every blob is verified by the store when it is read. When a layer is sent for the first time, its end is kept back
 //! until its hash is seen to be the one that was asked for; otherwise the body is broken off, which the client notices.
-//! The same list and the same blobs make the same archive, so later its length is enough, which costs no time.
+//! The same list and the same blobs make the same archive, so later its length is enough, which costs no time. What a
+//! layer is when it is compressed goes to the CAS when it is first made, and is sent from there as long as it lasts.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
+use tempfile::NamedTempFile;
 use tokio::sync::mpsc::Sender;
 
 use super::super::body::{WrongLength, made, part};
@@ -19,9 +21,11 @@ use super::Registry;
 use super::error::{Asked, RegistryError};
 use super::find::Found;
 use crate::digest::Digest;
-use crate::oci::{Attributes, LayerArchive, LayerCompression, LayerError, OciDigest, StoredImage, StoredLayer};
-use crate::store::pieces::PIECE_BYTES;
-use crate::store::{BlobStore, StoreError};
+use crate::oci::{
+    Attributes, Compressed, LayerArchive, LayerCompression, LayerError, OciDigest, StoredImage, StoredLayer,
+};
+use crate::store::pieces::{PIECE_BYTES, send_file};
+use crate::store::{BlobStore, StoreError, blocking, hash_file};
 
 /// Layers whose lists are kept: how many, and how much memory they may take.
 const MAX_LISTS: usize = 32;
@@ -32,6 +36,10 @@ const MAX_LIST_BYTES: usize = 64 << 20;
 enum BrokenOff {
     #[error(transparent)]
     Layer(#[from] LayerError),
+    #[error("cannot read a compressed layer")]
+    Compressed(#[source] Box<RegistryError>),
+    #[error("cannot read a file that was just written")]
+    Read(#[from] io::Error),
     #[error("a layer comes out as `{made}` and not as `{expected}`")]
     Other { made: Digest, expected: Digest },
     #[error(transparent)]
@@ -85,6 +93,7 @@ pub(super) struct Layer {
     compression: LayerCompression,
     /// SHA-256 and size of what is sent.
     pub(super) blob: Digest,
+    kept: Option<Digest>,
 }
 
 impl Registry {
@@ -103,11 +112,11 @@ impl Registry {
         let archive = *found.image.facts.layers.get(number).ok_or_else(other)?;
         let list = self.list(&found, number).await?;
         check_whole(&found, &list).await?;
-        let blob = self.compressed(&found, &list, archive, compression).await?;
+        let Compressed { blob, kept } = self.compressed(&found, &list, archive, compression).await?;
         if OciDigest::from_digest(&blob) != Some(*digest) {
             return Err(other());
         }
-        Ok(Layer { found, list, compression, blob })
+        Ok(Layer { found, list, compression, blob, kept })
     }
 
     async fn list(&self, found: &Found, number: usize) -> Result<Arc<List>, RegistryError> {
@@ -124,20 +133,25 @@ impl Registry {
         list: &List,
         archive: Digest,
         compression: LayerCompression,
-    ) -> Result<Digest, RegistryError> {
+    ) -> Result<Compressed, RegistryError> {
         let known = self.known().await?;
-        if let Some(blob) = known.compressed(&archive, compression).await? {
-            return Ok(blob);
+        if let Some(compressed) = known.compressed(&archive, compression).await? {
+            return Ok(compressed);
         }
         let _one_of_few = self.compressing.acquire().await.expect("it is never closed");
         // Who had the place before may have done it.
-        if let Some(blob) = known.compressed(&archive, compression).await? {
-            return Ok(blob);
+        if let Some(compressed) = known.compressed(&archive, compression).await? {
+            return Ok(compressed);
         }
-        let (written, _) = list.archive.write(found.resolver.store(), compression, &self.scratch, io::sink()).await?;
+        let scratch = Arc::clone(&self.scratch);
+        let make = move || NamedTempFile::new_in(&scratch).map_err(StoreError::io("make a file in", &scratch));
+        let file = blocking(make).await?;
+        let (written, file) = list.archive.write(found.resolver.store(), compression, &self.scratch, file).await?;
         check(archive, written.archive)?;
-        known.put_compressed(&archive, compression, &written.blob).await?;
-        Ok(written.blob)
+        let kept = keep(found, written.blob, file).await?;
+        let compressed = Compressed { blob: written.blob, kept };
+        known.put_compressed(&archive, compression, &compressed).await?;
+        Ok(compressed)
     }
 
     /// Returns what all layers of an image become when they are compressed, the lowest first.
@@ -151,17 +165,35 @@ impl Registry {
     ) -> Result<Vec<Digest>, RegistryError> {
         let mut blobs = Vec::new();
         for (number, archive) in found.image.facts.layers.iter().enumerate() {
-            let blob = match self.known().await?.compressed(archive, compression).await? {
-                Some(blob) => blob,
+            let compressed = match self.known().await?.compressed(archive, compression).await? {
+                Some(compressed) => compressed,
                 None => {
                     let list = self.list(found, number).await?;
                     check_whole(found, &list).await?;
                     self.compressed(found, &list, *archive, compression).await?
                 }
             };
-            blobs.push(blob);
+            blobs.push(compressed.blob);
         }
         Ok(blobs)
+    }
+}
+
+/// Puts a compressed layer into the CAS, if there is room. Returns what it is called there.
+async fn keep(found: &Found, blob: Digest, file: NamedTempFile) -> Result<Option<Digest>, StoreError> {
+    let function = found.resolver.function();
+    let (file, digest) = blocking(move || {
+        let digest = if function == blob.function() { blob } else { hash_file(function, file.path())? };
+        Ok::<_, StoreError>((file, digest))
+    })
+    .await?;
+    match found.resolver.store().put_file(&digest, file.path()).await {
+        Ok(()) => Ok(Some(digest)),
+        Err(error @ StoreError::Full { .. }) => {
+            tracing::debug!(%error, "a compressed layer is not kept: it is made anew whenever it is asked for");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -189,26 +221,26 @@ async fn check_whole(found: &Found, list: &List) -> Result<(), StoreError> {
 pub(super) fn body(registry: Arc<Registry>, layer: Layer, range: Range<u64>) -> Body {
     let size = layer.blob.size();
     let pieces = made(|sender| async move {
-        let Layer { found, list, compression, blob } = layer;
-        let sent = send(&registry, &found, &list, compression, blob, sender).await;
+        let sent = send(&registry, &layer, sender).await;
         if let Err(error) = &sent {
-            tracing::error!(manifest = %found.manifest, error = error as &dyn Error,
+            tracing::error!(manifest = %layer.found.manifest, error = error as &dyn Error,
                 "broke off a layer: every image is checked anew");
-            registry.doubt(&found.resolver);
+            registry.doubt(&layer.found.resolver);
         }
         sent
     });
     Body::from_stream(part(pieces, range, size))
 }
 
-async fn send(
-    registry: &Registry,
-    found: &Found,
-    list: &List,
-    compression: LayerCompression,
-    expected: Digest,
-    sender: Sender<Bytes>,
-) -> Result<(), BrokenOff> {
+async fn send(registry: &Registry, layer: &Layer, sender: Sender<Bytes>) -> Result<(), BrokenOff> {
+    let Layer { found, list, compression, blob: expected, kept } = layer;
+    let (compression, expected) = (*compression, *expected);
+    if let Some(kept) = kept.filter(|kept| kept.function() == found.resolver.function()) {
+        let file = registry.file(&found.resolver, &kept).await;
+        if let Some(file) = file.map_err(|error| BrokenOff::Compressed(Box::new(error)))? {
+            return Ok(send_file(file, &sender).await?);
+        }
+    }
     if compression == LayerCompression::None && list.seen.get() == Some(&expected) {
         return Ok(list.archive.send(found.resolver.store(), &registry.scratch, sender).await?);
     }

@@ -141,7 +141,9 @@ impl Registry {
             Part::Config => Some(facts.config.size()),
             Part::Manifest(form) => (form == Form::STORED).then(|| facts.manifest.size()),
             Part::Layer { number, compression } => match facts.layers.get(number) {
-                Some(archive) => self.known().await?.compressed(archive, compression).await?.map(|blob| blob.size()),
+                Some(archive) => {
+                    self.known().await?.compressed(archive, compression).await?.map(|blob| blob.blob.size())
+                }
                 None => None,
             },
         })

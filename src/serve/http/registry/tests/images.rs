@@ -97,6 +97,22 @@ async fn layers_are_compressed_for_who_asks_so() {
 }
 
 #[tokio::test]
+async fn a_compressed_layer_is_kept_and_made_anew_when_that_is_gone() {
+    let served = Served::start(false).await;
+    image(&served, "web").await;
+    let manifest = served.get("web/manifests/latest-gzip", &[]).await;
+    let manifest = Manifest::parse(&manifest.body).expect("a manifest");
+    let layer = format!("web/blobs/{}", manifest.layers[1].digest);
+    let sent = served.get(&layer, &[]).await.body;
+    let kept = DigestFunction::Blake3.digest(&sent);
+    let store: &dyn BlobStore = &served.store;
+    assert_eq!(store.find_missing(&[kept]).await.expect("told"), []);
+    served.store.remove(&kept).expect("it can be");
+    let anew = served.get(&layer, &[]).await;
+    assert!(anew.whole && anew.body == sent);
+}
+
+#[tokio::test]
 async fn an_image_that_lost_a_blob_and_cannot_be_built_again_is_not_found_and_the_reason_is_told() {
     let served = Served::start(false).await;
     let image = image(&served, "web").await;

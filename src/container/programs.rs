@@ -1,16 +1,9 @@
-//! Programs of the host.
+//! The programs of the host by which containers run.
 
-use std::fs::{self, Metadata};
 use std::path::PathBuf;
 
 use super::ContainerError;
-
-/// Returns where a program lies.
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-    let is_program = |path: &PathBuf| fs::metadata(path).is_ok_and(|found: Metadata| found.is_file());
-    std::env::split_paths(&path).map(|directory| directory.join(program)).find(is_program)
-}
+use crate::host::find;
 
 /// Programs that are needed for containers.
 #[derive(Debug, Clone)]
