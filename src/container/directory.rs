@@ -134,7 +134,7 @@ fn group(name: &str) -> String {
     format!("envserve-{name}")
 }
 
-/// Removes the control groups of a container, of which the last process may be dying.
+/// Removes the control groups of a container, the last process of which may be dying.
 fn remove_groups(name: &str) {
     let deadline = Instant::now() + DEATH_TIMEOUT;
     while !cgroup::remove(&group(name)) && Instant::now() < deadline {

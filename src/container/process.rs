@@ -70,9 +70,6 @@ impl World {
 }
 
 /// Returns a namespace of users with the ids of this host that containers have.
-///
-/// # Errors
-/// `Namespaces` when this host lets none be made.
 fn user_namespace() -> Result<File, ContainerError> {
     let failed = |error| ContainerError::Namespaces { what: "namespace of users", source: io::Error::other(error) };
     namespace(FIRST_ID).map_err(failed)

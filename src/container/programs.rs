@@ -1,4 +1,4 @@
-//! Programs of the host.
+//! The programs of the host by which containers run.
 
 use std::path::PathBuf;
 

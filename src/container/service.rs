@@ -173,9 +173,14 @@ impl Running {
 
     /// Waits until the command has begun.
     pub(crate) async fn begun(&self) {
-        while !self.begun.exists() {
+        while !self.has_begun() {
             sleep(TICK).await;
         }
+    }
+
+    /// Says whether the command has begun: when the container has ended without that, runc has refused it.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.exists()
     }
 
     /// Waits until the command is dead.

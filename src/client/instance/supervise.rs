@@ -30,7 +30,9 @@ use super::lease::{Owner, gone};
 use super::order::{Order, Reply};
 use super::state::{Instance, STATE_VERSION, Status};
 use crate::client::{ClientError, RootFileSystem};
-use crate::container::{self, Container, Directory, Output, Processes, Programs, Running, Service, World, until_ready};
+use crate::container::{
+    self, Container, ContainerError, Directory, Output, Processes, Programs, Running, Service, World, until_ready,
+};
 use crate::spec::Ready;
 
 /// Most bytes of an order.
@@ -259,7 +261,10 @@ impl Supervisor {
             () = ready => return Ok(()),
         }
         let code = running.ended().await.unwrap_or(KILLED);
-        Err((code, Failure::ended(code, String::new())))
+        if running.has_begun() {
+            return Err((code, Failure::ended(code, String::new())));
+        }
+        Err(failed(ContainerError::NotStarted { code }.into()))
     }
 
     async fn stop(&mut self) {

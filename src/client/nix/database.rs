@@ -15,7 +15,6 @@ use rustix::fs::{FlockOperation, flock};
 use super::store_root::StoreRoot;
 use crate::client::ClientError;
 use crate::client::install::{absolute_link, note_root};
-
 use crate::digest::{Digest, DigestFunction};
 use crate::host::find;
 use crate::nix::{Registration, StorePath};
