@@ -11,7 +11,7 @@ use super::account::Account;
 use super::hook::Hook;
 use super::owner::Owner;
 use super::{ContainerError, ContainerOptions, Network};
-use crate::host::{FIRST_ID, IDS};
+use crate::host::{FIRST_ID, IDS, platform};
 use crate::oci::{ImageConfig, Platform};
 
 /// The variable that every process needs, where an image does not set it.
@@ -186,22 +186,12 @@ impl Container {
 }
 
 /// Checks that this host runs programs of a platform.
-fn check_platform(platform: &Platform) -> Result<(), ContainerError> {
-    // The words of Go for those of Rust.
-    let host = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        "powerpc64" => "ppc64le",
-        "loongarch64" => "loong64",
-        other => other,
-    };
-    let runs = platform.architecture == host || (host, platform.architecture.as_str()) == ("amd64", "386");
-    if platform.os == "linux" && runs {
+fn check_platform(wanted: &Platform) -> Result<(), ContainerError> {
+    let Platform { os, architecture, .. } = wanted;
+    if platform::runs(os, architecture) {
         return Ok(());
     }
-    let image = format!("{}/{}", platform.os, platform.architecture);
-    Err(ContainerError::Platform { image, host: format!("linux/{host}") })
+    Err(ContainerError::Platform { image: format!("{os}/{architecture}"), host: platform::shown() })
 }
 
 #[cfg(test)]

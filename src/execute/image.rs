@@ -20,6 +20,7 @@ use super::shared::SharedInputs;
 use super::work::WorkDirectory;
 use super::{Closure, ExecuteError, Images};
 use crate::digest::Digest;
+use crate::host::platform;
 use crate::oci::{ImageConfig, OciDigest, StoredImage, StoredImageError};
 use crate::spec::RelativePath;
 use crate::store::{BlobStore, LocalBlobStore, StoreError, blocking};
@@ -100,9 +101,8 @@ impl Image {
         let config = store.get(&parts.config).await?.ok_or_else(gone)?;
         let config = ImageConfig::parse(&config).map_err(|error| unusable(error.to_string()))?;
         let (os, architecture) = (&config.platform.os, &config.platform.architecture);
-        if os != "linux" || !runs(architecture) {
-            let here = std::env::consts::ARCH;
-            return Err(unusable(format!("it is for {os}/{architecture}, and this host is linux on {here}")));
+        if !platform::runs(os, architecture) {
+            return Err(unusable(format!("it is for {os}/{architecture}, and this host is {}", platform::shown())));
         }
         let variables = config.execution.env.iter().filter_map(|variable| variable.split_once('='));
         let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -161,17 +161,4 @@ fn add_files(layers: &Layers, network: bool) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Says whether programs for an architecture, as images name it, run here.
-fn runs(architecture: &str) -> bool {
-    let known: &[&str] = match std::env::consts::ARCH {
-        "x86_64" => &["amd64", "386"],
-        "x86" => &["386"],
-        "aarch64" => &["arm64"],
-        "powerpc64" => &["ppc64le", "ppc64"],
-        "loongarch64" => &["loong64"],
-        other => return architecture == other,
-    };
-    known.contains(&architecture)
 }

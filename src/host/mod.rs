@@ -18,6 +18,7 @@ mod criu;
 mod fingerprint;
 mod mounts;
 mod namespaces;
+pub(crate) mod platform;
 mod programs;
 mod scratch;
 mod trial;

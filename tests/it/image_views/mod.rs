@@ -5,7 +5,7 @@ mod load;
 mod run;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -35,12 +35,7 @@ impl Case {
     /// Makes one whose configuration says more.
     fn with(config: &Value) -> Self {
         let world = World::new();
-        let busybox = fs::read("/bin/busybox").or_else(|_| fs::read("/usr/bin/busybox")).expect("busybox is installed");
-        let path = world.write("source/root/bin/busybox", busybox);
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("temporary");
-        for applet in APPLETS {
-            symlink("busybox", world.path("source/root/bin").join(applet)).expect("temporary");
-        }
+        world.busybox(&APPLETS);
         world.write("source/root/etc/passwd", "root:x:0:0::/root:/bin/sh\napp:x:7:8::/:/bin/sh\n");
         world.write("source/root/etc/group", "root:x:0:\napp:x:8:\nmore:x:9:app\n");
         world.write("source/data/large", noise(5 << 20));

@@ -1,8 +1,5 @@
 //! Layers from trees, the configuration, and what does not change.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-
 use serde_json::{Value, json};
 
 use super::Image;
@@ -10,10 +7,7 @@ use crate::support::{Daemon, World, contents, fail};
 
 /// Puts a root file system with busybox into `source/root`.
 pub(super) fn busybox(world: &World) {
-    let program = fs::read("/bin/busybox").or_else(|_| fs::read("/usr/bin/busybox")).expect("busybox is installed");
-    let path = world.write("source/root/bin/busybox", program);
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("temporary");
-    std::os::unix::fs::symlink("busybox", world.path("source/root/bin/sh")).expect("temporary");
+    world.busybox(&["sh"]);
     world.write("source/root/etc/passwd", "root:x:0:0::/root:/bin/sh\n");
 }
 

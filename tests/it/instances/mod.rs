@@ -8,7 +8,6 @@ mod starts;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -35,12 +34,7 @@ impl Case {
     /// Makes one whose configuration says this.
     fn with(config: &Value) -> Self {
         let world = World::new();
-        let busybox = fs::read("/bin/busybox").or_else(|_| fs::read("/usr/bin/busybox")).expect("busybox is installed");
-        let path = world.write("source/root/bin/busybox", busybox);
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("temporary");
-        for applet in APPLETS {
-            symlink("busybox", world.path("source/root/bin").join(applet)).expect("temporary");
-        }
+        world.busybox(&APPLETS);
         world.write("source/root/etc/passwd", "root:x:0:0::/root:/bin/sh\n");
         world.write("source/root/srv/index.html", "first");
         let daemon = world.daemon();

@@ -11,6 +11,7 @@ mod web;
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -52,6 +53,17 @@ impl World {
     pub(crate) fn spec(&self, name: &str, environments: &Value) -> PathBuf {
         self.write("source/ENVS", environments.to_string());
         self.write("spec.json", spec(name).to_string())
+    }
+
+    /// Puts busybox into `source/root/bin`, the root file system of an image, under these names too.
+    pub(crate) fn busybox(&self, applets: &[&str]) {
+        let program = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
+        let program = fs::read(program.expect("busybox is installed")).expect("readable");
+        let path = self.write("source/root/bin/busybox", program);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("temporary");
+        for applet in applets {
+            symlink("busybox", self.path("source/root/bin").join(applet)).expect("temporary");
+        }
     }
 
     /// Starts a daemon with a root of its own.
