@@ -7,6 +7,7 @@
 //! serve, client
 //! environment
 //! execute, source
+//! checkpoint
 //! container
 //! nix, oci
 //! host
@@ -18,6 +19,7 @@
 //!
 //! docs/architecture.md in the repository has the picture.
 
+pub mod checkpoint;
 pub mod cli;
 pub mod client;
 pub mod container;

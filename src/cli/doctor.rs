@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::arguments::root;
 use super::error::CliError;
 use super::{Exit, output};
-use crate::host::{Ability, Fingerprint, Found, Site, State, probe};
+use crate::host::{self, Ability, Found, Site, State, probe};
+use crate::spec::Fingerprint;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -65,7 +66,7 @@ fn place(given: Option<PathBuf>) -> Result<PathBuf, CliError> {
 
 /// Returns that of this host, which can dump and restore.
 async fn fingerprint(site: &Site) -> Option<Fingerprint> {
-    let found = Fingerprint::of_this_host(site.criu.as_deref()).await;
+    let found = host::fingerprint(site.criu.as_deref()).await;
     found.inspect_err(|error| tracing::warn!("there is no fingerprint of this host: {error}")).ok()
 }
 

@@ -1,7 +1,7 @@
 //! Containers of images on this host, held by runc, without a daemon.
 //!
 //! ```text
-//! root file system (shared, never changed) ─► overlay with an upper layer of its own ─► runc ─► the command
+//! root file system, layers (shared, never changed) ─► overlay with an upper layer of its own ─► runc ─► the command
 //!      root: id-mapped                            in namespaces of mounts, processes
 //!      a user: as it is                           and, for a user, users
 //! ```
@@ -43,7 +43,7 @@ pub(crate) use owner::Owner;
 pub(crate) use process::{Processes, World, command, wait, watched};
 pub(crate) use programs::Programs;
 pub(crate) use ready::until_ready;
-pub(crate) use service::{Running, Service};
+pub(crate) use service::{Beginning, Running, Service};
 
 /// What is run, and how.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! The namespaces of a run, and what is mounted in them, all of which goes with the last process in them.
 //!
 //! ```text
-//! PLACE (a tmpfs)/lower      root: the image with the ids of the container
+//! PLACE (a tmpfs)/lower/N    root: the image, and layers over it, with the ids of the container
 //!                /rootfs     what the command sees: an overlay of the image
 //!                /binds/N    root: files of the host with the ids of the container
 //!                /etc/       copies of files of the host
@@ -51,12 +51,13 @@ pub(crate) struct Bundle {
 }
 
 impl Mounted {
-    /// Mounts everything in this process's own namespace of mounts, where nothing of a container is mounted yet.
+    /// Mounts everything in this process's own namespace of mounts, where nothing of a container is mounted yet. What
+    /// the container sees lies in directories over each other, the lowest first: the image, and layers over it.
     ///
     /// # Errors
     /// When this host does not let that happen.
     pub(crate) fn new(
-        image: &Path,
+        lowers: &[&Path],
         directory: &Directory,
         layer: &Layer,
         options: &ContainerOptions,
@@ -75,11 +76,13 @@ impl Mounted {
             fs::create_dir(&path).map_err(ContainerError::io("make the directory", &path))?;
         }
         let mounted = Self { place, group: directory.group(), owner: *owner };
-        let lower = match ids {
-            Some(ids) => mounted.show(image, &mounted.place.join("lower"), ids)?,
-            None => image.to_owned(),
+        let shown = match ids {
+            Some(ids) => mounted.show_lowers(lowers, ids)?,
+            None => lowers.iter().map(|lower| (*lower).to_owned()).collect(),
         };
-        mounted.overlay(&lower, image, layer)?;
+        // The top of an overlay is like that of its upper layer.
+        let top = lowers.last().expect("there is an image");
+        mounted.overlay(&shown, top, layer)?;
         for (number, bind) in options.binds.iter().enumerate() {
             let Some(ids) = ids else { break };
             mounted.show_bind(&bind.source, number, ids)?;
@@ -95,6 +98,15 @@ impl Mounted {
         mount_setattr_idmap(&tree, ids).map_err(|source| ContainerError::IdMapped { path: path.to_owned(), source })?;
         move_mount(&tree, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(failed)?;
         Ok(at.to_owned())
+    }
+
+    fn show_lowers(&self, lowers: &[&Path], ids: &File) -> Result<Vec<PathBuf>, ContainerError> {
+        let shown = lowers.iter().enumerate().map(|(number, lower)| {
+            let at = self.place.join("lower").join(number.to_string());
+            fs::create_dir(&at).map_err(ContainerError::io("make the directory", &at))?;
+            self.show(lower, &at, ids)
+        });
+        shown.collect()
     }
 
     /// Shows what is to be bound, as it is where its file system cannot do otherwise.
@@ -117,27 +129,28 @@ impl Mounted {
         self.place.join("binds").join(number.to_string())
     }
 
-    /// Lays the upper layer over the image.
-    fn overlay(&self, lower: &Path, image: &Path, layer: &Layer) -> Result<(), ContainerError> {
+    /// Lays the upper layer over the others, the lowest first, with a root like that of `top`.
+    fn overlay(&self, lowers: &[PathBuf], top: &Path, layer: &Layer) -> Result<(), ContainerError> {
         let upper = layer.upper();
-        let root = fs::metadata(image).map_err(ContainerError::io("look at", image))?;
-        // The top of an overlay is like that of its upper layer.
+        let root = fs::metadata(top).map_err(ContainerError::io("look at", top))?;
         if self.owner == Owner::Image {
             let shifted = |id: u32| Some(FIRST_ID + id.min(IDS - 1));
             chown(&upper, shifted(root.uid()), shifted(root.gid())).map_err(ContainerError::io("give away", &upper))?;
         }
         let mode = Permissions::from_mode(root.mode() & 0o7777);
         fs::set_permissions(&upper, mode).map_err(ContainerError::io("set the mode of", &upper))?;
-        let layers = [("lowerdir", lower.to_owned()), ("upperdir", upper.clone()), ("workdir", layer.work())];
-        let mounted = self.mount_overlay(&layers);
+        let mounted = self.mount_overlay(lowers, &upper, &layer.work());
         mounted.map_err(|error| ContainerError::Overlay { upper, source: error.into() })
     }
 
-    fn mount_overlay(&self, layers: &[(&str, PathBuf)]) -> Result<(), Errno> {
+    fn mount_overlay(&self, lowers: &[PathBuf], upper: &Path, work: &Path) -> Result<(), Errno> {
         let overlay = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        for (key, path) in layers {
-            fsconfig_set_string(overlay.as_fd(), *key, escaped(path))?;
-        }
+        let set = |key: &str, value: Vec<u8>| fsconfig_set_string(overlay.as_fd(), key, value);
+        // The kernel wants the highest one first.
+        let lowers: Vec<Vec<u8>> = lowers.iter().rev().map(|lower| escaped(lower)).collect();
+        set("lowerdir", lowers.join(&b':'))?;
+        set("upperdir", escaped(upper))?;
+        set("workdir", escaped(work))?;
         if self.owner == Owner::User {
             fsconfig_set_flag(overlay.as_fd(), "userxattr")?;
         }

@@ -9,9 +9,10 @@
 
 use std::fs;
 use std::io::{self, PipeReader};
+use std::iter::once;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ use super::{
 };
 use crate::spec::Ready;
 
+/// What runc is told when processes are written to disk, and when they are woken up: what holds locks and connections
+/// can be written, and the network is made anew.
+pub(super) const OF_DUMP: [&str; 4] = ["--file-locks", "--tcp-established", "--empty-ns", "network"];
 /// How long the processes of a container may take to die.
 const DEATH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two looks whether a command has begun.
@@ -48,10 +52,21 @@ pub(crate) struct Service {
     pub(crate) options: ContainerOptions,
     /// The root file system of the image.
     pub(crate) root: PathBuf,
+    /// What lies over it, the lowest layer first.
+    pub(crate) layers: Vec<PathBuf>,
     pub(crate) world: World,
     /// This program, which runs as hook.
     pub(crate) program: PathBuf,
     pub(crate) directory: Directory,
+}
+
+/// How a container begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// With its command.
+    Command,
+    /// With the processes that were written to this directory.
+    Memory(PathBuf),
 }
 
 /// A container that was started.
@@ -77,16 +92,22 @@ impl Service {
     ///
     /// # Cancel safety
     /// What was started dies.
-    pub(crate) async fn start(&mut self, ready: Option<&Ready>) -> Result<Running, ContainerError> {
+    pub(crate) async fn start(
+        &mut self,
+        beginning: &Beginning,
+        ready: Option<&Ready>,
+    ) -> Result<Running, ContainerError> {
         let layer = self.directory.layer()?;
-        let mounted = Mounted::new(&self.root, &self.directory, &layer, &self.options, &self.world)?;
+        let lowers: Vec<&Path> = once(&self.root).chain(&self.layers).map(PathBuf::as_path).collect();
+        let mounted = Mounted::new(&lowers, &self.directory, &layer, &self.options, &self.world)?;
         let socket = mounted.place("hook");
         let listener = UnixListener::bind(&socket).map_err(ContainerError::io("listen on", &socket))?;
         let hook = Hook { program: self.program.clone(), socket: socket.clone() };
         let bundle = mounted.write_bundle(&self.container, &self.options, Some(&hook))?;
         let (name, begun) = (self.directory.name(), mounted.place("pid"));
-        let mut command =
-            command(&self.programs, Processes::Host, &bundle, &["run", "--pid-file", &begun.to_string_lossy()], &name);
+        let verb = verb(beginning, &mounted, &begun);
+        let verb: Vec<&str> = verb.iter().map(String::as_str).collect();
+        let mut command = command(&self.programs, Processes::Host, &bundle, &verb, &name);
         let output = Output::of(self.directory.path());
         let failed = || ContainerError::io("run", &self.programs.runc);
         let (reader, writer) = io::pipe().map_err(failed())?;
@@ -110,6 +131,22 @@ impl Service {
         let process = watched(process).map_err(failed())?;
         let keeping = Some(keeping);
         Ok(Running { inside, child, process, runc, begun, found, keeping, nsenter, _mounted: mounted })
+    }
+}
+
+/// Returns what runc is to do.
+fn verb(beginning: &Beginning, mounted: &Mounted, begun: &Path) -> Vec<String> {
+    let begun = begun.to_string_lossy();
+    let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+    match beginning {
+        Beginning::Command => words(&["run", "--pid-file", &begun]),
+        Beginning::Memory(images) => {
+            let (images, work) = (images.to_string_lossy(), mounted.place("criu"));
+            let mut verb = words(&["restore", "--pid-file", &begun, "--image-path", &images, "--work-path"]);
+            verb.push(work.to_string_lossy().into_owned());
+            verb.extend(words(&OF_DUMP));
+            verb
+        }
     }
 }
 

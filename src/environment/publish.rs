@@ -7,7 +7,9 @@ use bytes::Bytes;
 use super::progress::Phase;
 use super::{Build, BuildError, Failure, FailureReason};
 use crate::digest::Digest;
-use crate::spec::{DESCRIPTOR_VERSION, Descriptor, ImageFacts, KindName, NixFacts, Provenance, Provides};
+use crate::spec::{
+    CheckpointFacts, DESCRIPTOR_VERSION, Descriptor, ImageFacts, KindName, NixFacts, Provenance, Provides,
+};
 use crate::store::{Listing, StoreError, collect_tree};
 
 /// What a kind made.
@@ -20,6 +22,8 @@ pub(super) struct Made {
     pub nix: Option<NixFacts>,
     /// What only an `image` environment has.
     pub image: Option<ImageFacts>,
+    /// What only a `checkpoint` environment has.
+    pub checkpoint: Option<CheckpointFacts>,
 }
 
 /// An environment whose blobs, descriptor included, are all in the CAS.
@@ -45,8 +49,8 @@ pub(super) async fn publish(
     let tree = Bytes::from(collect_tree(build.store, made.root).await?);
     let invalid = |source| StoreError::Directory { digest: made.root, source };
     let listing = Listing::parse(made.root, &tree).map_err(invalid)?;
-    // Objects of a Nix store, and files of an image, name each other by absolute paths.
-    if made.nix.is_none() && made.image.is_none() {
+    // Objects of a Nix store, and files of an image, of which a checkpoint has one, name each other by absolute paths.
+    if made.nix.is_none() && made.image.is_none() && made.checkpoint.is_none() {
         listing.check_symlinks().map_err(|error| {
             BuildError::Failed(Box::new(Failure {
                 environment: build.parts.target(),
@@ -68,6 +72,7 @@ pub(super) async fn publish(
         provides,
         nix: made.nix,
         image: made.image,
+        checkpoint: made.checkpoint,
         provenance: Provenance {
             builder: concat!("envserve ", env!("CARGO_PKG_VERSION")).to_owned(),
             actions: made.actions,

@@ -12,7 +12,7 @@ pub(super) async fn build(build: &Build<'_>, fields: &TreeFields) -> Result<Made
     let inputs = build.inputs(&fields.inputs).await?;
     let root = compose(build, inputs).await?;
     match &fields.cmd {
-        None => Ok(Made { root, actions: Vec::new(), nix: None, image: None }),
+        None => Ok(Made { root, actions: Vec::new(), nix: None, image: None, checkpoint: None }),
         Some(command) => run(build, fields, command, root).await,
     }
 }
@@ -38,5 +38,5 @@ async fn run(
         return Err(ran.failed(build, FailureReason::MissingOutputs { paths: missing }).await?);
     }
     let root = compose(build, ran.outputs.into_iter().collect()).await?;
-    Ok(Made { root, actions: vec![ran.action], nix: None, image: None })
+    Ok(Made { root, actions: vec![ran.action], nix: None, image: None, checkpoint: None })
 }

@@ -1,42 +1,19 @@
-//! The fingerprint of a host: everything that must be the same where a checkpoint of memory is made and where it is
-//! woken up.
+//! Finds the fingerprint of this host.
 //!
 //! It is the same for every process on a host, from one boot to the next, until its kernel, CRIU or runc is another
 //! one.
 
-use std::fmt;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::command::{CommandError, SHORT, run};
 use super::cpu::{Described, Measured};
 use super::{Criu, FIRST_ID, IDS, find, programs};
-use crate::digest::{Digest, DigestFunction};
+use crate::spec::{FINGERPRINT_VERSION, Fingerprint};
 
-/// The version of this list. Another one never fits.
-const VERSION: u32 = 1;
 /// What CRIU calls the file that it writes.
 const CPU_FILE: &str = "cpuinfo.img";
-
-/// What a checkpoint of memory depends on, part by part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Fingerprint {
-    version: u32,
-    cpu_vendor: String,
-    cpu_family: String,
-    cpu_model: String,
-    cpu_flags: String,
-    cpu_capabilities: String,
-    xsave_features: String,
-    xsave_size: String,
-    kernel_release: String,
-    criu_version: String,
-    runc_version: String,
-    user_map: String,
-}
 
 /// Why a host has no fingerprint.
 #[derive(Debug, thiserror::Error)]
@@ -55,105 +32,31 @@ pub enum FingerprintError {
     },
 }
 
-/// A part in which two fingerprints differ.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// Which part.
-    pub part: &'static str,
-    /// What it is in the other one.
-    pub there: String,
-    /// What it is in this one.
-    pub here: String,
-}
-
-impl Fingerprint {
-    /// Finds that of this host, with the CRIU that is named or the one in `PATH`.
-    ///
-    /// # Errors
-    /// When CRIU or runc are not there.
-    pub async fn of_this_host(criu: Option<&Path>) -> Result<Self, FingerprintError> {
-        let lacks = |lack: super::Lack| FingerprintError::Lacks { reason: lack.reason };
-        let criu = Criu::find(criu).await.map_err(lacks)?;
-        let runc =
-            find("runc").ok_or_else(|| FingerprintError::Lacks { reason: "`runc` is not installed".to_owned() })?;
-        let runc_version = programs::version(&runc, "runc").await.map_err(lacks)?;
-        let described = Described::parse(&std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default());
-        let measured = measure(&criu.program).await?;
-        Ok(Self {
-            version: VERSION,
-            cpu_vendor: described.vendor,
-            cpu_family: described.family,
-            cpu_model: described.model,
-            cpu_flags: described.flags,
-            cpu_capabilities: measured.capabilities,
-            xsave_features: measured.xsave_features,
-            xsave_size: measured.xsave_size,
-            kernel_release: rustix::system::uname().release().to_string_lossy().into_owned(),
-            criu_version: criu.version,
-            runc_version: runc_version.trim_start_matches("runc version ").to_owned(),
-            user_map: format!("0 {FIRST_ID} {IDS}"),
-        })
-    }
-
-    /// Returns the digest of the canonical form, which is equal only where all parts are.
-    pub fn digest(&self) -> Digest {
-        DigestFunction::Sha256.digest(&crate::spec::json::canonical(self))
-    }
-
-    /// Returns the parts with their names.
-    pub fn parts(&self) -> [(&'static str, &str); 11] {
-        [
-            ("CPU vendor", &self.cpu_vendor),
-            ("CPU family", &self.cpu_family),
-            ("CPU model", &self.cpu_model),
-            ("CPU flags", &self.cpu_flags),
-            ("CPU capabilities", &self.cpu_capabilities),
-            ("xsave features", &self.xsave_features),
-            ("xsave size", &self.xsave_size),
-            ("kernel release", &self.kernel_release),
-            ("CRIU version", &self.criu_version),
-            ("runc version", &self.runc_version),
-            ("user map", &self.user_map),
-        ]
-    }
-
-    /// Returns in what another one differs from this, which is of this host. Of lists of words it is the words that
-    /// only one has.
-    pub fn differences(&self, other: &Self) -> Vec<Difference> {
-        let pairs = self.parts().into_iter().zip(other.parts()).filter(|((_, here), (_, there))| here != there);
-        let mut differences: Vec<Difference> = pairs
-            .map(|((part, here), (_, there))| match part {
-                "CPU flags" | "CPU capabilities" => {
-                    Difference { part, there: words_without(there, here), here: words_without(here, there) }
-                }
-                _ => Difference { part, there: there.to_owned(), here: here.to_owned() },
-            })
-            .collect();
-        if self.version != other.version {
-            let (there, here) = (other.version.to_string(), self.version.to_string());
-            differences.push(Difference { part: "version of the fingerprint", there, here });
-        }
-        differences
-    }
-}
-
-/// Returns the words of one text that another has not.
-fn words_without(text: &str, other: &str) -> String {
-    let other: Vec<&str> = other.split_whitespace().collect();
-    let own: Vec<&str> = text.split_whitespace().filter(|word| !other.contains(word)).collect();
-    if own.is_empty() { "nothing more".to_owned() } else { own.join(" ") }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", self.digest().hash())
-    }
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} there, {} here", self.part, self.there, self.here)
-    }
+/// Finds that of this host, with the CRIU that is named or the one in `PATH`.
+///
+/// # Errors
+/// When CRIU or runc are not there.
+pub async fn fingerprint(criu: Option<&Path>) -> Result<Fingerprint, FingerprintError> {
+    let lacks = |lack: super::Lack| FingerprintError::Lacks { reason: lack.reason };
+    let criu = Criu::find(criu).await.map_err(lacks)?;
+    let runc = find("runc").ok_or_else(|| FingerprintError::Lacks { reason: "`runc` is not installed".to_owned() })?;
+    let runc_version = programs::version(&runc, "runc").await.map_err(lacks)?;
+    let described = Described::parse(&std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default());
+    let measured = measure(&criu.program).await?;
+    Ok(Fingerprint {
+        version: FINGERPRINT_VERSION,
+        cpu_vendor: described.vendor,
+        cpu_family: described.family,
+        cpu_model: described.model,
+        cpu_flags: described.flags,
+        cpu_capabilities: measured.capabilities,
+        xsave_features: measured.xsave_features,
+        xsave_size: measured.xsave_size,
+        kernel_release: rustix::system::uname().release().to_string_lossy().into_owned(),
+        criu_version: criu.version,
+        runc_version: runc_version.trim_start_matches("runc version ").to_owned(),
+        user_map: format!("0 {FIRST_ID} {IDS}"),
+    })
 }
 
 /// Has CRIU write down what the processor is.
@@ -166,72 +69,4 @@ async fn measure(criu: &Path) -> Result<Measured, FingerprintError> {
     ran.map_err(|error: CommandError| failed(error.to_string()))?;
     let file = std::fs::read(directory.path().join(CPU_FILE)).map_err(|error| failed(error.to_string()))?;
     Measured::parse(&file).ok_or_else(|| failed(format!("`{CPU_FILE}` is not of the form that is known")))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::*;
-
-    fn fingerprint() -> Fingerprint {
-        Fingerprint {
-            version: VERSION,
-            cpu_vendor: "GenuineIntel".to_owned(),
-            cpu_family: "6".to_owned(),
-            cpu_model: "143".to_owned(),
-            cpu_flags: "aes avx2 fpu".to_owned(),
-            cpu_capabilities: "0:00000001 1:00000abc".to_owned(),
-            xsave_features: "0xe5".to_owned(),
-            xsave_size: "2432 of 2696".to_owned(),
-            kernel_release: "6.1.0-13-amd64".to_owned(),
-            criu_version: "4.2.1".to_owned(),
-            runc_version: "1.1.5".to_owned(),
-            user_map: "0 1879048192 65536".to_owned(),
-        }
-    }
-
-    #[test]
-    fn the_fingerprint_of_a_host_stays_what_it_is() {
-        let golden = "sha256:a55a00e75192672f41552390922e548c610e713c5644734424a363986af1b9f7";
-        assert_eq!(fingerprint().to_string(), golden);
-    }
-
-    #[test]
-    fn each_part_changes_it_and_is_told_by_its_name() {
-        let whole = serde_json::to_value(fingerprint()).expect("text");
-        let names: Vec<String> = whole.as_object().expect("an object").keys().cloned().collect();
-        assert_eq!(names.len(), fingerprint().parts().len() + 1);
-        let mut parts = Vec::new();
-        for name in &names {
-            let mut changed = whole.clone();
-            changed[name] = if name == "version" { 2.into() } else { Value::from("other") };
-            let changed: Fingerprint = serde_json::from_value(changed).expect("of the form");
-            assert_ne!(changed.digest(), fingerprint().digest(), "{name}");
-            let differences = fingerprint().differences(&changed);
-            assert_eq!(differences.len(), 1, "{name}: {differences:?}");
-            parts.push(differences[0].part);
-        }
-        parts.sort_unstable();
-        parts.dedup();
-        assert_eq!(parts.len(), names.len());
-        assert!(fingerprint().differences(&fingerprint()).is_empty());
-    }
-
-    #[test]
-    fn a_difference_says_what_is_there_and_here() {
-        let mut other = fingerprint();
-        other.kernel_release = "6.18.0".to_owned();
-        other.cpu_flags = "aes avx512f fpu".to_owned();
-        let told: Vec<String> = fingerprint().differences(&other).iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["CPU flags: avx512f there, avx2 here", "kernel release: 6.18.0 there, 6.1.0-13-amd64 here"]);
-    }
-
-    #[test]
-    fn it_is_read_back_as_it_was_written_and_nothing_else_is_read() {
-        let text = serde_json::to_string(&fingerprint()).expect("text");
-        assert_eq!(serde_json::from_str::<Fingerprint>(&text).expect("of the form"), fingerprint());
-        let more = text.replacen('{', r#"{"more": "1","#, 1);
-        assert!(serde_json::from_str::<Fingerprint>(&more).is_err());
-    }
 }

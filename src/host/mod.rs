@@ -28,7 +28,7 @@ use std::path::PathBuf;
 
 pub use ability::Ability;
 pub use criu::Criu;
-pub use fingerprint::{Difference, Fingerprint, FingerprintError};
+pub use fingerprint::{FingerprintError, fingerprint};
 pub(crate) use programs::find;
 pub use trial::{Trial, TrialError};
 

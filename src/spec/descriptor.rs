@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
+use super::checkpoint::CheckpointFacts;
 use super::error::SpecError;
 use super::json;
 use super::kind::KindName;
@@ -37,6 +38,9 @@ pub struct Descriptor {
     /// What only an `image` environment has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageFacts>,
+    /// What only a `checkpoint` environment has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointFacts>,
     /// How it came to be.
     pub provenance: Provenance,
 }
@@ -134,6 +138,7 @@ mod tests {
             },
             nix: None,
             image: None,
+            checkpoint: None,
             provenance: Provenance {
                 builder: "envserve 0.1.0".into(),
                 actions: vec![digest],

@@ -17,7 +17,7 @@ mod settings;
 mod tests;
 mod tree;
 
-pub use checkpoint::{CheckpointFields, Ready, Stop, StopBy};
+pub use checkpoint::{CheckpointFields, Ready, Service, Stop, StopBy};
 pub use image::{Base, ImageFields, Layer};
 pub use nix::{NixFields, NixMode};
 pub use settings::ImageSettings;
@@ -116,7 +116,8 @@ impl Kind {
 }
 
 /// A command and the variables that it is given.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Command {
     /// The program and its arguments.
     pub cmd: Vec<String>,

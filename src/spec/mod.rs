@@ -7,6 +7,7 @@
 pub mod json;
 
 mod bisimulation;
+mod checkpoint;
 mod config;
 mod description;
 mod descriptor;
@@ -14,6 +15,7 @@ mod distfiles;
 mod environments;
 mod error;
 mod expand;
+mod fingerprint;
 mod git_id;
 mod key;
 mod kind;
@@ -31,17 +33,19 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
+pub use checkpoint::{CheckpointFacts, Form, Made};
 pub use config::Config;
 pub use description::{Description, ResolvedRepository};
 pub use descriptor::{DESCRIPTOR_VERSION, Descriptor, ImageFacts, NixFacts, NixOutput, Provenance};
 pub use distfiles::Distfile;
 pub use environments::{Definition, Environment, EnvironmentsFile};
 pub use error::SpecError;
+pub use fingerprint::{Difference, FINGERPRINT_VERSION, Fingerprint};
 pub use git_id::{GitId, GitIdError};
 pub use key::{EnvKey, EnvKeyError, KEY_VERSION, KeyParts};
 pub use kind::{
     Base, CheckpointFields, Command, ImageFields, ImageSettings, Kind, KindName, Layer, NixFields, NixMode, Ready,
-    Stop, StopBy, TreeFields,
+    Service, Stop, StopBy, TreeFields,
 };
 pub use path::{PathError, RelativePath, valid_name};
 pub use place::Place;

@@ -246,6 +246,7 @@ mod tests {
             provides: Provides::default(),
             nix: None,
             image: None,
+            checkpoint: None,
             provenance: Provenance { builder: String::new(), actions: Vec::new(), built_at: 0, duration_ms: 0 },
         };
         let canonical = Bytes::from(descriptor.canonical());

@@ -26,7 +26,7 @@ pub fn run(root: &RootFileSystem, client: &Path, options: &ContainerOptions) -> 
     let layer = directory.layer()?;
     let world = World::enter(owner, Processes::Own)?;
     // Dropped before the directory is.
-    let mounted = Mounted::new(&root, &directory, &layer, options, &world)?;
+    let mounted = Mounted::new(&[&root], &directory, &layer, options, &world)?;
     let bundle = mounted.write_bundle(&container, options, None)?;
     let command = command(&programs, Processes::Own, &bundle, &["run"], &directory.name());
     Ok(wait(command)?)

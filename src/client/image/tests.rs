@@ -167,6 +167,7 @@ fn descriptor(root: Digest, facts: &ImageFacts) -> Descriptor {
         provides: Provides { path: Vec::new(), vars: BTreeMap::new() },
         nix: None,
         image: Some(facts.clone()),
+        checkpoint: None,
         provenance: Provenance { builder: String::new(), actions: Vec::new(), built_at: 0, duration_ms: 0 },
     }
 }

@@ -31,7 +31,8 @@ use super::order::{Order, Reply};
 use super::state::{Instance, STATE_VERSION, Status};
 use crate::client::{ClientError, RootFileSystem};
 use crate::container::{
-    self, Container, ContainerError, Directory, Output, Processes, Programs, Running, Service, World, until_ready,
+    self, Beginning, Container, ContainerError, Directory, Output, Processes, Programs, Running, Service, World,
+    until_ready,
 };
 use crate::spec::Ready;
 
@@ -114,7 +115,8 @@ fn prepare(order: Order) -> Result<Prepared, ClientError> {
         directory: path.clone(),
     };
     let listener = control::listen(&path).map_err(ClientError::io("listen in", &path))?;
-    let service = Service { programs, container, options: order.options, root: order.root, world, program, directory };
+    let (root, layers) = (order.root, Vec::new());
+    let service = Service { programs, container, options: order.options, root, layers, world, program, directory };
     let timeout = Duration::from_secs(order.timeout_seconds);
     Ok((owner, Supervisor { running: None, state, ready: order.ready, timeout, ports, service }, listener))
 }
@@ -241,7 +243,8 @@ impl Supervisor {
 
     async fn start_ready(&mut self) -> Result<(), (u8, Failure)> {
         let failed = |error: ClientError| (KILLED, Failure::of(&error, String::new()));
-        let running = self.service.start(self.ready.as_ref()).await.map_err(|error| failed(error.into()))?;
+        let running =
+            self.service.start(&Beginning::Command, self.ready.as_ref()).await.map_err(|error| failed(error.into()))?;
         let running = self.running.insert(running);
         for (port, listener) in &self.ports {
             let forwarded = listener.try_clone().and_then(|listener| running.forward(listener, *port));

@@ -145,7 +145,7 @@ impl Image {
             root_file_system,
         };
         let root = compose(build, image.nodes()).await?;
-        Ok(Made { root, actions, nix: None, image: Some(facts) })
+        Ok(Made { root, actions, nix: None, image: Some(facts), checkpoint: None })
     }
 }
 

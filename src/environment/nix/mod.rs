@@ -76,7 +76,7 @@ pub(super) async fn build(build: &Build<'_>, fields: &NixFields) -> Result<Made,
     let root = compose_root(build, &closure).await?;
     let output = |(name, path): (String, StorePath)| NixOutput { name, path: path.base_name().to_owned() };
     let facts = NixFacts { outputs: outputs.into_iter().map(output).collect(), variables };
-    Ok(Made { root, actions, nix: Some(facts), image: None })
+    Ok(Made { root, actions, nix: Some(facts), image: None, checkpoint: None })
 }
 
 /// Returns objects that were built or found, with all that they refer to.

@@ -30,6 +30,7 @@ fn environment(name: &str, image: &str) -> (KeyParts, Descriptor) {
         provides: Provides::default(),
         nix: None,
         image: Some(facts),
+        checkpoint: None,
         provenance: Provenance { builder: "test".into(), actions: Vec::new(), built_at: 0, duration_ms: 0 },
     };
     (parts, descriptor)

@@ -8,8 +8,9 @@ use crate::spec::source::Source;
 
 use super::Command;
 
-pub(super) const KEYS: [&str; 6] = ["image", "cmd", "ready", "warmup", "stop", "timeout"];
+pub(super) const KEYS: [&str; 7] = ["image", "cmd", "ready", "warmup", "restored", "stop", "timeout"];
 
+/// Signals that ask a process to stop.
 const SIGNALS: [&str; 7] = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH"];
 
 /// The fields of a `checkpoint`: a service that is started, warmed up and then kept as it is.
@@ -17,12 +18,22 @@ const SIGNALS: [&str; 7] = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1",
 pub struct CheckpointFields {
     /// The image that the service runs in.
     pub image: Source,
+    /// The service.
+    pub service: Service,
+}
+
+/// A service: how it is started, warmed up and stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
     /// The command of the service; none is that of the image.
     pub cmd: Option<Vec<String>>,
     /// How it is known that the service is ready.
     pub ready: Ready,
     /// Commands run beside the service once it is ready, in this order.
     pub warmup: Vec<Command>,
+    /// Run beside each copy of the service once that is there, whatever form it came from.
+    pub restored: Option<Command>,
     /// How the service stops cleanly.
     pub stop: Stop,
     /// How many seconds it may take until the service is warm.
@@ -49,7 +60,8 @@ pub enum Ready {
 }
 
 /// How a service stops cleanly.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Stop {
     /// What makes it stop.
     pub by: StopBy,
@@ -58,17 +70,18 @@ pub struct Stop {
 }
 
 /// What makes a service stop.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StopBy {
     /// A signal, by its name with `SIG`.
-    Signal(&'static str),
+    Signal(String),
     /// A command run beside it.
     Cmd(Vec<String>),
 }
 
 impl Default for Stop {
     fn default() -> Self {
-        Self { by: StopBy::Signal("SIGTERM"), timeout: None }
+        Self { by: StopBy::Signal("SIGTERM".to_owned()), timeout: None }
     }
 }
 
@@ -76,11 +89,14 @@ impl CheckpointFields {
     pub(super) fn read(object: &mut Object) -> Result<Self, SpecError> {
         Ok(Self {
             image: object.required("image", Source::read)?,
-            cmd: object.optional("cmd", Node::command)?,
-            ready: object.required("ready", Ready::read)?,
-            warmup: object.or_default("warmup", |node| node.list(Command::read))?,
-            stop: object.or_default("stop", Stop::read)?,
-            timeout: object.optional("timeout", Node::seconds)?,
+            service: Service {
+                cmd: object.optional("cmd", Node::command)?,
+                ready: object.required("ready", Ready::read)?,
+                warmup: object.or_default("warmup", |node| node.list(Command::read))?,
+                restored: object.optional("restored", Command::read)?,
+                stop: object.or_default("stop", Stop::read)?,
+                timeout: object.optional("timeout", Node::seconds)?,
+            },
         })
     }
 }
@@ -136,8 +152,8 @@ fn port(node: Node) -> Result<u16, SpecError> {
     port.filter(|port| *port > 0).ok_or(wrong)
 }
 
-fn signal(node: Node) -> Result<&'static str, SpecError> {
+fn signal(node: Node) -> Result<String, SpecError> {
     let wrong = node.invalid("a signal that asks a process to stop, like `SIGTERM`, is expected");
     let name = node.string()?;
-    SIGNALS.into_iter().find(|signal| *signal == name).ok_or(wrong)
+    if SIGNALS.contains(&name.as_str()) { Ok(name) } else { Err(wrong) }
 }

@@ -133,18 +133,24 @@ fn an_image_that_makes_no_sense_is_told_with_its_place() {
 #[test]
 fn a_checkpoint_is_read() {
     let checkpoint = |ready: Value, stop: Value| {
-        let value = json!({"image": {"env": "i"}, "cmd": ["serve"], "ready": ready, "warmup": [["w"]], "stop": stop,
+        let value = json!({"image": {"env": "i"}, "cmd": ["serve"], "ready": ready, "warmup": [["w"]],
+            "restored": {"cmd": ["r"], "env": {"A": "b"}}, "stop": stop,
             "timeout": 9});
         match read(KindName::Checkpoint, value).unwrap() {
-            Kind::Checkpoint(fields) => (fields.ready, fields.stop.by),
+            Kind::Checkpoint(fields) => (fields.service.ready, fields.service.stop.by),
             other => panic!("{other:?}"),
         }
     };
     let http = |path: &str| Ready::Http { port: 80, path: path.into() };
-    let (term, cmd) = (StopBy::Signal("SIGTERM"), StopBy::Cmd(vec!["x".into()]));
+    let (term, cmd) = (StopBy::Signal("SIGTERM".into()), StopBy::Cmd(vec!["x".into()]));
     let cases = [
         (json!({"cmd": ["x"]}), json!({}), Ready::Cmd(vec!["x".into()]), term.clone()),
-        (json!({"tcp": 5432}), json!({"signal": "SIGINT", "timeout": 3}), Ready::Tcp(5432), StopBy::Signal("SIGINT")),
+        (
+            json!({"tcp": 5432}),
+            json!({"signal": "SIGINT", "timeout": 3}),
+            Ready::Tcp(5432),
+            StopBy::Signal("SIGINT".into()),
+        ),
         (json!({"http": {"port": 80}}), json!({"cmd": ["x"]}), http("/"), cmd),
         (json!({"http": {"port": 80, "path": "/up"}}), json!({"timeout": 1}), http("/up"), term.clone()),
         (json!({"log": "ready"}), json!({}), Ready::Log("ready".into()), term),

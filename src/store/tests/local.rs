@@ -239,7 +239,17 @@ fn key() -> EnvKey {
 fn descriptor(root: Digest, tree: Digest) -> Descriptor {
     let provenance = Provenance { builder: String::new(), actions: Vec::new(), built_at: 0, duration_ms: 0 };
     let (version, kind) = (DESCRIPTOR_VERSION, KindName::Tree);
-    Descriptor { version, kind, root, tree, provides: Provides::default(), nix: None, image: None, provenance }
+    Descriptor {
+        version,
+        kind,
+        root,
+        tree,
+        provides: Provides::default(),
+        nix: None,
+        image: None,
+        checkpoint: None,
+        provenance,
+    }
 }
 
 /// Writes an entry whose environment holds these blobs, with a lease that ends so many seconds from now.

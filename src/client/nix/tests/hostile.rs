@@ -69,6 +69,7 @@ fn facts_that_cannot_be_used_are_refused() {
         tree: FUNCTION.empty(),
         provides: Provides::default(),
         image: None,
+        checkpoint: None,
         nix: Some(NixFacts {
             outputs: outputs.iter().map(|path| NixOutput { name: "out".into(), path: (*path).into() }).collect(),
             variables: variables.map(|(name, value)| BTreeMap::from([(name.to_owned(), value.to_owned())])),

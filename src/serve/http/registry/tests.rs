@@ -214,6 +214,7 @@ async fn image(served: &Served, name: &str) -> Image {
         provides: Provides::default(),
         nix: None,
         image: Some(facts.clone()),
+        checkpoint: None,
         provenance: Provenance { builder: "test".into(), actions: Vec::new(), built_at: 0, duration_ms: 0 },
     };
     let key = parts.key();

@@ -176,6 +176,7 @@ async fn a_body_is_broken_off_when_a_layer_does_not_come_out_as_promised() {
         provides: Provides::default(),
         nix: None,
         image: Some(facts),
+        checkpoint: None,
         provenance: Provenance { builder: "test".into(), actions: Vec::new(), built_at: 0, duration_ms: 0 },
     };
     let parts = parts("false");
