@@ -54,6 +54,18 @@ pub enum Form {
     },
 }
 
+/// What a copy of a service starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FormName {
+    /// The form `memory`.
+    Memory,
+    /// The form `filesystem`.
+    Filesystem,
+    /// None: the image, and the warm-up once more.
+    Cold,
+}
+
 impl Made {
     /// Returns how long a copy takes, in milliseconds, that is made without any form.
     pub fn without_ms(&self) -> u64 {

@@ -33,7 +33,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-pub use checkpoint::{CheckpointFacts, Form, Made};
+pub use checkpoint::{CheckpointFacts, Form, FormName, Made};
 pub use config::Config;
 pub use description::{Description, ResolvedRepository};
 pub use descriptor::{DESCRIPTOR_VERSION, Descriptor, ImageFacts, NixFacts, NixOutput, Provenance};
