@@ -2,6 +2,7 @@
 
 mod absent;
 mod bad_input;
+mod checkpoints;
 mod clients;
 mod crash;
 mod doctor;

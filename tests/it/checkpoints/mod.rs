@@ -1,0 +1,1 @@
+//! Checkpoints: warm services, made once, from which copies start.
