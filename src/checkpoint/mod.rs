@@ -13,7 +13,9 @@
 mod order;
 mod outcome;
 mod stored;
+mod worker;
 
 pub use order::{CONFIG, ORDER, Order, ROOT_ARCHIVE, VERB};
 pub use outcome::{LAYER_PREFIX, MADE, MEMORY, OUTCOME, Outcome};
 pub use stored::Stored;
+pub use worker::{Say, WorkerError, make};
