@@ -167,7 +167,7 @@ fn client_exit(error: &ClientError) -> Exit {
         ClientError::Container(error) if error.is_of_host() => Exit::HostCannot,
         ClientError::Container(error) if matches!(**error, ContainerError::NoCommand) => Exit::Usage,
         ClientError::Instance(error) => instance_exit(error),
-        ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
+        ClientError::HostLacks { .. } | ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
         ClientError::Spec(_)
         | ClientError::Unreachable(_)
         | ClientError::Disconnected { .. }
