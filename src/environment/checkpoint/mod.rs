@@ -27,6 +27,8 @@ use crate::store::Node;
 
 /// The program, as the action names it.
 const PROGRAM: &str = "envserve";
+/// Where workers find it, and runc and CRIU. An embedded executor has all three without that.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Has an embedded executor run it.
 const PROPERTY: (&str, &str) = ("checkpoint", "criu");
 /// On which host: what an action came to on another one is not taken for its result.
@@ -48,10 +50,10 @@ pub(super) async fn build(build: &Build<'_>, fields: &CheckpointFields) -> Resul
     let properties = properties(build).await?;
     build.progress.phase(Phase::Roots);
     let (image, facts, stored) = image(build, &fields.image).await?;
-    let none = BTreeMap::new();
+    let variables = BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]);
     let task = Task {
         arguments: vec![PROGRAM.to_owned(), VERB.to_owned()],
-        environment: &none,
+        environment: &variables,
         input_root: input_root(build, &stored, &fields.service).await?,
         outputs: vec![name(MADE)],
         timeout: None,
