@@ -200,7 +200,7 @@ fn instance_exit(error: &InstanceError) -> Exit {
             Reason::Host => Exit::HostCannot,
             Reason::NoCommand => Exit::Usage,
             Reason::NotReady => Exit::Deadline,
-            Reason::Ended | Reason::Other => Exit::Error,
+            Reason::Ended | Reason::Beside | Reason::Other => Exit::Error,
         },
         InstanceError::Unknown { .. }
         | InstanceError::OwnerGone { .. }

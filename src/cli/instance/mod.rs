@@ -4,7 +4,9 @@ pub(super) mod cp;
 pub(super) mod down;
 pub(super) mod exec;
 pub(super) mod logs;
+mod ports;
 pub(super) mod ps;
+mod ready;
 pub(super) mod reset;
 pub(super) mod up;
 
