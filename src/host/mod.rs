@@ -15,6 +15,7 @@ mod command;
 mod containers;
 mod cpu;
 mod criu;
+pub(crate) mod criu_files;
 mod fingerprint;
 mod mounts;
 mod namespaces;
