@@ -48,7 +48,10 @@ pub struct Order {
 
 impl Order {
     /// Returns the configuration of the image.
-    pub(super) fn image(&self) -> Result<ImageConfig, InstanceError> {
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn image(&self) -> Result<ImageConfig, InstanceError> {
         let failed = || InstanceError::io("read", &self.config);
         let bytes = fs::read(&self.config).map_err(failed())?;
         ImageConfig::parse(&bytes).map_err(|error| failed()(io::Error::other(error)))

@@ -43,7 +43,7 @@ impl Plan {
     pub(super) async fn prepare(&self, running: &Running, instance: &Instance) -> Result<(), Failure> {
         self.wait(running).await;
         for command in &self.warmup {
-            beside(running, "the warm-up command", command, &[]).await?;
+            beside(running, "the warm-up command", command, Vec::new()).await?;
         }
         let Some(command) = &self.restored else { return Ok(()) };
         let own = [
@@ -52,8 +52,8 @@ impl Plan {
             (FORM, instance.form.map_or("", |form| form.as_str())),
         ];
         let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let variables: Vec<(String, String)> = self.variables.iter().cloned().chain(own).collect();
-        beside(running, "the command `restored`,", command, &variables).await
+        let variables = self.variables.iter().cloned().chain(own).collect();
+        beside(running, "the command `restored`,", command, variables).await
     }
 
     /// Waits until the service is ready.
@@ -75,11 +75,10 @@ async fn beside(
     running: &Running,
     what: &str,
     command: &Command,
-    variables: &[(String, String)],
+    variables: Vec<(String, String)>,
 ) -> Result<(), Failure> {
-    let own = command.env.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let variables: Vec<(String, String)> = own.chain(variables.iter().cloned()).collect();
-    let ran = running.run(&command.cmd, &variables).await;
-    let ran = ran.map_err(|error| Failure::of(&InstanceError::from(error), String::new()))?;
+    let failed = InstanceError::io("run a command beside the service of", "instance".as_ref());
+    let ran = running.run(command, variables).await;
+    let ran = ran.map_err(|error| Failure::of(&failed(error), String::new()))?;
     if ran.code == 0 { Ok(()) } else { Err(Failure::beside(what, &command.cmd, ran.code, ran.output)) }
 }

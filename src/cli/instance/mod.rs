@@ -1,5 +1,6 @@
 //! Instances of environments: `up`, `exec`, `cp`, `logs`, `reset`, `down`, `ps`.
 
+mod copies;
 pub(super) mod cp;
 pub(super) mod down;
 pub(super) mod exec;

@@ -26,6 +26,11 @@ pub(super) struct ReadyArguments {
 }
 
 impl ReadyArguments {
+    pub(super) fn is_given(&self) -> bool {
+        let Self { ready_tcp, ready_http, ready_log, ready_cmd } = self;
+        ready_tcp.is_some() || ready_http.is_some() || ready_log.is_some() || ready_cmd.is_some()
+    }
+
     pub(super) fn ready(self) -> Option<Ready> {
         let command = |text| Ready::Cmd(vec!["/bin/sh".to_owned(), "-c".to_owned(), text]);
         let or = self.ready_log.map(Ready::Log).or(self.ready_cmd.map(command));

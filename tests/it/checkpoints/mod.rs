@@ -1,1 +1,3 @@
 //! Checkpoints: warm services, made once, from which copies start.
+
+mod up;
