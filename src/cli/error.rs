@@ -57,6 +57,10 @@ pub(super) enum CliError {
     AbsentWith { option: &'static str },
     #[error("an environment of kind `{}` is no image to run a command in", kind.as_str())]
     NoImage { kind: KindName },
+    #[error("{given} cannot be given for a checkpoint: what runs, and when it is ready, is part of it")]
+    OfCheckpoint { given: &'static str },
+    #[error("an environment of kind `{}` has no forms: `--form` is for checkpoints", kind.as_str())]
+    NoForms { kind: KindName },
     #[error("`{text}` does not say what to bind: SOURCE:DESTINATION[:ro] is expected, DESTINATION from `/` on")]
     Bind { text: String },
     #[error("there are {ports} ports to pass on, and at most {limit} can be")]
@@ -87,6 +91,8 @@ impl CliError {
             | Self::HalfAnEndpoint { .. }
             | Self::Compression
             | Self::NoImage { .. }
+            | Self::OfCheckpoint { .. }
+            | Self::NoForms { .. }
             | Self::Bind { .. }
             | Self::TooManyPorts { .. }
             | Self::NoServer
@@ -126,7 +132,9 @@ impl CliError {
                 }
                 _ => None,
             },
-            Self::Store { .. }
+            Self::OfCheckpoint { .. } => Some("give it to `envserve up` of the image below".to_owned()),
+            Self::NoForms { .. }
+            | Self::Store { .. }
             | Self::ReadFile { .. }
             | Self::Dispatch { .. }
             | Self::HalfAnEndpoint { .. }
@@ -211,7 +219,7 @@ fn instance_exit(error: &InstanceError) -> Exit {
             Reason::Host => Exit::HostCannot,
             Reason::NoCommand => Exit::Usage,
             Reason::NotReady => Exit::Deadline,
-            Reason::Ended | Reason::Other => Exit::Error,
+            Reason::Ended | Reason::Beside | Reason::Other => Exit::Error,
         },
         InstanceError::Unknown { .. }
         | InstanceError::OwnerGone { .. }
