@@ -8,8 +8,8 @@ use tonic::Code;
 use super::Exit;
 use crate::checkpoint::WorkerError;
 use crate::client::ClientError;
-use crate::client::instance::{InstanceError, Reason};
 use crate::container::ContainerError;
+use crate::instance::{InstanceError, Reason};
 use crate::serve::{DispatchError, ServeError};
 use crate::source::SourceError;
 use crate::spec::{KindName, SpecError};
@@ -21,6 +21,8 @@ use crate::transport::{EndpointError, SecurityError};
 pub(super) enum CliError {
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
     #[error(transparent)]
     Serve(Box<ServeError>),
     #[error(transparent)]
@@ -55,6 +57,10 @@ pub(super) enum CliError {
     AbsentWith { option: &'static str },
     #[error("an environment of kind `{}` is no image to run a command in", kind.as_str())]
     NoImage { kind: KindName },
+    #[error("{given} cannot be given for a checkpoint: what runs, and when it is ready, is part of it")]
+    OfCheckpoint { given: &'static str },
+    #[error("an environment of kind `{}` has no forms: `--form` is for checkpoints", kind.as_str())]
+    NoForms { kind: KindName },
     #[error("`{text}` does not say what to bind: SOURCE:DESTINATION[:ro] is expected, DESTINATION from `/` on")]
     Bind { text: String },
     #[error("there are {ports} ports to pass on, and at most {limit} can be")]
@@ -78,12 +84,15 @@ impl CliError {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Client(error) => client_exit(error),
+            Self::Instance(error) => instance_exit(error),
             Self::Spec(SpecError::NotContentFixed { .. }) => Exit::NotContentFixed,
             Self::Address(_)
             | Self::AbsentWith { .. }
             | Self::HalfAnEndpoint { .. }
             | Self::Compression
             | Self::NoImage { .. }
+            | Self::OfCheckpoint { .. }
+            | Self::NoForms { .. }
             | Self::Bind { .. }
             | Self::TooManyPorts { .. }
             | Self::NoServer
@@ -109,6 +118,7 @@ impl CliError {
     pub(super) fn hint(&self) -> Option<String> {
         match self {
             Self::Client(error) => error.hint(),
+            Self::Instance(error) => error.hint(),
             Self::Spec(error) => error.hint(),
             Self::Worker(error) => error.hint(),
             Self::ReadSpec { .. } => Some("give the path of a spec file, as in `envserve fetch spec.json`".to_owned()),
@@ -122,7 +132,9 @@ impl CliError {
                 }
                 _ => None,
             },
-            Self::Store { .. }
+            Self::OfCheckpoint { .. } => Some("give it to `envserve up` of the image below".to_owned()),
+            Self::NoForms { .. }
+            | Self::Store { .. }
             | Self::ReadFile { .. }
             | Self::Dispatch { .. }
             | Self::HalfAnEndpoint { .. }
@@ -143,9 +155,7 @@ impl CliError {
     pub(super) fn log(&self) -> Option<&str> {
         match self {
             Self::Client(ClientError::Failed(failed)) if !failed.log.is_empty() => Some(&failed.log),
-            Self::Client(ClientError::Instance(InstanceError::Failed(failure))) if !failure.log.is_empty() => {
-                Some(&failure.log)
-            }
+            Self::Instance(InstanceError::Failed(failure)) if !failure.log.is_empty() => Some(&failure.log),
             Self::Worker(error) => error.log(),
             _ => None,
         }
@@ -170,11 +180,11 @@ fn client_exit(error: &ClientError) -> Exit {
         ClientError::Failed(_) => Exit::BuildFailed,
         ClientError::Lost { .. } => Exit::Lost,
         ClientError::Waited { .. } => Exit::Deadline,
-        ClientError::View { .. } => Exit::Usage,
-        ClientError::Container(error) if error.is_of_host() => Exit::HostCannot,
-        ClientError::Container(error) if matches!(**error, ContainerError::NoCommand) => Exit::Usage,
-        ClientError::Instance(error) => instance_exit(error),
-        ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
+        ClientError::View { .. } | ClientError::OnlyStarted => Exit::Usage,
+        ClientError::OnlyRoot => Exit::HostCannot,
+        ClientError::Choice(error) if error.is_of_host() => Exit::HostCannot,
+        ClientError::Container(error) => container_exit(error),
+        ClientError::HostLacks { .. } | ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
         ClientError::Spec(_)
         | ClientError::Unreachable(_)
         | ClientError::Disconnected { .. }
@@ -188,8 +198,9 @@ fn client_exit(error: &ClientError) -> Exit {
         | ClientError::Tree { .. }
         | ClientError::Closure { .. }
         | ClientError::Image { .. }
+        | ClientError::Checkpoint { .. }
+        | ClientError::Choice(_)
         | ClientError::NotEntered
-        | ClientError::Container(_)
         | ClientError::Load { .. }
         | ClientError::NotAlone { .. }
         | ClientError::NoDirectory { .. }
@@ -203,16 +214,26 @@ fn client_exit(error: &ClientError) -> Exit {
 fn instance_exit(error: &InstanceError) -> Exit {
     match error {
         InstanceError::NotRoot => Exit::HostCannot,
+        InstanceError::Container(error) => container_exit(error),
         InstanceError::Failed(failure) => match failure.reason {
             Reason::Host => Exit::HostCannot,
             Reason::NoCommand => Exit::Usage,
             Reason::NotReady => Exit::Deadline,
-            Reason::Ended | Reason::Other => Exit::Error,
+            Reason::Ended | Reason::Beside | Reason::Other => Exit::Error,
         },
         InstanceError::Unknown { .. }
         | InstanceError::OwnerGone { .. }
         | InstanceError::Abandoned { .. }
-        | InstanceError::NotCopied { .. } => Exit::Error,
+        | InstanceError::NotCopied { .. }
+        | InstanceError::Io { .. } => Exit::Error,
+    }
+}
+
+fn container_exit(error: &ContainerError) -> Exit {
+    match error {
+        error if error.is_of_host() => Exit::HostCannot,
+        ContainerError::NoCommand => Exit::Usage,
+        _ => Exit::Error,
     }
 }
 

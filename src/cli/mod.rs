@@ -41,8 +41,8 @@ pub use exit::Exit;
 
 use crate::checkpoint::VERB as CHECKPOINT_VERB;
 use crate::client::ClientError;
-use crate::client::instance::{SUPERVISE_VERB, supervise};
 use crate::container::{HOOK_VERB, attach};
+use crate::instance::{SUPERVISE_VERB, supervise};
 
 use error::CliError;
 

@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use super::command::{CommandError, SHORT, run};
 use super::cpu::{Described, Measured};
-use super::{Criu, FIRST_ID, IDS, programs};
+use super::{Criu, FIRST_ID, IDS, Lack, programs};
 use crate::spec::{FINGERPRINT_VERSION, Fingerprint};
 
 /// What CRIU calls the file that it writes.
@@ -49,9 +49,9 @@ impl FingerprintError {
 /// # Errors
 /// When CRIU or runc are not there.
 pub async fn fingerprint(criu: Option<&Path>) -> Result<Fingerprint, FingerprintError> {
-    let lacks = |lack: super::Lack| FingerprintError::Lacks { reason: lack.reason, remedy: lack.remedy };
-    let criu = Criu::find(criu).await.map_err(lacks)?;
+    let lacks = |Lack { reason, remedy }| FingerprintError::Lacks { reason, remedy };
     let runc = programs::need("runc", "runc").map_err(lacks)?;
+    let criu = Criu::find(criu).await.map_err(lacks)?;
     let runc_version = programs::version(&runc, "runc").await.map_err(lacks)?;
     let described = Described::parse(&std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default());
     let measured = measure(&criu.program).await?;
