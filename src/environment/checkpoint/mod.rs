@@ -95,10 +95,7 @@ async fn properties(build: &Build<'_>) -> Result<BTreeMap<String, String>, Build
 ///
 /// # Errors
 /// `Failed` when the source is none.
-async fn image(
-    build: &Build<'_>,
-    source: &Source,
-) -> Result<(Arc<Descriptor>, ImageFacts, StoredImage), BuildError> {
+async fn image(build: &Build<'_>, source: &Source) -> Result<(Arc<Descriptor>, ImageFacts, StoredImage), BuildError> {
     let resolved = build.source("image", source).await?;
     let facts = resolved.environment.as_ref().and_then(|descriptor| descriptor.image.clone());
     let (Some(descriptor), Some(facts)) = (resolved.environment, facts) else {
