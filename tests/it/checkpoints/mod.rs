@@ -4,3 +4,4 @@ mod build;
 mod build_access;
 mod build_failing;
 mod build_remote;
+mod up;
