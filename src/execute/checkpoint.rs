@@ -46,10 +46,16 @@ pub(super) fn check(action: &Action) -> Result<(), ExecuteError> {
     }
     // That is for workers that look the program up.
     if action.environment.iter().any(|(name, _)| name != "PATH") {
-        return invalid("environment_variables", "sets more than `PATH`, all that `checkpoint` = `criu` goes with".to_owned());
+        return invalid(
+            "environment_variables",
+            "sets more than `PATH`, all that `checkpoint` = `criu` goes with".to_owned(),
+        );
     }
     if !action.working_directory.is_root() {
-        return invalid("working_directory", "is not the input root, all that `checkpoint` = `criu` goes with".to_owned());
+        return invalid(
+            "working_directory",
+            "is not the input root, all that `checkpoint` = `criu` goes with".to_owned(),
+        );
     }
     Ok(())
 }

@@ -74,8 +74,8 @@ async fn unusable(build: &Build<'_>, ran: &Ran, reason: String) -> Result<BuildE
 
 /// Reads an outcome, with as many layers as its forms use.
 fn outcome_of(bytes: &[u8]) -> Result<Outcome, String> {
-    let outcome: Outcome =
-        serde_json::from_slice(bytes).map_err(|error| format!("`{OUTCOME}` is not of the form that is known: {error}"))?;
+    let outcome: Outcome = serde_json::from_slice(bytes)
+        .map_err(|error| format!("`{OUTCOME}` is not of the form that is known: {error}"))?;
     if outcome.version != Order::VERSION {
         return Err(format!("`{OUTCOME}` is of version {}, and {} is known", outcome.version, Order::VERSION));
     }
@@ -90,12 +90,7 @@ fn outcome_of(bytes: &[u8]) -> Result<Outcome, String> {
     Ok(Outcome { layers: used, ..outcome })
 }
 
-async fn layers(
-    build: &Build<'_>,
-    ran: &Ran,
-    left: &Directory,
-    count: usize,
-) -> Result<Vec<StoredLayer>, BuildError> {
+async fn layers(build: &Build<'_>, ran: &Ran, left: &Directory, count: usize) -> Result<Vec<StoredLayer>, BuildError> {
     let mut layers = Vec::new();
     for number in 0..count {
         let archive = format!("{LAYER_PREFIX}{number}.tar");
@@ -189,7 +184,8 @@ mod tests {
         let good = outcome(&published(1), &published(2), 2);
         assert!(read(&outcome(&published(3), &published(2), 2)).unwrap_err().contains("3 layers, of 2"));
         assert!(read(&outcome(&published(1), &published(99), 99)).is_err());
-        for (field, value) in [("version", json!(2)), ("more", json!(1)), ("made", json!(null)), ("layers", json!(-1))] {
+        for (field, value) in [("version", json!(2)), ("more", json!(1)), ("made", json!(null)), ("layers", json!(-1))]
+        {
             let mut changed = good.clone();
             changed[field] = value;
             assert!(read(&changed).is_err(), "{field}");

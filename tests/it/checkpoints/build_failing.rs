@@ -56,7 +56,9 @@ fn a_host_without_a_criu_that_works_says_how_to_get_one() {
     let old = case.world.write("old-criu", "#!/bin/sh\necho 'Version: 3.17'\n");
     fs::set_permissions(&old, fs::Permissions::from_mode(0o755)).expect("temporary");
     let remedy = "to get it: install the package `criu` of Debian 14 or later, or name another CRIU, 4.2 or later, by ENVSERVE_CRIU";
-    for (program, reason) in [(&*old, "is CRIU 3.17, and 4.2 or later is needed"), (Path::new("/nowhere/criu"), "/nowhere/criu")] {
+    for (program, reason) in
+        [(&*old, "is CRIU 3.17, and 4.2 or later is needed"), (Path::new("/nowhere/criu"), "/nowhere/criu")]
+    {
         let daemon = case.daemon_with(program, &["--checkpoints-for-all"]);
         let said = fail(&mut case.ask(&daemon), 15);
         assert!(said.contains("this host cannot make checkpoints: ") && said.contains(reason), "{said}");
