@@ -39,7 +39,6 @@ impl ClientError {
             Self::Choice(_) => Some("choose another form, or none".to_owned()),
             Self::OnlyRoot => Some("run envserve as root".to_owned()),
             Self::Container(error) => error.hint(),
-            Self::Instance(error) => error.hint(),
             Self::NotEntered => Some("run commands in it by `envserve run`".to_owned()),
             Self::NotAlone { .. } => Some("enter it where it is, by `envserve shell`, or share a store by `--store`".to_owned()),
             Self::Lacks { package, .. } => Some(format!("install the package `{package}`")),

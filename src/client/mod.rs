@@ -8,7 +8,7 @@
 //! ROOT/environments/   FUNCTION/HASH of the root Directory: materialised, read-only, never changed
 //! ROOT/images/, oci/, docker-archives/    what there is of images (image/mod.rs)
 //! ROOT/checkpoints/    what copies of services start from (checkpoint/mod.rs)
-//! ROOT/instances/      the instances that run (instance/mod.rs), and ROOT/runs/ what `envserve run` needs while it runs
+//! ROOT/instances/      the instances that run (src/instance/), and ROOT/runs/ what `envserve run` needs while it runs
 //! ROOT/git/            Git objects of the roots that were fetched here
 //! ROOT/store/          STORE of the closures of `nix` environments, unless another is named
 //! ROOT/memo/           what was learned and cannot change: key → descriptor, commit → tree, …
@@ -30,7 +30,6 @@ mod fill;
 mod hint;
 mod image;
 mod install;
-pub mod instance;
 mod materialize;
 mod memo;
 mod missing;
@@ -78,7 +77,7 @@ pub struct ClientOptions {
     pub security: Security,
     /// The same for the remote-execution endpoint whose CAS the server names.
     pub remote_security: Security,
-    /// CRIU, if it is not to be looked for in `PATH`.
+    /// CRIU, where there is one.
     pub criu: Option<PathBuf>,
     /// The program to start as private daemon.
     pub program: PathBuf,

@@ -49,7 +49,7 @@ impl RootFileSystem {
     }
 
     /// Returns the file with the configuration of the image.
-    pub(in crate::client) fn config_file(&self) -> PathBuf {
+    pub fn config_file(&self) -> PathBuf {
         self.home.join(CONFIG)
     }
 
