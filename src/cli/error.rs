@@ -167,7 +167,7 @@ fn client_exit(error: &ClientError) -> Exit {
         ClientError::Waited { .. } => Exit::Deadline,
         ClientError::View { .. } => Exit::Usage,
         ClientError::Container(error) => container_exit(error),
-        ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
+        ClientError::HostLacks { .. } | ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
         ClientError::Spec(_)
         | ClientError::Unreachable(_)
         | ClientError::Disconnected { .. }
