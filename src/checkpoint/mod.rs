@@ -10,11 +10,15 @@
 //! The worker is this program itself, run as an action on a host with runc and CRIU. It holds containers, and so is
 //! root there; it runs no command outside of them.
 
+mod choice;
 mod known;
 mod order;
 mod outcome;
 mod stored;
+#[cfg(test)]
+pub(crate) mod tests;
 
+pub use choice::{Choice, ChoiceError, choose};
 pub use known::KnownCheckpoints;
 pub use order::{CONFIG, ORDER, Order, ROOT_ARCHIVE, VERB};
 pub use outcome::{LAYER_PREFIX, MADE, MEMORY, OUTCOME, Outcome};

@@ -165,7 +165,9 @@ fn client_exit(error: &ClientError) -> Exit {
         ClientError::Failed(_) => Exit::BuildFailed,
         ClientError::Lost { .. } => Exit::Lost,
         ClientError::Waited { .. } => Exit::Deadline,
-        ClientError::View { .. } => Exit::Usage,
+        ClientError::View { .. } | ClientError::OnlyStarted => Exit::Usage,
+        ClientError::OnlyRoot => Exit::HostCannot,
+        ClientError::Choice(error) if error.is_of_host() => Exit::HostCannot,
         ClientError::Container(error) => container_exit(error),
         ClientError::HostLacks { .. } | ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
         ClientError::Spec(_)
@@ -181,6 +183,8 @@ fn client_exit(error: &ClientError) -> Exit {
         | ClientError::Tree { .. }
         | ClientError::Closure { .. }
         | ClientError::Image { .. }
+        | ClientError::Checkpoint { .. }
+        | ClientError::Choice(_)
         | ClientError::NotEntered
         | ClientError::Load { .. }
         | ClientError::NotAlone { .. }
