@@ -12,6 +12,7 @@
 
 mod choice;
 mod known;
+mod memory;
 mod order;
 mod outcome;
 mod stored;
@@ -20,6 +21,9 @@ pub(crate) mod tests;
 
 pub use choice::{Choice, ChoiceError, choose};
 pub use known::KnownCheckpoints;
+pub use memory::MemoryError;
 pub use order::{CONFIG, ORDER, Order, ROOT_ARCHIVE, VERB};
 pub use outcome::{LAYER_PREFIX, MADE, MEMORY, OUTCOME, Outcome};
 pub use stored::Stored;
+
+pub(crate) use memory::{MAX_MEMORY, each, image_files, unpack};
