@@ -76,7 +76,7 @@ pub struct ClientOptions {
     pub security: Security,
     /// The same for the remote-execution endpoint whose CAS the server names.
     pub remote_security: Security,
-    /// CRIU, if it is not to be looked for in `PATH`.
+    /// CRIU, where there is one.
     pub criu: Option<PathBuf>,
     /// The program to start as private daemon.
     pub program: PathBuf,
