@@ -1,7 +1,7 @@
 //! The one command that an executor runs as root outside of any sandbox: its own, which makes checkpoints.
 //!
 //! An action asks for it by the property `checkpoint` = `criu`, and says nothing else about it: neither another program
-//! or argument nor a variable. What it gives are files in the input root, which the command reads as what others wrote.
+//! or argument nor a variable; the `PATH` is that of the executor. What it gives are files in the input root, which the command reads as what others wrote.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,11 +44,18 @@ pub(super) fn check(action: &Action) -> Result<(), ExecuteError> {
     if action.arguments != [PROGRAM, VERB] {
         return invalid("arguments", format!("is not `{PROGRAM} {VERB}`, the only one with `checkpoint` = `criu`"));
     }
-    if !action.environment.is_empty() {
-        return invalid("environment_variables", "is not empty, as it is with `checkpoint` = `criu`".to_owned());
+    // That is for workers that look the program up.
+    if action.environment.iter().any(|(name, _)| name != "PATH") {
+        return invalid(
+            "environment_variables",
+            "sets more than `PATH`, all that `checkpoint` = `criu` goes with".to_owned(),
+        );
     }
     if !action.working_directory.is_root() {
-        return invalid("working_directory", "is not empty, as it is with `checkpoint` = `criu`".to_owned());
+        return invalid(
+            "working_directory",
+            "is not the input root, all that `checkpoint` = `criu` goes with".to_owned(),
+        );
     }
     Ok(())
 }

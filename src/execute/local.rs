@@ -22,8 +22,8 @@ use super::times::Times;
 use super::unconfined::Start;
 use super::work::WorkDirectory;
 use super::{
-    CheckpointWorker, Closure, ExecuteError, ExecuteRequest, Executed, Execution, ExecutionEvents, ExecutionOptions, Images, NoImages,
-    Sandbox, Stage, cached_result, inputs, sandbox, unconfined,
+    CheckpointWorker, Closure, ExecuteError, ExecuteRequest, Executed, Execution, ExecutionEvents, ExecutionOptions,
+    Images, NoImages, Sandbox, Stage, cached_result, inputs, sandbox, unconfined,
 };
 use crate::digest::DigestFunction;
 use crate::proto::reapi;

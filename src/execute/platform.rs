@@ -157,7 +157,8 @@ mod tests {
         assert!(!parse("checkpoint", "", false).unwrap().checkpoint);
         assert!(parse("checkpoint", "yes", false).is_err());
         for (name, value) in [("network", "on"), ("user-ids", "range"), ("InputRootAbsolutePath", "/")] {
-            let property = |(name, value): (&str, &str)| reapi::platform::Property { name: name.into(), value: value.into() };
+            let property =
+                |(name, value): (&str, &str)| reapi::platform::Property { name: name.into(), value: value.into() };
             let properties = vec![property(("checkpoint", "criu")), property((name, value))];
             let parsed = Platform::parse(Some(&reapi::Platform { properties }), true);
             assert!(matches!(parsed, Err(ExecuteError::Invalid { .. })), "{name}: {parsed:?}");

@@ -34,6 +34,16 @@ pub enum FingerprintError {
     },
 }
 
+impl FingerprintError {
+    /// Returns what can be done about it, where that is known.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Lacks { remedy, .. } => Some(remedy),
+            Self::Cpu { .. } => None,
+        }
+    }
+}
+
 /// Finds that of this host, with the CRIU that is named or the one in `PATH`.
 ///
 /// # Errors

@@ -279,7 +279,8 @@ mod tests {
         });
         let [tokens, trusted] = [&tokens, &trusted].map(|file| Some(file.path().to_owned()));
         let open = |tokens, trusted, all| Admission::open(tokens, trusted, all).expect("good");
-        let token = |token: &str| HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {token}").parse().expect("a header"))]);
+        let token =
+            |token: &str| HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {token}").parse().expect("a header"))]);
         let may = async |admission: &Admission, headers: &HeaderMap, local| {
             admission.admit(headers, local).await.map(|rights| rights.checkpoints)
         };

@@ -74,8 +74,8 @@ async fn unusable(build: &Build<'_>, ran: &Ran, reason: String) -> Result<BuildE
 
 /// Reads an outcome, with as many layers as its forms use.
 fn outcome_of(bytes: &[u8]) -> Result<Outcome, String> {
-    let outcome: Outcome =
-        serde_json::from_slice(bytes).map_err(|error| format!("`{OUTCOME}` is not of the form that is known: {error}"))?;
+    let outcome: Outcome = serde_json::from_slice(bytes)
+        .map_err(|error| format!("`{OUTCOME}` is not of the form that is known: {error}"))?;
     if outcome.version != Order::VERSION {
         return Err(format!("`{OUTCOME}` is of version {}, and {} is known", outcome.version, Order::VERSION));
     }
@@ -90,12 +90,7 @@ fn outcome_of(bytes: &[u8]) -> Result<Outcome, String> {
     Ok(Outcome { layers: used, ..outcome })
 }
 
-async fn layers(
-    build: &Build<'_>,
-    ran: &Ran,
-    left: &Directory,
-    count: usize,
-) -> Result<Vec<StoredLayer>, BuildError> {
+async fn layers(build: &Build<'_>, ran: &Ran, left: &Directory, count: usize) -> Result<Vec<StoredLayer>, BuildError> {
     let mut layers = Vec::new();
     for number in 0..count {
         let archive = format!("{LAYER_PREFIX}{number}.tar");
@@ -146,7 +141,81 @@ fn is_name(name: &str) -> bool {
 /// Says whether a directory has chunks from number 0 on, and nothing else.
 fn are_chunks(directory: &Directory) -> bool {
     let are = directory.iter().enumerate().all(|(number, (name, node))| {
-        matches!(node, Node::File { .. }) && *name == format!("{number:0DIGITS$}{COMPRESSED}")
+        matches!(node, Node::File { .. }) && name == format!("{number:0DIGITS$}{COMPRESSED}")
     });
     are && directory.iter().next().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::digest::DigestFunction;
+
+    fn outcome(memory: &Value, filesystem: &Value, layers: usize) -> Value {
+        let host = json!({
+            "version": 1, "cpu-vendor": "", "cpu-family": "", "cpu-model": "", "cpu-flags": "", "cpu-capabilities": "",
+            "xsave-features": "", "xsave-size": "", "kernel-release": "", "criu-version": "", "runc-version": "",
+            "user-map": "",
+        });
+        let made = json!({"host": host, "cold_ms": 9, "warmup_ms": 1, "memory": memory, "filesystem": filesystem});
+        json!({"version": 1, "made": made, "layers": layers})
+    }
+
+    fn published(layers: usize) -> Value {
+        json!({"published": {"ready_ms": 5, "layers": layers}})
+    }
+
+    fn read(outcome: &Value) -> Result<usize, String> {
+        outcome_of(outcome.to_string().as_bytes()).map(|outcome| outcome.layers)
+    }
+
+    #[test]
+    fn layers_that_no_form_uses_are_left_out() {
+        let refused = json!({"refused": {"reason": "slower than cold"}});
+        assert_eq!(read(&outcome(&published(1), &published(2), 2)), Ok(2));
+        assert_eq!(read(&outcome(&published(1), &refused, 2)), Ok(1));
+        assert_eq!(read(&outcome(&refused, &refused, 2)), Ok(0));
+    }
+
+    #[test]
+    fn an_outcome_that_is_not_of_the_form_is_refused() {
+        let good = outcome(&published(1), &published(2), 2);
+        assert!(read(&outcome(&published(3), &published(2), 2)).unwrap_err().contains("3 layers, of 2"));
+        assert!(read(&outcome(&published(1), &published(99), 99)).is_err());
+        for (field, value) in [("version", json!(2)), ("more", json!(1)), ("made", json!(null)), ("layers", json!(-1))]
+        {
+            let mut changed = good.clone();
+            changed[field] = value;
+            assert!(read(&changed).is_err(), "{field}");
+        }
+        assert!(outcome_of(b"").is_err() && outcome_of(b"\xff{}").is_err());
+    }
+
+    #[test]
+    fn names_are_plain_and_chunks_are_numbered_from_zero() {
+        for name in ["pages-1.img", "core-12.img", "descriptors.json", "tmpfs-dev-73.tar.gz.img", "x_y"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", ".", "..", ".hidden", "a b", "a\nb", "é", &"x".repeat(MAX_NAME + 1)] {
+            assert!(!is_name(name), "{name}");
+        }
+        let digest = DigestFunction::Blake3.empty();
+        let chunks = |names: &[&str], node: &Node| {
+            let mut tree = crate::store::MerkleTree::default();
+            for at in names {
+                tree.insert(&name(at), node.clone()).expect("free");
+            }
+            let (root, directories) = tree.encode(DigestFunction::Blake3);
+            let bytes = directories.into_iter().find(|(digest, _)| *digest == root).expect("the root").1;
+            are_chunks(&Directory::parse(DigestFunction::Blake3, &bytes).expect("just written"))
+        };
+        let (file, directory) = (Node::File { digest, executable: false }, Node::Directory { digest });
+        assert!(chunks(&["000000.zst", "000001.zst"], &file));
+        for wrong in [&[][..], &["000001.zst"], &["000000.zst", "000002.zst"], &["0.zst"], &["000000.zst", "x"]] {
+            assert!(!chunks(wrong, &file), "{wrong:?}");
+        }
+        assert!(!chunks(&["000000.zst"], &directory));
+    }
 }

@@ -27,6 +27,8 @@ use crate::store::Node;
 
 /// The program, as the action names it.
 const PROGRAM: &str = "envserve";
+/// Where workers find it, and runc and CRIU. An embedded executor has all three without that.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Has an embedded executor run it.
 const PROPERTY: (&str, &str) = ("checkpoint", "criu");
 /// On which host: what an action came to on another one is not taken for its result.
@@ -48,10 +50,10 @@ pub(super) async fn build(build: &Build<'_>, fields: &CheckpointFields) -> Resul
     let properties = properties(build).await?;
     build.progress.phase(Phase::Roots);
     let (image, facts, stored) = image(build, &fields.image).await?;
-    let none = BTreeMap::new();
+    let variables = BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]);
     let task = Task {
         arguments: vec![PROGRAM.to_owned(), VERB.to_owned()],
-        environment: &none,
+        environment: &variables,
         input_root: input_root(build, &stored, &fields.service).await?,
         outputs: vec![name(MADE)],
         timeout: None,
@@ -93,10 +95,7 @@ async fn properties(build: &Build<'_>) -> Result<BTreeMap<String, String>, Build
 ///
 /// # Errors
 /// `Failed` when the source is none.
-async fn image(
-    build: &Build<'_>,
-    source: &Source,
-) -> Result<(Arc<Descriptor>, ImageFacts, StoredImage), BuildError> {
+async fn image(build: &Build<'_>, source: &Source) -> Result<(Arc<Descriptor>, ImageFacts, StoredImage), BuildError> {
     let resolved = build.source("image", source).await?;
     let facts = resolved.environment.as_ref().and_then(|descriptor| descriptor.image.clone());
     let (Some(descriptor), Some(facts)) = (resolved.environment, facts) else {
@@ -125,13 +124,30 @@ async fn input_root(build: &Build<'_>, image: &StoredImage, service: &Service) -
 fn told(error: BuildError) -> BuildError {
     match error {
         BuildError::Failed(failure) if matches!(failure.reason, FailureReason::Exit { code: LACKING }) => {
-            let said = String::from_utf8_lossy(&failure.log_tail[failure.log_tail.len().saturating_sub(SHOWN)..]);
-            let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it does not say what").to_owned();
-            BuildError::Execute {
-                environment: failure.environment,
-                source: Box::new(ExecuteError::WorkerLacks { said }),
-            }
+            let source = Box::new(ExecuteError::WorkerLacks { said: error_of(&failure.log_tail) });
+            BuildError::Execute { environment: failure.environment, source }
         }
         error => error.within(|reason| FailureReason::Checkpoint { reason }),
+    }
+}
+
+/// Returns what a program says at its end, in one line: its error, and what can be done about it.
+fn error_of(log: &[u8]) -> String {
+    let end = String::from_utf8_lossy(&log[log.len().saturating_sub(SHOWN)..]);
+    let error = end.rfind("error: ").map_or(&*end, |at| &end[at + "error: ".len()..]);
+    let lines = error.lines().map(|line| line.trim().trim_start_matches("hint: ")).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_in_one_line_with_its_hint() {
+        let log = b"working in `/x`\nerror: `runc` is not installed\nhint: install the package `runc`\n";
+        assert_eq!(error_of(log), "`runc` is not installed; install the package `runc`");
+        assert_eq!(error_of(b"envserve: not found\n"), "envserve: not found");
+        assert_eq!(error_of(&[b'x'; 5000]).len(), SHOWN);
     }
 }

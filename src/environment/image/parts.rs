@@ -25,7 +25,11 @@ pub(super) fn refused(build: &Build<'_>, place: &str, error: &(dyn Error + 'stat
 ///
 /// # Errors
 /// `Missing`, in that role, when it is not there.
-pub(in super::super) async fn document(build: &Build<'_>, digest: &Digest, role: &'static str) -> Result<Bytes, BuildError> {
+pub(in super::super) async fn document(
+    build: &Build<'_>,
+    digest: &Digest,
+    role: &'static str,
+) -> Result<Bytes, BuildError> {
     Ok(build.store.get(digest).await?.ok_or(StoreError::Missing { digest: *digest, role })?)
 }
 
