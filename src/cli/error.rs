@@ -7,8 +7,8 @@ use tonic::Code;
 
 use super::Exit;
 use crate::client::ClientError;
-use crate::client::instance::{InstanceError, Reason};
 use crate::container::ContainerError;
+use crate::instance::{InstanceError, Reason};
 use crate::serve::{DispatchError, ServeError};
 use crate::source::SourceError;
 use crate::spec::{KindName, SpecError};
@@ -20,6 +20,8 @@ use crate::transport::{EndpointError, SecurityError};
 pub(super) enum CliError {
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
     #[error(transparent)]
     Serve(Box<ServeError>),
     #[error(transparent)]
@@ -75,6 +77,7 @@ impl CliError {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Client(error) => client_exit(error),
+            Self::Instance(error) => instance_exit(error),
             Self::Spec(SpecError::NotContentFixed { .. }) => Exit::NotContentFixed,
             Self::Address(_)
             | Self::AbsentWith { .. }
@@ -104,6 +107,7 @@ impl CliError {
     pub(super) fn hint(&self) -> Option<String> {
         match self {
             Self::Client(error) => error.hint(),
+            Self::Instance(error) => error.hint(),
             Self::Spec(error) => error.hint(),
             Self::ReadSpec { .. } => Some("give the path of a spec file, as in `envserve fetch spec.json`".to_owned()),
             Self::NoServer => Some("name it by `--serve` or ENVSERVE_SERVE".to_owned()),
@@ -137,9 +141,7 @@ impl CliError {
     pub(super) fn log(&self) -> Option<&str> {
         match self {
             Self::Client(ClientError::Failed(failed)) if !failed.log.is_empty() => Some(&failed.log),
-            Self::Client(ClientError::Instance(InstanceError::Failed(failure))) if !failure.log.is_empty() => {
-                Some(&failure.log)
-            }
+            Self::Instance(InstanceError::Failed(failure)) if !failure.log.is_empty() => Some(&failure.log),
             _ => None,
         }
     }
@@ -164,9 +166,7 @@ fn client_exit(error: &ClientError) -> Exit {
         ClientError::Lost { .. } => Exit::Lost,
         ClientError::Waited { .. } => Exit::Deadline,
         ClientError::View { .. } => Exit::Usage,
-        ClientError::Container(error) if error.is_of_host() => Exit::HostCannot,
-        ClientError::Container(error) if matches!(**error, ContainerError::NoCommand) => Exit::Usage,
-        ClientError::Instance(error) => instance_exit(error),
+        ClientError::Container(error) => container_exit(error),
         ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
         ClientError::Spec(_)
         | ClientError::Unreachable(_)
@@ -182,7 +182,6 @@ fn client_exit(error: &ClientError) -> Exit {
         | ClientError::Closure { .. }
         | ClientError::Image { .. }
         | ClientError::NotEntered
-        | ClientError::Container(_)
         | ClientError::Load { .. }
         | ClientError::NotAlone { .. }
         | ClientError::NoDirectory { .. }
@@ -196,6 +195,7 @@ fn client_exit(error: &ClientError) -> Exit {
 fn instance_exit(error: &InstanceError) -> Exit {
     match error {
         InstanceError::NotRoot => Exit::HostCannot,
+        InstanceError::Container(error) => container_exit(error),
         InstanceError::Failed(failure) => match failure.reason {
             Reason::Host => Exit::HostCannot,
             Reason::NoCommand => Exit::Usage,
@@ -205,7 +205,16 @@ fn instance_exit(error: &InstanceError) -> Exit {
         InstanceError::Unknown { .. }
         | InstanceError::OwnerGone { .. }
         | InstanceError::Abandoned { .. }
-        | InstanceError::NotCopied { .. } => Exit::Error,
+        | InstanceError::NotCopied { .. }
+        | InstanceError::Io { .. } => Exit::Error,
+    }
+}
+
+fn container_exit(error: &ContainerError) -> Exit {
+    match error {
+        error if error.is_of_host() => Exit::HostCannot,
+        ContainerError::NoCommand => Exit::Usage,
+        _ => Exit::Error,
     }
 }
 

@@ -39,8 +39,8 @@ use tokio::signal::unix::{SignalKind, signal};
 pub use exit::Exit;
 
 use crate::client::ClientError;
-use crate::client::instance::{SUPERVISE_VERB, supervise};
 use crate::container::{HOOK_VERB, attach};
+use crate::instance::{SUPERVISE_VERB, supervise};
 
 use error::CliError;
 

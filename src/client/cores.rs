@@ -1,5 +1,7 @@
 //! Work on all cores.
 
+use crate::host::cores;
+
 /// Runs the same work on as many threads as there are cores; the first error is returned.
 pub(super) fn on_all_cores<E: Send>(work: impl Fn() -> Result<(), E> + Sync) -> Result<(), E> {
     std::thread::scope(|scope| {
@@ -11,9 +13,4 @@ pub(super) fn on_all_cores<E: Send>(work: impl Fn() -> Result<(), E> + Sync) -> 
         });
         joined.fold(own, Result::and)
     })
-}
-
-/// Returns the number of cores that this process may use.
-pub(super) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -8,7 +8,6 @@ use tonic::Code;
 
 use super::hint::pinned_form;
 use super::image::ImageError;
-use super::instance::InstanceError;
 use super::nix::ClosureError;
 use crate::container::ContainerError;
 use crate::digest::Digest;
@@ -174,9 +173,6 @@ pub enum ClientError {
     /// There can be no container of an image.
     #[error(transparent)]
     Container(Box<ContainerError>),
-    /// Something cannot be done with an instance.
-    #[error(transparent)]
-    Instance(#[from] InstanceError),
     /// A program that was given an image refused it.
     #[error("`{program}` does not take the image ({status}): {said}")]
     Load {

@@ -30,7 +30,6 @@ impl ClientError {
             Self::Occupied { .. } => Some("choose another path, or move what is there".to_owned()),
             Self::View { .. } => Some("leave `--view` out".to_owned()),
             Self::Container(error) => error.hint(),
-            Self::Instance(error) => error.hint(),
             Self::NotEntered => Some("run commands in it by `envserve run`".to_owned()),
             Self::NotAlone { .. } => Some("enter it where it is, by `envserve shell`, or share a store by `--store`".to_owned()),
             Self::Lacks { package, .. } => Some(format!("install the package `{package}`")),

@@ -7,7 +7,7 @@
 //! ROOT/blobs/          files by digest, shared by all environments (and with a private daemon)
 //! ROOT/environments/   FUNCTION/HASH of the root Directory: materialised, read-only, never changed
 //! ROOT/images/, oci/, docker-archives/    what there is of images (image/mod.rs)
-//! ROOT/instances/      the instances that run (instance/mod.rs), and ROOT/runs/ what `envserve run` needs while it runs
+//! ROOT/instances/      the instances that run (src/instance/), and ROOT/runs/ what `envserve run` needs while it runs
 //! ROOT/git/            Git objects of the roots that were fetched here
 //! ROOT/store/          STORE of the closures of `nix` environments, unless another is named
 //! ROOT/memo/           what was learned and cannot change: key → descriptor, commit → tree, …
@@ -28,7 +28,6 @@ mod fill;
 mod hint;
 mod image;
 mod install;
-pub mod instance;
 mod materialize;
 mod memo;
 mod missing;

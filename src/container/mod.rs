@@ -11,12 +11,14 @@
 //! their processes, so only the directory (directory.rs) is left then.
 
 mod account;
+mod beside;
 mod config;
 mod descriptors;
 mod directory;
 mod error;
 mod hook;
 mod inside;
+mod memory;
 mod mounts;
 mod output;
 mod owner;
@@ -33,6 +35,7 @@ use serde::{Deserialize, Serialize};
 pub use error::ContainerError;
 pub use hook::attach;
 
+pub(crate) use beside::{Ran, Stopped};
 pub(crate) use config::Container;
 pub(crate) use descriptors::{receive, send};
 pub(crate) use directory::{Directory, clear, is_held};

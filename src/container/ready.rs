@@ -29,7 +29,7 @@ pub(crate) async fn until_ready(ready: &Ready, running: &Running) {
 
 async fn is_ready(ready: &Ready, running: &Running) -> bool {
     match ready {
-        Ready::Cmd(words) => running.execute(words).await,
+        Ready::Cmd(words) => running.execute(words, []).await.is_ok_and(|ran| ran.code == 0),
         Ready::Tcp(port) => {
             let port = *port;
             running.inside.run(async move { connect(port).await.is_some() }).await.unwrap_or(false)

@@ -15,6 +15,7 @@ mod command;
 mod containers;
 mod cpu;
 mod criu;
+pub(crate) mod criu_files;
 mod fingerprint;
 mod mounts;
 mod namespaces;
@@ -31,6 +32,11 @@ pub use criu::Criu;
 pub use fingerprint::{FingerprintError, fingerprint};
 pub(crate) use programs::find;
 pub use trial::{Trial, TrialError};
+
+/// Returns the number of cores that this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
 
 /// The first of the host's ids for containers and ranges of users when envserve is root: where those begin that
 /// systemd, too, gives to containers by itself.

@@ -14,7 +14,7 @@ use clap::Args;
 
 use super::arguments::root;
 use super::error::CliError;
-use crate::client::instance::{Instance, Instances};
+use crate::instance::{Instance, Instances};
 
 /// Where the instances are.
 #[derive(Debug, Args)]

@@ -13,9 +13,9 @@ use crate::cli::arguments::{SpecArguments, Worked};
 use crate::cli::error::CliError;
 use crate::cli::output::{self, Display, note};
 use crate::cli::run::variable;
-use crate::client::instance::{Order, STATE_VERSION, up};
 use crate::client::{Client, Placement, Request};
 use crate::container::{ContainerOptions, Network};
+use crate::instance::{Order, STATE_VERSION, up};
 use crate::oci::ImageConfig;
 use crate::spec::Ready;
 
@@ -116,6 +116,7 @@ pub(in crate::cli) async fn run(arguments: Arguments) -> Result<Exit, CliError> 
         environment: request.parts.name.clone(),
         key: request.parts.key().to_string(),
         root: root.directory(),
+        config: root.config_file(),
         options: ContainerOptions { command, environment, directory: None, binds: Vec::new(), network: Network::None },
         ports: all_ports(&root.config()?, &ports)?,
         ready: ready.ready(),

@@ -47,12 +47,17 @@ impl RootFileSystem {
         self.home.join(ROOT)
     }
 
+    /// Returns the file with the configuration of the image.
+    pub fn config_file(&self) -> PathBuf {
+        self.home.join(CONFIG)
+    }
+
     /// Returns the configuration of the image. Blocks.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn config(&self) -> Result<ImageConfig, ClientError> {
-        let path = self.home.join(CONFIG);
+        let path = self.config_file();
         let bytes = fs::read(&path).map_err(ClientError::io("read", &path))?;
         ImageConfig::parse(&bytes).map_err(|error| ClientError::io("read", &path)(io::Error::other(error)))
     }

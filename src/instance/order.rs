@@ -1,12 +1,14 @@
 //! What a process that looks after an instance is told at first, and what it answers.
 
 use std::path::PathBuf;
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
-use super::error::Failure;
+use super::error::{Failure, InstanceError};
 use super::state::Instance;
 use crate::container::ContainerOptions;
+use crate::oci::ImageConfig;
 use crate::spec::Ready;
 
 /// What is to be started.
@@ -20,6 +22,8 @@ pub struct Order {
     pub key: String,
     /// The root file system of the image.
     pub root: PathBuf,
+    /// The file with its configuration.
+    pub config: PathBuf,
     /// The command, and how it runs.
     pub options: ContainerOptions,
     /// Ports in the container that are passed on.
@@ -30,6 +34,15 @@ pub struct Order {
     pub timeout_seconds: u64,
     /// The process to which the instance belongs.
     pub owner: Option<u32>,
+}
+
+impl Order {
+    /// Returns the configuration of the image.
+    pub(super) fn image(&self) -> Result<ImageConfig, InstanceError> {
+        let failed = || InstanceError::io("read", &self.config);
+        let bytes = fs::read(&self.config).map_err(failed())?;
+        ImageConfig::parse(&bytes).map_err(|error| failed()(io::Error::other(error)))
+    }
 }
 
 /// What became of it.

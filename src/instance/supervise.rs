@@ -25,11 +25,10 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::control::{self, Request};
-use super::error::{Failure, Reason};
+use super::error::{Failure, InstanceError, Reason};
 use super::lease::{Owner, gone};
 use super::order::{Order, Reply};
 use super::state::{Instance, STATE_VERSION, Status};
-use crate::client::{ClientError, RootFileSystem};
 use crate::container::{
     self, Beginning, Container, ContainerError, Directory, Output, Processes, Programs, Running, Service, World,
     until_ready,
@@ -65,9 +64,9 @@ type Asked = (Request, UnixStream);
 ///
 /// # Errors
 /// When nobody tells what to do. What happens to the instance is told to who has started this.
-pub fn supervise() -> Result<(), ClientError> {
+pub fn supervise() -> Result<(), InstanceError> {
     let _has_one_already = setsid();
-    let failed = || ClientError::io("take an order from", "stdin".as_ref());
+    let failed = || InstanceError::io("take an order from", "stdin".as_ref());
     std::env::set_current_dir("/").map_err(failed())?;
     let stdin = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed())?);
     let mut line = String::new();
@@ -87,19 +86,19 @@ pub fn supervise() -> Result<(), ClientError> {
 
 type Prepared = (Option<Owner>, Supervisor, std::os::unix::net::UnixListener);
 
-fn prepare(order: Order) -> Result<Prepared, ClientError> {
+fn prepare(order: Order) -> Result<Prepared, InstanceError> {
     let owner = order.owner.map(Owner::open).transpose()?;
-    let image = RootFileSystem::at(&order.root).config()?;
+    let image = order.image()?;
     let programs = Programs::find()?;
     let of_files = container::Owner::current()?;
     let container = Container::new(&order.root, &image, &order.options, of_files, false)?;
-    let program = std::env::current_exe().map_err(ClientError::io("find the program", "/proc/self/exe".as_ref()))?;
+    let program = std::env::current_exe().map_err(InstanceError::io("find the program", "/proc/self/exe".as_ref()))?;
     let directory = Directory::new(&order.client.join("instances"), "")?;
     let path = directory.path().to_owned();
     let world = World::enter(of_files, Processes::Host)?;
     let listen = |port: &u16| Ok((*port, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?));
     let ports: io::Result<Vec<(u16, TcpListener)>> = order.ports.iter().map(listen).collect();
-    let ports = ports.map_err(ClientError::io("find free ports for", &path))?;
+    let ports = ports.map_err(InstanceError::io("find free ports for", &path))?;
     let addresses = ports.iter().map(|(port, listener)| Ok((format!("{port}/tcp"), listener.local_addr()?.into())));
     let addresses = addresses.collect::<io::Result<BTreeMap<_, _>>>();
     let state = Instance {
@@ -111,10 +110,10 @@ fn prepare(order: Order) -> Result<Prepared, ClientError> {
         pid: None,
         supervisor: std::process::id(),
         owner: order.owner,
-        ports: addresses.map_err(ClientError::io("find free ports for", &path))?,
+        ports: addresses.map_err(InstanceError::io("find free ports for", &path))?,
         directory: path.clone(),
     };
-    let listener = control::listen(&path).map_err(ClientError::io("listen in", &path))?;
+    let listener = control::listen(&path).map_err(InstanceError::io("listen in", &path))?;
     let (root, layers) = (order.root, Vec::new());
     let service = Service { programs, container, options: order.options, root, layers, world, program, directory };
     let timeout = Duration::from_secs(order.timeout_seconds);
@@ -224,7 +223,8 @@ impl Supervisor {
 
     /// Starts it and waits until it is ready.
     async fn start(&mut self) -> Result<(), Failure> {
-        let io = |error| Failure::of(&ClientError::io("write the state of", "instance".as_ref())(error), String::new());
+        let io =
+            |error| Failure::of(&InstanceError::io("write the state of", "instance".as_ref())(error), String::new());
         self.note(Status::Starting).map_err(io)?;
         let limit = self.timeout;
         let outcome = timeout(limit, self.start_ready()).await.unwrap_or_else(|_| {
@@ -242,13 +242,14 @@ impl Supervisor {
     }
 
     async fn start_ready(&mut self) -> Result<(), (u8, Failure)> {
-        let failed = |error: ClientError| (KILLED, Failure::of(&error, String::new()));
+        let failed = |error: InstanceError| (KILLED, Failure::of(&error, String::new()));
         let running =
             self.service.start(&Beginning::Command, self.ready.as_ref()).await.map_err(|error| failed(error.into()))?;
         let running = self.running.insert(running);
         for (port, listener) in &self.ports {
             let forwarded = listener.try_clone().and_then(|listener| running.forward(listener, *port));
-            forwarded.map_err(|error| failed(ClientError::io("pass on the ports of", &self.state.directory)(error)))?;
+            forwarded
+                .map_err(|error| failed(InstanceError::io("pass on the ports of", &self.state.directory)(error)))?;
         }
         let ready = async {
             match &self.ready {
