@@ -133,13 +133,13 @@ def main(supervisor, form, runc, criu, directory, port):
     (directory / "bin/criu").symlink_to(criu)
     environment = dict(os.environ, PATH=f"{directory}/bin:{os.environ['PATH']}")
     layers = lowers(supervisor)
-    images = layers[-1].parents[1] / "memory/images"
     namespace = users(mapping)
     command = [runc, "--root", str(directory / "state")]
     pid = directory / "pid"
     common = ["--detach", "--bundle", str(directory), "--pid-file", str(pid)]
     verb = ["run", *common, name]
     if form == "memory":
+        images = layers[-1].parents[1] / "memory/images"
         verb = ["restore", *common, "--image-path", str(images), "--work-path", str(directory / "criu"), *FLAGS, name]
 
     start = time.monotonic()
@@ -152,7 +152,9 @@ def main(supervisor, form, runc, criu, directory, port):
     options = f"lowerdir={lower},upperdir={directory}/upper,workdir={directory}/work".encode()
     if LIBC.mount(b"overlay", str(directory / "rootfs").encode(), b"overlay", 0, options) != 0:
         raise OSError(ctypes.get_errno(), "overlay")
-    subprocess.run([*command, *verb], env=environment, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    # Neither the service nor runc says anything here; CRIU's own log is in `criu`.
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run([*command, *verb], env=environment, check=True, **quiet)
     enter_network(pid.read_text())
     while not answers(port):
         if time.monotonic() - start > FIRST_ANSWER_SECONDS:
