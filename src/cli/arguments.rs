@@ -80,6 +80,7 @@ impl ClientArguments {
             serve: serve.map(|text| text.parse::<Endpoint>()).transpose()?,
             security: self.security.security()?,
             remote_security: self.remote_security.security()?,
+            criu: std::env::var_os("ENVSERVE_CRIU").filter(|path| !path.is_empty()).map(PathBuf::from),
             program,
             idle_seconds: self.idle_seconds,
             environment: std::env::vars().collect(),

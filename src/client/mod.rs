@@ -7,6 +7,7 @@
 //! ROOT/blobs/          files by digest, shared by all environments (and with a private daemon)
 //! ROOT/environments/   FUNCTION/HASH of the root Directory: materialised, read-only, never changed
 //! ROOT/images/, oci/, docker-archives/    what there is of images (image/mod.rs)
+//! ROOT/checkpoints/    what copies of services start from (checkpoint/mod.rs)
 //! ROOT/instances/      the instances that run (src/instance/), and ROOT/runs/ what `envserve run` needs while it runs
 //! ROOT/git/            Git objects of the roots that were fetched here
 //! ROOT/store/          STORE of the closures of `nix` environments, unless another is named
@@ -16,6 +17,7 @@
 //! ```
 
 mod brought;
+mod checkpoint;
 mod connect;
 mod cores;
 mod destination;
@@ -48,6 +50,7 @@ use crate::source::{FetchOptions, Fetcher, Limits};
 use crate::store::{FileBlobStore, GitStore, blocking};
 use crate::transport::{Endpoint, Security};
 
+pub use checkpoint::{CheckpointError, Prepared};
 pub use connect::Connection;
 pub use enter::{Entered, entered};
 pub use error::{ClientError, FailedBuild};
@@ -56,7 +59,7 @@ pub use fetch::{Fetched, Probed};
 pub use image::{ImageError, Loader, RootFileSystem, install_root, name_of, run};
 pub use install::{install, link};
 pub use nix::{ClosureError, NixOutput, StoreRoot, Stored, enter};
-pub use placement::{Placement, View};
+pub use placement::{Placement, Start, View};
 pub use request::Request;
 pub use sources::FetchedSource;
 pub use unavailable::OnUnavailable;
@@ -74,6 +77,8 @@ pub struct ClientOptions {
     pub security: Security,
     /// The same for the remote-execution endpoint whose CAS the server names.
     pub remote_security: Security,
+    /// CRIU, if it is not to be looked for in `PATH`.
+    pub criu: Option<PathBuf>,
     /// The program to start as private daemon.
     pub program: PathBuf,
     /// Seconds after which an idle private daemon leaves.

@@ -18,6 +18,7 @@ mod error;
 mod facts;
 mod install;
 mod keeper;
+mod layer;
 mod layout;
 mod load;
 mod make;
@@ -47,7 +48,7 @@ pub use load::Loader;
 pub use root::RootFileSystem;
 pub use run::run;
 
-use parts::Parts;
+pub(super) use parts::{Parts, TreeStore};
 
 /// What stands for the address of a registry that has none.
 const NO_ADDRESS: &str = "envserve";

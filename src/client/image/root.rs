@@ -32,7 +32,8 @@ pub struct RootFileSystem {
 }
 
 impl RootFileSystem {
-    pub(super) fn of(client: &Path, root: &Digest, owner: Owner) -> Self {
+    /// Returns where the one of an image lies when it is there.
+    pub(in crate::client) fn of(client: &Path, root: &Digest, owner: Owner) -> Self {
         let home = images(client, owner).join(root.function().as_str()).join(root.hash());
         Self { home }
     }
@@ -89,7 +90,7 @@ pub(super) fn keeper(client: &Path, owner: Owner, digest: &Digest) -> Result<Kee
 
 impl Client {
     /// Makes the root file system.
-    pub(super) async fn bring_root(
+    pub(in crate::client) async fn bring_root(
         &self,
         parts: Parts,
         cas: &Reached,
