@@ -124,13 +124,30 @@ async fn input_root(build: &Build<'_>, image: &StoredImage, service: &Service) -
 fn told(error: BuildError) -> BuildError {
     match error {
         BuildError::Failed(failure) if matches!(failure.reason, FailureReason::Exit { code: LACKING }) => {
-            let said = String::from_utf8_lossy(&failure.log_tail[failure.log_tail.len().saturating_sub(SHOWN)..]);
-            let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it does not say what").to_owned();
-            BuildError::Execute {
-                environment: failure.environment,
-                source: Box::new(ExecuteError::WorkerLacks { said }),
-            }
+            let source = Box::new(ExecuteError::WorkerLacks { said: error_of(&failure.log_tail) });
+            BuildError::Execute { environment: failure.environment, source }
         }
         error => error.within(|reason| FailureReason::Checkpoint { reason }),
+    }
+}
+
+/// Returns what a program says at its end, in one line: its error, and what can be done about it.
+fn error_of(log: &[u8]) -> String {
+    let end = String::from_utf8_lossy(&log[log.len().saturating_sub(SHOWN)..]);
+    let error = end.rfind("error: ").map_or(&*end, |at| &end[at + "error: ".len()..]);
+    let lines = error.lines().map(|line| line.trim().trim_start_matches("hint: ")).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_in_one_line_with_its_hint() {
+        let log = b"working in `/x`\nerror: `runc` is not installed\nhint: install the package `runc`\n";
+        assert_eq!(error_of(log), "`runc` is not installed; install the package `runc`");
+        assert_eq!(error_of(b"envserve: not found\n"), "envserve: not found");
+        assert_eq!(error_of(&[b'x'; 5000]).len(), SHOWN);
     }
 }

@@ -31,7 +31,9 @@ fn case() -> Case {
         world.write(&format!("source/root/{directory}/.keep"), "");
     }
     let config = json!({"Env": ["PATH=/usr/bin:/bin"], "ExposedPorts": {"7000/tcp": {}}});
-    let of_service = |words: &[&str]| [&["python3", "/srv/service.py"], words].concat();
+    let of_service = |words: &[&str]| -> Vec<String> {
+        ["python3", "/srv/service.py"].iter().chain(words).map(ToString::to_string).collect()
+    };
     let environments = json!({
         "image": {"type": "image", "base": {"path": "root"}, "config": config},
         "warm": {
