@@ -5,7 +5,7 @@ mod remains;
 mod troubles;
 
 use std::fs::{self, File};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -67,7 +67,7 @@ impl Case {
         let mut tar = Command::new("tar");
         tar.args(["--create", "--numeric-owner", "--file"]).arg(world.path("action/root.tar"));
         succeed(tar.arg("--directory").arg(root).arg("."));
-        let config = json!({"User": USER.to_string(), "Env": ["PATH=/usr/bin:/bin"]});
+        let config = json!({"User": format!("{USER}:{USER}"), "Env": ["PATH=/usr/bin:/bin"]});
         let config = json!({"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": []}, "config": config});
         world.write("action/config.json", config.to_string());
         let case = Self { world };
@@ -135,8 +135,12 @@ impl Case {
 
     /// Writes a CRIU that does this before it is one.
     fn criu_that(&self, script: &str) -> PathBuf {
-        let path = self.world.write("criu", format!("#!/bin/sh\n{script}\nexec '{}' \"$@\"\n", criu().display()));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("temporary");
+        let path = self.world.path("criu");
+        let script = format!("#!/bin/sh\n{script}\nexec '{}' \"$@\"\n", criu().display());
+        // A file that this process has open to write cannot be run, and others that it starts meanwhile would have it too.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "printf %s \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", &script]);
+        succeed(shell.arg(&path));
         path
     }
 }

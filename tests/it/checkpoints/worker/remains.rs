@@ -49,7 +49,10 @@ fn a_worker_that_is_killed_while_criu_works_leaves_no_process() {
     let started = case.world.path("started");
     let hangs = format!("[ \"$1\" != swrk ] || {{ touch '{}'; exec sleep 98762; }}", started.display());
     let mut child = case.worker().env("ENVSERVE_CRIU", case.criu_that(&hangs)).spawn().expect("it starts");
-    until("CRIU is started", || started.exists().then_some(()));
+    until("CRIU is started", || {
+        assert!(child.try_wait().expect("it is ours").is_none(), "it does not get there");
+        started.exists().then_some(())
+    });
     child.kill().expect("it runs");
     child.wait().expect("it ends");
     until("CRIU is dead", || processes(|line| line == "sleep 98762").is_empty().then_some(()));
