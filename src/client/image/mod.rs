@@ -28,7 +28,7 @@ mod plan;
 mod root;
 mod run;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::path::PathBuf;
 
