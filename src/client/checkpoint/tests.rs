@@ -93,7 +93,7 @@ impl Checkpoint {
         let world = World::new();
         let image = world.path("image");
         image_directory(&image);
-        let first = written(&world, &[image.clone()], "layer-0", FIRST);
+        let first = written(&world, std::slice::from_ref(&image), "layer-0", FIRST);
         let second = written(&world, &[image.clone(), first.clone()], "layer-1", SECOND);
         let parts = world.image(&[&image]).await;
         let store = world.store().await;
