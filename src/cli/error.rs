@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tonic::Code;
 
 use super::Exit;
+use crate::checkpoint::WorkerError;
 use crate::client::ClientError;
 use crate::container::ContainerError;
 use crate::instance::{InstanceError, Reason};
@@ -30,6 +31,8 @@ pub(super) enum CliError {
     Address(#[from] EndpointError),
     #[error(transparent)]
     Security(#[from] SecurityError),
+    #[error(transparent)]
+    Worker(Box<WorkerError>),
     #[error("cannot read the spec `{path}`")]
     ReadSpec { path: PathBuf, source: io::Error },
     #[error("cannot read `{path}`")]
@@ -54,6 +57,10 @@ pub(super) enum CliError {
     AbsentWith { option: &'static str },
     #[error("an environment of kind `{}` is no image to run a command in", kind.as_str())]
     NoImage { kind: KindName },
+    #[error("{given} cannot be given for a checkpoint: what runs, and when it is ready, is part of it")]
+    OfCheckpoint { given: &'static str },
+    #[error("an environment of kind `{}` has no forms: `--form` is for checkpoints", kind.as_str())]
+    NoForms { kind: KindName },
     #[error("`{text}` does not say what to bind: SOURCE:DESTINATION[:ro] is expected, DESTINATION from `/` on")]
     Bind { text: String },
     #[error("there are {ports} ports to pass on, and at most {limit} can be")]
@@ -84,13 +91,17 @@ impl CliError {
             | Self::HalfAnEndpoint { .. }
             | Self::Compression
             | Self::NoImage { .. }
+            | Self::OfCheckpoint { .. }
+            | Self::NoForms { .. }
             | Self::Bind { .. }
             | Self::TooManyPorts { .. }
             | Self::NoServer
             | Self::NoDistdir => Exit::Usage,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Run { .. } => Exit::Command(127),
+            Self::Worker(error) if error.is_of_host() => Exit::Command(125),
             Self::Serve(_)
+            | Self::Worker(_)
             | Self::Security(_)
             | Self::Store { .. }
             | Self::Spec(_)
@@ -109,6 +120,7 @@ impl CliError {
             Self::Client(error) => error.hint(),
             Self::Instance(error) => error.hint(),
             Self::Spec(error) => error.hint(),
+            Self::Worker(error) => error.hint(),
             Self::ReadSpec { .. } => Some("give the path of a spec file, as in `envserve fetch spec.json`".to_owned()),
             Self::NoServer => Some("name it by `--serve` or ENVSERVE_SERVE".to_owned()),
             Self::NoDistdir => Some("name a directory by `--distdir`, or give `--backup-to-remote`".to_owned()),
@@ -120,7 +132,9 @@ impl CliError {
                 }
                 _ => None,
             },
-            Self::Store { .. }
+            Self::OfCheckpoint { .. } => Some("give it to `envserve up` of the image below".to_owned()),
+            Self::NoForms { .. }
+            | Self::Store { .. }
             | Self::ReadFile { .. }
             | Self::Dispatch { .. }
             | Self::HalfAnEndpoint { .. }
@@ -142,6 +156,7 @@ impl CliError {
         match self {
             Self::Client(ClientError::Failed(failed)) if !failed.log.is_empty() => Some(&failed.log),
             Self::Instance(InstanceError::Failed(failure)) if !failure.log.is_empty() => Some(&failure.log),
+            Self::Worker(error) => error.log(),
             _ => None,
         }
     }
@@ -169,7 +184,7 @@ fn client_exit(error: &ClientError) -> Exit {
         ClientError::OnlyRoot => Exit::HostCannot,
         ClientError::Choice(error) if error.is_of_host() => Exit::HostCannot,
         ClientError::Container(error) => container_exit(error),
-        ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
+        ClientError::HostLacks { .. } | ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
         ClientError::Spec(_)
         | ClientError::Unreachable(_)
         | ClientError::Disconnected { .. }
@@ -204,7 +219,7 @@ fn instance_exit(error: &InstanceError) -> Exit {
             Reason::Host => Exit::HostCannot,
             Reason::NoCommand => Exit::Usage,
             Reason::NotReady => Exit::Deadline,
-            Reason::Ended | Reason::Other => Exit::Error,
+            Reason::Ended | Reason::Beside | Reason::Other => Exit::Error,
         },
         InstanceError::Unknown { .. }
         | InstanceError::OwnerGone { .. }

@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 use tonic::Code;
 
 use super::checkpoint::CheckpointError;
-use super::hint::pinned_form;
+use super::hint::{is_of_host, pinned_form};
 use super::image::ImageError;
 use super::nix::ClosureError;
 use crate::checkpoint::ChoiceError;
@@ -68,6 +68,14 @@ pub enum ClientError {
         said: String,
         /// What to write instead.
         fix: String,
+    },
+    /// The host of the server, or of its worker, lacks something.
+    #[error("`{endpoint}` refuses: {said}")]
+    HostLacks {
+        /// The server.
+        endpoint: String,
+        /// What it says.
+        said: String,
     },
     /// The connection broke before the server had answered.
     #[error("the connection to `{endpoint}` broke during {rpc}")]
@@ -338,6 +346,9 @@ impl ClientError {
         }
         if let Some(fix) = pinned_form(&status) {
             return Self::NotContentFixed { endpoint, said: status.message().to_owned(), fix };
+        }
+        if is_of_host(&status) {
+            return Self::HostLacks { endpoint, said: status.message().to_owned() };
         }
         Self::Rpc { rpc, endpoint, status }
     }

@@ -4,6 +4,7 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use super::ClientError;
+use crate::execute::HOST_VIOLATION;
 use crate::serve::status::UNPINNED_VIOLATION;
 use crate::spec::KindName;
 use crate::store::StoreError;
@@ -57,6 +58,7 @@ impl ClientError {
             Self::Store(error) => error.hint(),
             Self::Build(_)
             | Self::Private { .. }
+            | Self::HostLacks { .. }
             | Self::Rpc { .. }
             | Self::Waited { .. }
             | Self::Protocol { .. }
@@ -83,6 +85,12 @@ pub(super) fn pinned_form(status: &tonic::Status) -> Option<String> {
         .into_iter()
         .find(|violation| violation.r#type == UNPINNED_VIOLATION)
         .map(|violation| violation.description)
+}
+
+/// Says whether the answer is about what the host of the server cannot do.
+pub(super) fn is_of_host(status: &tonic::Status) -> bool {
+    let violations = status.get_details_precondition_failure().map(|failure| failure.violations);
+    violations.is_some_and(|violations| violations.iter().any(|violation| violation.r#type == HOST_VIOLATION))
 }
 
 /// Says whether the answer depends on who asks.

@@ -19,7 +19,6 @@
 mod brought;
 mod checkpoint;
 mod connect;
-mod cores;
 mod destination;
 mod download;
 mod enter;

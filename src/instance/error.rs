@@ -86,6 +86,8 @@ pub enum Reason {
     Ended,
     /// The service was not ready in time.
     NotReady,
+    /// A command that runs beside the service before that counts as ready has failed.
+    Beside,
     /// Something else.
     Other,
 }
@@ -98,6 +100,11 @@ impl Failure {
     /// Returns that of an instance whose command has ended, with what it has said.
     pub(super) fn ended(code: u8, log: String) -> Self {
         Self { log, ..Self::new(Reason::Ended, format!("the command of the instance has ended: {}", ending(code))) }
+    }
+
+    /// Returns that of a command that ran beside the service.
+    pub(super) fn beside(what: &str, words: &[String], code: u8, log: String) -> Self {
+        Self { log, ..Self::new(Reason::Beside, format!("{what} `{}` has failed: {}", words.join(" "), ending(code))) }
     }
 
     pub(super) fn of(error: &InstanceError, log: String) -> Self {

@@ -16,6 +16,7 @@ mod copy;
 mod error;
 mod lease;
 mod order;
+mod plan;
 mod state;
 mod supervise;
 mod up;
@@ -130,7 +131,7 @@ impl Instances {
         files.try_into().map_err(|_| abandoned())
     }
 
-    /// Starts an instance again from its image, with its ports. Blocks until it is ready.
+    /// Starts an instance again from what it began with, with its ports. Blocks until it is ready.
     ///
     /// # Errors
     /// When there is no such instance, or it does not get ready; it is there all the same then.

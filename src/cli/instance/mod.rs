@@ -1,10 +1,13 @@
 //! Instances of environments: `up`, `exec`, `cp`, `logs`, `reset`, `down`, `ps`.
 
+mod copies;
 pub(super) mod cp;
 pub(super) mod down;
 pub(super) mod exec;
 pub(super) mod logs;
+mod ports;
 pub(super) mod ps;
+mod ready;
 pub(super) mod reset;
 pub(super) mod up;
 
