@@ -9,7 +9,7 @@ use std::process::Command;
 
 use super::here::subject as of_programs;
 use super::*;
-use crate::checkpoint::tests::facts;
+use crate::checkpoint::tests::{facts, stated};
 use crate::client::Quiet;
 use crate::client::image::tests::{FUNCTION, World, assert_same, change, nowhere, packed, put};
 use crate::oci::{LayerOptions, read_layer};
@@ -164,20 +164,4 @@ impl Checkpoint {
     async fn present(&self, start: Start) -> Option<Prepared> {
         self.world.client.present_checkpoint(&self.descriptor, &self.facts, start).await.expect("a form")
     }
-}
-
-/// Returns bytes of which not all are alike.
-fn bytes(length: usize) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(7);
-    std::iter::repeat_with(|| random.u8(..4)).take(length).collect()
-}
-
-/// Returns bytes packed in a frame that states how long they are.
-fn stated(bytes: &[u8]) -> Vec<u8> {
-    zstd::bulk::compress(bytes, 3).expect("memory")
-}
-
-/// The same, in a frame that does not state it.
-fn unstated(bytes: &[u8]) -> Vec<u8> {
-    zstd::stream::encode_all(bytes, 3).expect("memory")
 }

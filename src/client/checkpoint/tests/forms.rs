@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::*;
+use crate::checkpoint::tests::{bytes, unstated};
 
 /// A small file, and a large one in pieces of both kinds, two of them the same.
 fn memory() -> (Vec<u8>, Vec<(&'static str, Vec<u8>)>) {

@@ -1,63 +1,14 @@
 //! Checkpoints that are not what they should be.
 
-use super::super::pieces::ImageFile;
-use super::super::unpack::Packed;
 use super::*;
+use crate::checkpoint::MemoryError;
 use crate::oci::{Attributes, Exception, Metadata};
 use crate::spec::Form;
-
-const LIMIT: u64 = 4 << 20;
-
-/// Unpacks a file of these pieces, of which no two are the same.
-async fn unpacked(pieces: &[Vec<u8>]) -> Result<Vec<u8>, ClientError> {
-    let directory = tempfile::tempdir().expect("temporary");
-    let blobs = FileBlobStore::open(&directory.path().join("all")).expect("new");
-    let own = FileBlobStore::open(&directory.path().join("own")).expect("new");
-    let mut digests = Vec::new();
-    for (number, bytes) in pieces.iter().enumerate() {
-        digests.push(put(if number % 2 == 0 { &own } else { &blobs }, bytes).await);
-    }
-    let files = [ImageFile { name: "pages".to_owned(), pieces: digests }];
-    let images = directory.path().join("images");
-    let lengths = Packed { own, blobs }.unpack(FUNCTION.empty(), &files, &images, LIMIT)?;
-    let bytes = fs::read(images.join("pages")).expect("there");
-    assert_eq!(lengths["pages"], bytes.len() as u64);
-    Ok(bytes)
-}
 
 fn cause(error: &ClientError) -> &CheckpointError {
     match error {
         ClientError::Checkpoint { source, .. } => source,
         other => panic!("{other:?}"),
-    }
-}
-
-#[tokio::test]
-async fn no_frame_grows_beyond_bounds() {
-    let (fits, bomb) = (vec![0; 4 << 20], vec![0; (4 << 20) + 1]);
-    for packed in [stated, unstated] {
-        assert!(unpacked(&[packed(&fits)]).await.expect("at the limit") == fits);
-        for pieces in [vec![packed(&bomb)], vec![packed(&fits), packed(b"one more")]] {
-            let error = unpacked(&pieces).await.expect_err("too much");
-            assert!(matches!(cause(&error), CheckpointError::TooLarge { limit: LIMIT }), "{error:?}");
-        }
-    }
-    // It states next to nothing, and more follows.
-    let mut longer = stated(b"little");
-    longer.extend(stated(&bomb));
-    let error = unpacked(&[longer, stated(b"next")]).await.expect_err("another length");
-    assert!(matches!(cause(&error), CheckpointError::Memory { .. }), "{error:?}");
-}
-
-#[tokio::test]
-async fn what_is_no_whole_frame_is_refused() {
-    let good = stated(&bytes(100_000));
-    let (mut torn, mut trailing) = (good.clone(), good.clone());
-    torn.truncate(good.len() / 2);
-    trailing.extend_from_slice(b"more");
-    for wrong in [torn, trailing, b"no frame at all".to_vec(), Vec::new()] {
-        let error = unpacked(&[good.clone(), wrong]).await.expect_err("no frame");
-        assert!(matches!(cause(&error), CheckpointError::Unpack { .. }), "{error:?}");
     }
 }
 
@@ -95,7 +46,7 @@ async fn names_and_gaps_in_the_memory_make_no_file() {
     for path in ["...zst", "pages/000001.zst", "pages"] {
         let checkpoint = Checkpoint::new(&[(path, stated(b"text"))]).await;
         let error = checkpoint.bring(Start::Fastest).await.expect_err(path);
-        assert!(matches!(cause(&error), CheckpointError::Memory { .. }), "{error:?}");
+        assert!(matches!(cause(&error), CheckpointError::Memory(MemoryError::Piece { .. })), "{error:?}");
         let home = home(checkpoint.world.client.root(), &checkpoint.descriptor.root);
         assert!(!home.join("memory").exists() && !home.join("memory.partial").exists());
     }
