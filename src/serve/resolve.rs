@@ -12,6 +12,7 @@ use super::cache::{Answer, KeyedCache};
 use super::dispatch::{Dispatch, Properties};
 use super::flight::{Flights, Seat};
 use super::wanted::{self, Wanted};
+use crate::checkpoint::KnownCheckpoints;
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{
     BaseImages, Build, BuildError, CheckpointOptions, Dependencies, ImageBuilds, ImageOptions, Known, NixBuilds,
@@ -85,6 +86,7 @@ struct Inner {
     images: ImageBuilds,
     checkpoints: CheckpointOptions,
     known_images: KnownImages,
+    known_checkpoints: KnownCheckpoints,
     flights: Flights<(Shard, EnvKey), Result<Answer, Arc<BuildError>>>,
     known: wanted::Known,
 }
@@ -150,6 +152,7 @@ impl Resolver {
         let bases: Option<Arc<dyn BaseImages>> = Some(Arc::new(sources.registries()));
         let images = ImageBuilds { archives, bases, runs: Runs::new(images) };
         let nix = NixBuilds { paths, turns: Turns::new(MAX_TURNS), options: nix, scratch };
+        let known_checkpoints = KnownCheckpoints::new(database.clone());
         let cache = KeyedCache::new(Arc::clone(&store), database, shared, function, lease);
         Self {
             inner: Arc::new(Inner {
@@ -163,6 +166,7 @@ impl Resolver {
                 images,
                 checkpoints,
                 known_images,
+                known_checkpoints,
                 flights: Flights::new(),
                 known: wanted::Known::default(),
             }),
@@ -274,13 +278,17 @@ impl Resolver {
         }
     }
 
-    /// Has the image known that is about to be answered. Whoever wants an environment gets it all the same when that
-    /// fails; it is tried again with the next answer.
+    /// Has the image or checkpoint known that is about to be answered. Whoever wants an environment gets it all the same
+    /// when that fails; it is tried again with the next answer.
     async fn note(&self, wanted: &Wanted, answer: &Answer) {
         let Wanted { parts, properties, key, .. } = wanted;
         if let Err(error) = self.inner.known_images.note(key, parts, properties, &answer.descriptor).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(%key, error, "cannot remember an image: the registry does not have it");
+        }
+        if let Err(error) = self.inner.known_checkpoints.note(&answer.descriptor).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(%key, error, "cannot remember a checkpoint: actions do not have it beside them");
         }
     }
 

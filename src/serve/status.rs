@@ -110,6 +110,8 @@ pub fn execute_status(error: &ExecuteError) -> Status {
         ExecuteError::Denied { .. }
         | ExecuteError::Refused { .. }
         | ExecuteError::Users { .. }
+        | ExecuteError::Services { .. }
+        | ExecuteError::Service { .. }
         | ExecuteError::UnknownImage { .. }
         | ExecuteError::Image { .. }
         | ExecuteError::Output { .. }
