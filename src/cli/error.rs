@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tonic::Code;
 
 use super::Exit;
+use crate::checkpoint::WorkerError;
 use crate::client::ClientError;
 use crate::container::ContainerError;
 use crate::instance::{InstanceError, Reason};
@@ -30,6 +31,8 @@ pub(super) enum CliError {
     Address(#[from] EndpointError),
     #[error(transparent)]
     Security(#[from] SecurityError),
+    #[error(transparent)]
+    Worker(Box<WorkerError>),
     #[error("cannot read the spec `{path}`")]
     ReadSpec { path: PathBuf, source: io::Error },
     #[error("cannot read `{path}`")]
@@ -96,7 +99,9 @@ impl CliError {
             | Self::NoDistdir => Exit::Usage,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Run { .. } => Exit::Command(127),
+            Self::Worker(error) if error.is_of_host() => Exit::Command(125),
             Self::Serve(_)
+            | Self::Worker(_)
             | Self::Security(_)
             | Self::Store { .. }
             | Self::Spec(_)
@@ -115,6 +120,7 @@ impl CliError {
             Self::Client(error) => error.hint(),
             Self::Instance(error) => error.hint(),
             Self::Spec(error) => error.hint(),
+            Self::Worker(error) => error.hint(),
             Self::ReadSpec { .. } => Some("give the path of a spec file, as in `envserve fetch spec.json`".to_owned()),
             Self::NoServer => Some("name it by `--serve` or ENVSERVE_SERVE".to_owned()),
             Self::NoDistdir => Some("name a directory by `--distdir`, or give `--backup-to-remote`".to_owned()),
@@ -150,6 +156,7 @@ impl CliError {
         match self {
             Self::Client(ClientError::Failed(failed)) if !failed.log.is_empty() => Some(&failed.log),
             Self::Instance(InstanceError::Failed(failure)) if !failure.log.is_empty() => Some(&failure.log),
+            Self::Worker(error) => error.log(),
             _ => None,
         }
     }
@@ -173,9 +180,11 @@ fn client_exit(error: &ClientError) -> Exit {
         ClientError::Failed(_) => Exit::BuildFailed,
         ClientError::Lost { .. } => Exit::Lost,
         ClientError::Waited { .. } => Exit::Deadline,
-        ClientError::View { .. } => Exit::Usage,
+        ClientError::View { .. } | ClientError::OnlyStarted => Exit::Usage,
+        ClientError::OnlyRoot => Exit::HostCannot,
+        ClientError::Choice(error) if error.is_of_host() => Exit::HostCannot,
         ClientError::Container(error) => container_exit(error),
-        ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
+        ClientError::HostLacks { .. } | ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
         ClientError::Spec(_)
         | ClientError::Unreachable(_)
         | ClientError::Disconnected { .. }
@@ -189,6 +198,8 @@ fn client_exit(error: &ClientError) -> Exit {
         | ClientError::Tree { .. }
         | ClientError::Closure { .. }
         | ClientError::Image { .. }
+        | ClientError::Checkpoint { .. }
+        | ClientError::Choice(_)
         | ClientError::NotEntered
         | ClientError::Load { .. }
         | ClientError::NotAlone { .. }

@@ -16,6 +16,7 @@ mod fsck;
 mod gc;
 mod instance;
 mod key;
+mod make_checkpoint;
 mod nix;
 mod output;
 mod placement;
@@ -38,6 +39,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub use exit::Exit;
 
+use crate::checkpoint::VERB as CHECKPOINT_VERB;
 use crate::client::ClientError;
 use crate::container::{HOOK_VERB, attach};
 use crate::instance::{SUPERVISE_VERB, supervise};
@@ -95,6 +97,9 @@ enum Verb {
         /// Where that listens.
         socket: PathBuf,
     },
+    /// Make the forms of a warm service, as an action.
+    #[command(name = CHECKPOINT_VERB, hide = true)]
+    MakeCheckpoint,
     /// Evict from the store of a daemon what was not used for long.
     Gc(gc::Arguments),
     /// Check the store of a daemon, and mend it.
@@ -156,6 +161,7 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Ps(arguments) => instance::ps::run(arguments),
         Verb::Supervise => Ok(supervise().map(|()| Exit::Done)?),
         Verb::Attach { socket } => Ok(attach(&socket).map(|()| Exit::Done).map_err(ClientError::from)?),
+        Verb::MakeCheckpoint => make_checkpoint::run(),
         Verb::Gc(arguments) => gc::run(&arguments),
         Verb::Fsck(arguments) => fsck::run(&arguments),
         Verb::Doctor(arguments) => verb_on_one_thread(doctor::run(arguments)),

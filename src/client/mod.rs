@@ -7,6 +7,7 @@
 //! ROOT/blobs/          files by digest, shared by all environments (and with a private daemon)
 //! ROOT/environments/   FUNCTION/HASH of the root Directory: materialised, read-only, never changed
 //! ROOT/images/, oci/, docker-archives/    what there is of images (image/mod.rs)
+//! ROOT/checkpoints/    what copies of services start from (checkpoint/mod.rs)
 //! ROOT/instances/      the instances that run (src/instance/), and ROOT/runs/ what `envserve run` needs while it runs
 //! ROOT/git/            Git objects of the roots that were fetched here
 //! ROOT/store/          STORE of the closures of `nix` environments, unless another is named
@@ -16,8 +17,8 @@
 //! ```
 
 mod brought;
+mod checkpoint;
 mod connect;
-mod cores;
 mod destination;
 mod download;
 mod enter;
@@ -48,6 +49,7 @@ use crate::source::{FetchOptions, Fetcher, Limits};
 use crate::store::{FileBlobStore, GitStore, blocking};
 use crate::transport::{Endpoint, Security};
 
+pub use checkpoint::{CheckpointError, Prepared};
 pub use connect::Connection;
 pub use enter::{Entered, entered};
 pub use error::{ClientError, FailedBuild};
@@ -56,7 +58,7 @@ pub use fetch::{Fetched, Probed};
 pub use image::{ImageError, Loader, RootFileSystem, install_root, name_of, run};
 pub use install::{install, link};
 pub use nix::{ClosureError, NixOutput, StoreRoot, Stored, enter};
-pub use placement::{Placement, View};
+pub use placement::{Placement, Start, View};
 pub use request::Request;
 pub use sources::FetchedSource;
 pub use unavailable::OnUnavailable;
@@ -74,6 +76,8 @@ pub struct ClientOptions {
     pub security: Security,
     /// The same for the remote-execution endpoint whose CAS the server names.
     pub remote_security: Security,
+    /// CRIU, where there is one.
+    pub criu: Option<PathBuf>,
     /// The program to start as private daemon.
     pub program: PathBuf,
     /// Seconds after which an idle private daemon leaves.

@@ -119,7 +119,10 @@ impl Service {
         let mut child = command.spawn().map_err(failed())?;
         // It has the other ends of the pipe.
         drop(command);
-        let (keeping, found) = keeping(reader, &output, ready).map_err(ContainerError::io("write", &output.newer))?;
+        // What was in memory does not say again that it is ready: it was, and is when it runs.
+        let found = matches!(beginning, Beginning::Memory(_));
+        let keeping = keeping(reader, &output, ready, found).map_err(ContainerError::io("write", &output.newer));
+        let (keeping, found) = keeping?;
         let started = async {
             let attached = accept(&listener).await;
             if let Beginning::Memory(_) = beginning {
@@ -162,12 +165,13 @@ fn keeping(
     reader: PipeReader,
     output: &Output,
     ready: Option<&Ready>,
+    found: bool,
 ) -> io::Result<(JoinHandle<()>, watch::Receiver<bool>)> {
     let text = match ready {
         Some(Ready::Log(text)) => text.clone(),
         _ => String::new(),
     };
-    let (sender, found) = watch::channel(false);
+    let (sender, found) = watch::channel(found);
     let pipe = Receiver::from_owned_fd(reader.into())?;
     let file = output.create()?;
     Ok((tokio::spawn(keep(pipe, output.clone(), file, text, sender)), found))

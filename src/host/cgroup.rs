@@ -176,6 +176,22 @@ pub(crate) fn remove(name: &str) -> bool {
     gone
 }
 
+/// Removes the groups of containers whose names begin so and go on with the number of a process that is gone.
+pub(crate) fn clear_dead(prefix: &str) {
+    let prefix = format!("{PREFIX}{prefix}");
+    let hierarchies = fs::read_dir(MOUNT).into_iter().flatten().flatten().map(|entry| entry.path());
+    for hierarchy in hierarchies.chain([PathBuf::from(MOUNT)]) {
+        for entry in fs::read_dir(hierarchy).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let process = name.strip_prefix(&prefix).and_then(|rest| rest.split_once('-')).map(|(process, _)| process);
+            let gone = |process: &str| process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists();
+            if process.is_some_and(gone) {
+                remove(&name);
+            }
+        }
+    }
+}
+
 /// Makes a group as an executor would, and removes it.
 pub(super) async fn probe() -> Result<String, Lack> {
     let tried = blocking(try_out).await;

@@ -7,19 +7,21 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
+use super::admission::Rights;
 use super::cache::{Answer, KeyedCache};
 use super::dispatch::{Dispatch, Properties};
 use super::flight::{Flights, Seat};
 use super::wanted::{self, Wanted};
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{
-    BaseImages, Build, BuildError, Dependencies, ImageBuilds, ImageOptions, Known, NixBuilds, NixOptions, Plan,
-    ProgressSink, Runs, build, plan,
+    BaseImages, Build, BuildError, CheckpointOptions, Dependencies, ImageBuilds, ImageOptions, Known, NixBuilds,
+    NixOptions, Plan, ProgressSink, Runs, build, definition, plan,
 };
+use crate::execute::CheckpointWorker;
 use crate::nix::ValidPaths;
 use crate::oci::{KnownArchives, KnownImages};
 use crate::source::{Sources, Turns};
-use crate::spec::{Descriptor, EnvKey, KeyParts, Shard, ShardParts, SpecError};
+use crate::spec::{Descriptor, EnvKey, KeyParts, KindName, Shard, ShardParts, SpecError};
 use crate::store::{BlobStore, Database, SharedEntries, StoreError};
 
 /// Most derivations that are built at a time, for all environments together.
@@ -49,6 +51,8 @@ pub struct Parts {
     pub nix: NixOptions,
     /// How images are built.
     pub images: ImageOptions,
+    /// How checkpoints are made.
+    pub checkpoints: CheckpointOptions,
     /// Where large files wait while they are looked at.
     pub scratch: PathBuf,
 }
@@ -79,6 +83,7 @@ struct Inner {
     endpoint: Identity,
     nix: NixBuilds,
     images: ImageBuilds,
+    checkpoints: CheckpointOptions,
     known_images: KnownImages,
     flights: Flights<(Shard, EnvKey), Result<Answer, Arc<BuildError>>>,
     known: wanted::Known,
@@ -101,6 +106,7 @@ pub enum Resolution {
 pub struct Flight {
     seat: Seat<Result<Answer, Arc<BuildError>>>,
     environment: String,
+    rights: Rights,
 }
 
 impl Flight {
@@ -112,10 +118,12 @@ impl Flight {
     /// Waits for the end of the build.
     ///
     /// # Errors
-    /// Those of the build.
+    /// Those of the build; `CheckpointDenied` when whoever asked may not have what was built.
     pub async fn answer(mut self) -> Result<Answer, Arc<BuildError>> {
         let lost = || Err(Arc::new(BuildError::Lost { environment: self.environment.clone() }));
-        self.seat.result().await.unwrap_or_else(lost)
+        let answer = self.seat.result().await.unwrap_or_else(lost)?;
+        check(self.rights, &self.environment, &answer)?;
+        Ok(answer)
     }
 }
 
@@ -134,6 +142,7 @@ impl Resolver {
             lease,
             nix,
             images,
+            checkpoints,
             scratch,
         } = parts;
         let paths = ValidPaths::new(database.clone(), Arc::clone(&store), function);
@@ -152,6 +161,7 @@ impl Resolver {
                 endpoint,
                 nix,
                 images,
+                checkpoints,
                 known_images,
                 flights: Flights::new(),
                 known: wanted::Known::default(),
@@ -209,7 +219,9 @@ impl Resolver {
         self.inner.cache.touch_leased().await
     }
 
-    fn shard(&self, properties: &Properties) -> Shard {
+    /// Returns the shard of requests with these properties, or of those among them whose environments run only on
+    /// hosts like this one.
+    fn shard(&self, properties: &Properties, host: Option<String>) -> Shard {
         let Inner { function, endpoint, dispatch, .. } = &*self.inner;
         ShardParts {
             digest_function: *function,
@@ -217,14 +229,14 @@ impl Resolver {
             instance: endpoint.instance.clone(),
             id: endpoint.id.clone(),
             dispatch: dispatch.rule(properties).cloned(),
-            host: None,
+            host,
         }
         .shard()
     }
 
     /// Returns what these parts of a key ask for.
     pub fn wanted(&self, parts: KeyParts, properties: Properties) -> Arc<Wanted> {
-        let shard = self.shard(&properties);
+        let shard = self.shard(&properties, None);
         Wanted::new(parts, properties, shard)
     }
 
@@ -237,12 +249,29 @@ impl Resolver {
         self.inner.known.understand(key, description, properties, read)
     }
 
-    async fn lookup(&self, wanted: &Wanted) -> Result<Option<Answer>, StoreError> {
-        let answer = self.inner.cache.lookup(wanted.shard, &wanted.key).await?;
+    async fn lookup(&self, shard: Shard, wanted: &Wanted) -> Result<Option<Answer>, StoreError> {
+        let answer = self.inner.cache.lookup(shard, &wanted.key).await?;
         if let Some(answer) = &answer {
             self.note(wanted, answer).await;
         }
         Ok(answer)
+    }
+
+    /// Looks an environment up, and says in which shard it is looked for. A checkpoint that was made on another host
+    /// than that of the executor is not for this one, which has a shard of its own.
+    async fn find(&self, wanted: &Wanted) -> Result<(Shard, Option<Answer>), StoreError> {
+        let answer = self.lookup(wanted.shard, wanted).await?;
+        let Some(facts) = answer.as_ref().and_then(|answer| answer.descriptor.checkpoint.as_ref()) else {
+            return Ok((wanted.shard, answer));
+        };
+        // Whoever can make none takes what there is.
+        match self.inner.dispatch.executor(&wanted.properties).checkpoints().await {
+            Ok(CheckpointWorker::Own(host)) if *host != facts.made.host => {
+                let shard = self.shard(&wanted.properties, Some(host.to_string()));
+                Ok((shard, self.lookup(shard, wanted).await?))
+            }
+            _ => Ok((wanted.shard, answer)),
+        }
     }
 
     /// Has the image known that is about to be answered. Whoever wants an environment gets it all the same when that
@@ -259,17 +288,34 @@ impl Resolver {
     /// answer that a client did not find.
     ///
     /// # Errors
-    /// When a store cannot tell whether the environment is there.
-    pub async fn resolve(&self, wanted: Arc<Wanted>, lost: &[Digest]) -> Result<Resolution, BuildError> {
+    /// When a store cannot tell whether the environment is there; `CheckpointDenied` for those who may not have it.
+    pub(crate) async fn resolve(
+        &self,
+        wanted: Arc<Wanted>,
+        lost: &[Digest],
+        rights: Rights,
+    ) -> Result<Resolution, BuildError> {
         if !lost.is_empty() {
             tracing::warn!(key = %wanted.key, count = lost.len(), "a client did not find blobs that were answered");
             self.doubt_all();
         }
-        if let Some(answer) = self.lookup(&wanted).await? {
+        let (shard, answer) = self.find(&wanted).await?;
+        if let Some(answer) = answer {
+            check(rights, &wanted.environment, &answer)?;
             return Ok(Resolution::Hit(answer));
         }
-        let (flight, joined) = self.fly(wanted);
+        // Nor may they see how it comes about.
+        if !rights.checkpoints && self.is_checkpoint(&wanted).await {
+            return Err(BuildError::CheckpointDenied { environment: wanted.environment.clone() });
+        }
+        let (flight, joined) = self.fly(shard, wanted, rights);
         Ok(Resolution::Building { flight, joined })
+    }
+
+    /// Says whether an environment is a checkpoint, as far as that can be seen before it is built.
+    async fn is_checkpoint(&self, wanted: &Wanted) -> bool {
+        let definition = definition(&self.inner.sources, &wanted.parts).await;
+        definition.is_ok_and(|definition| definition.kind_name() == KindName::Checkpoint)
     }
 
     /// Checks every entry anew from now on: blobs are gone that should not be.
@@ -280,9 +326,11 @@ impl Resolver {
     /// Returns the environment when it is in the cache and whole.
     ///
     /// # Errors
-    /// When a store cannot tell.
-    pub async fn probe(&self, wanted: &Wanted) -> Result<Option<Answer>, BuildError> {
-        Ok(self.lookup(wanted).await?)
+    /// When a store cannot tell; `CheckpointDenied` for those who may not have it.
+    pub(crate) async fn probe(&self, wanted: &Wanted, rights: Rights) -> Result<Option<Answer>, BuildError> {
+        let (_, answer) = self.find(wanted).await?;
+        answer.iter().try_for_each(|answer| check(rights, &wanted.environment, answer))?;
+        Ok(answer)
     }
 
     /// Prolongs the lease of an entry and returns its new end; `None` when there is no whole entry.
@@ -290,28 +338,27 @@ impl Resolver {
     /// # Errors
     /// When a store cannot tell.
     pub async fn renew(&self, wanted: &Wanted) -> Result<Option<i64>, BuildError> {
-        Ok(self.probe(wanted).await?.map(|answer| answer.lease_expires))
+        Ok(self.find(wanted).await?.1.map(|answer| answer.lease_expires))
     }
 
-    fn fly(&self, wanted: Arc<Wanted>) -> (Flight, bool) {
-        let (key, environment) = ((wanted.shard, wanted.key), wanted.environment.clone());
+    fn fly(&self, shard: Shard, wanted: Arc<Wanted>, rights: Rights) -> (Flight, bool) {
+        let (key, environment) = ((shard, wanted.key), wanted.environment.clone());
         let this = self.clone();
-        let work = |progress| async move { this.build(&wanted, progress).await.map_err(Arc::new) };
+        let work = |progress| async move { this.build(shard, &wanted, progress).await.map_err(Arc::new) };
         let (seat, joined) = self.inner.flights.board(key, work);
-        (Flight { seat, environment }, joined)
+        (Flight { seat, environment, rights }, joined)
     }
 
     /// Builds a missing environment and writes its entry. Runs in a flight.
-    async fn build(&self, wanted: &Wanted, progress: ProgressSink) -> Result<Answer, BuildError> {
-        let Wanted { parts, properties, shard, key, environment } = wanted;
-        let shard = *shard;
+    async fn build(&self, shard: Shard, wanted: &Wanted, progress: ProgressSink) -> Result<Answer, BuildError> {
+        let Wanted { parts, properties, shard: usual, key, environment } = wanted;
         // A flight that landed between the miss and this one may have built it.
-        if let Some(answer) = self.lookup(wanted).await? {
+        if let Some(answer) = self.lookup(shard, wanted).await? {
             return Ok(answer);
         }
         let started = Instant::now();
         progress.environment(environment);
-        let plan = plan(&self.inner.sources, &InCache { resolver: self, shard }, parts).await?;
+        let plan = plan(&self.inner.sources, &InCache { resolver: self, shard: *usual }, parts).await?;
         let dependencies = InFlight::new(self, properties, &progress, plan);
         let own = &self.inner;
         let built = build(&Build {
@@ -323,6 +370,7 @@ impl Resolver {
             execution: own.dispatch.executor(properties),
             nix: &own.nix,
             images: &own.images,
+            checkpoints: &own.checkpoints,
             dependencies: &dependencies,
             fresh: false,
             started,
@@ -334,6 +382,14 @@ impl Resolver {
         self.note(wanted, &answer).await;
         Ok(answer)
     }
+}
+
+/// Refuses a checkpoint to those who may not have any.
+fn check(rights: Rights, environment: &str, answer: &Answer) -> Result<(), BuildError> {
+    if rights.checkpoints || answer.descriptor.checkpoint.is_none() {
+        return Ok(());
+    }
+    Err(BuildError::CheckpointDenied { environment: environment.to_owned() })
 }
 
 /// The environments that a plan need not go into.
@@ -377,7 +433,7 @@ impl Dependencies for InFlight<'_> {
     async fn environment(&self, parts: KeyParts) -> Result<Arc<Descriptor>, BuildError> {
         let wanted = self.resolver.wanted(parts, self.properties.clone());
         let key = wanted.key;
-        let resolution = self.resolver.resolve(wanted, &[]).await?;
+        let resolution = self.resolver.resolve(wanted, &[], Rights::ALL).await?;
         let answer = match resolution {
             Resolution::Hit(answer) => answer,
             Resolution::Building { mut flight, .. } => {
