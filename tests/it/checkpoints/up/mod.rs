@@ -46,7 +46,7 @@ fn case() -> Case {
     let spec = world.spec("warm", &environments);
     let mut command = Command::new("env");
     command.arg(format!("ENVSERVE_CRIU={}", criu().display()));
-    let daemon = Daemon::start_by(command, "serve", &world.path("daemon"), &[]);
+    let daemon = Daemon::start_by(command, "serve", &world.path("daemon"), &["--checkpoints-for-all"]);
     Case::of(world, daemon, spec)
 }
 
