@@ -108,9 +108,9 @@ pub(super) struct Worked<T> {
 }
 
 /// A spec, and the directory that its relative paths start from.
-struct Located {
-    spec: Spec,
-    base: PathBuf,
+pub(super) struct Located {
+    pub(super) spec: Spec,
+    pub(super) base: PathBuf,
 }
 
 impl SpecArguments {
@@ -170,20 +170,8 @@ impl SpecArguments {
 
     /// Reads the spec, and changes it as the command line says.
     async fn read(&self) -> Result<Located, CliError> {
-        let path = &self.spec;
-        let unreadable = |source| CliError::ReadSpec { path: path.clone(), source };
-        let (name, base, text) = if path == Path::new("-") {
-            let text = blocking(|| {
-                let mut text = Vec::new();
-                std::io::Read::read_to_end(&mut std::io::stdin(), &mut text).map(|_| text)
-            });
-            ("stdin".to_owned(), absolute(Path::new("."))?, text.await.map_err(unreadable)?)
-        } else {
-            let text = std::fs::read(path).map_err(unreadable)?;
-            let parent = absolute(path)?.parent().map(Path::to_owned).unwrap_or_default();
-            (path.display().to_string(), parent, text)
-        };
-        let mut spec = Spec::parse(&name, &text)?;
+        let Located { mut spec, base } = Located::read(&self.spec).await?;
+        let name = name_of(&self.spec);
         if let Some([repository, module, environment]) = self.environment.as_deref() {
             spec = spec.with_environment(&name, Target::new(repository, module, environment)?)?;
         }
@@ -191,5 +179,28 @@ impl SpecArguments {
             spec.config = spec.config.with(&Config::assignment(assignment)?);
         }
         Ok(Located { spec, base })
+    }
+}
+
+/// What messages call a spec file.
+fn name_of(path: &Path) -> String {
+    if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() }
+}
+
+impl Located {
+    /// Reads the spec of a file, or of stdin.
+    pub(super) async fn read(path: &Path) -> Result<Self, CliError> {
+        let unreadable = |source| CliError::ReadSpec { path: path.to_owned(), source };
+        let (base, text) = if path == Path::new("-") {
+            let text = blocking(|| {
+                let mut text = Vec::new();
+                std::io::Read::read_to_end(&mut std::io::stdin(), &mut text).map(|_| text)
+            });
+            (absolute(Path::new("."))?, text.await.map_err(unreadable)?)
+        } else {
+            let text = std::fs::read(path).map_err(unreadable)?;
+            (absolute(path)?.parent().map(Path::to_owned).unwrap_or_default(), text)
+        };
+        Ok(Self { spec: Spec::parse(&name_of(path), &text)?, base })
     }
 }

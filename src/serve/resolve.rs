@@ -1,26 +1,30 @@
 //! The path of a request: key → entry in the cache, or single flight → build → entry; descriptor and lease.
 //! No tonic types here.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+mod explain;
+mod uses;
 
-use async_trait::async_trait;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::cache::{Answer, KeyedCache};
 use super::dispatch::{Dispatch, Properties};
 use super::flight::{Flights, Seat};
+use super::known_keys::KnownKeys;
 use super::wanted::{self, Wanted};
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{
-    BaseImages, Build, BuildError, Dependencies, ImageBuilds, ImageOptions, Known, NixBuilds, NixOptions, Plan,
-    ProgressSink, Runs, build, plan,
+    BaseImages, Build, BuildError, ImageBuilds, ImageOptions, NixBuilds, NixOptions, ProgressSink, Runs, build, plan,
 };
 use crate::nix::ValidPaths;
 use crate::oci::{KnownArchives, KnownImages};
 use crate::source::{Sources, Turns};
-use crate::spec::{Descriptor, EnvKey, KeyParts, Shard, ShardParts, SpecError};
+use crate::spec::{Components, EnvKey, KeyParts, Shard, ShardParts, SpecError};
 use crate::store::{BlobStore, Database, SharedEntries, StoreError};
+
+pub use explain::{Against, Compared, ExplainError, Explained};
+use uses::{InCache, InFlight};
 
 /// Most derivations that are built at a time, for all environments together.
 const MAX_TURNS: usize = 4096;
@@ -80,6 +84,7 @@ struct Inner {
     nix: NixBuilds,
     images: ImageBuilds,
     known_images: KnownImages,
+    known_keys: KnownKeys,
     flights: Flights<(Shard, EnvKey), Result<Answer, Arc<BuildError>>>,
     known: wanted::Known,
 }
@@ -141,6 +146,7 @@ impl Resolver {
         let bases: Option<Arc<dyn BaseImages>> = Some(Arc::new(sources.registries()));
         let images = ImageBuilds { archives, bases, runs: Runs::new(images) };
         let nix = NixBuilds { paths, turns: Turns::new(MAX_TURNS), options: nix, scratch };
+        let known_keys = KnownKeys::new(database.clone());
         let cache = KeyedCache::new(Arc::clone(&store), database, shared, function, lease);
         Self {
             inner: Arc::new(Inner {
@@ -153,6 +159,7 @@ impl Resolver {
                 nix,
                 images,
                 known_images,
+                known_keys,
                 flights: Flights::new(),
                 known: wanted::Known::default(),
             }),
@@ -209,7 +216,7 @@ impl Resolver {
         self.inner.cache.touch_leased().await
     }
 
-    fn shard(&self, properties: &Properties) -> Shard {
+    fn shard_parts(&self, properties: &Properties) -> ShardParts {
         let Inner { function, endpoint, dispatch, .. } = &*self.inner;
         ShardParts {
             digest_function: *function,
@@ -219,12 +226,11 @@ impl Resolver {
             dispatch: dispatch.rule(properties).cloned(),
             host: None,
         }
-        .shard()
     }
 
     /// Returns what these parts of a key ask for.
     pub fn wanted(&self, parts: KeyParts, properties: Properties) -> Arc<Wanted> {
-        let shard = self.shard(&properties);
+        let shard = self.shard_parts(&properties).shard();
         Wanted::new(parts, properties, shard)
     }
 
@@ -245,10 +251,17 @@ impl Resolver {
         Ok(answer)
     }
 
-    /// Has the image known that is about to be answered. Whoever wants an environment gets it all the same when that
-    /// fails; it is tried again with the next answer.
+    /// Has the image known that is about to be answered, and what its key was made from. Whoever wants an environment
+    /// gets it all the same when that fails; it is tried again with the next answer.
     async fn note(&self, wanted: &Wanted, answer: &Answer) {
-        let Wanted { parts, properties, key, .. } = wanted;
+        let Wanted { parts, properties, shard, key, .. } = wanted;
+        if !self.inner.known_keys.is_noted(*shard, key) {
+            let components = Components::new(parts.clone(), self.shard_parts(properties));
+            if let Err(error) = self.inner.known_keys.note(components, &answer.descriptor).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(%key, error, "cannot remember what a key was made from: `explain` will not know it");
+            }
+        }
         if let Err(error) = self.inner.known_images.note(key, parts, properties, &answer.descriptor).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(%key, error, "cannot remember an image: the registry does not have it");
@@ -333,61 +346,5 @@ impl Resolver {
         let answer = own.cache.write(shard, key, built).await?;
         self.note(wanted, &answer).await;
         Ok(answer)
-    }
-}
-
-/// The environments that a plan need not go into.
-struct InCache<'a> {
-    resolver: &'a Resolver,
-    shard: Shard,
-}
-
-#[async_trait]
-impl Known for InCache<'_> {
-    async fn is_known(&self, key: &EnvKey) -> Result<bool, BuildError> {
-        Ok(self.resolver.inner.cache.lookup(self.shard, key).await?.is_some())
-    }
-}
-
-/// The environments that a build uses: each from the cache, or by a flight of its own.
-struct InFlight<'a> {
-    resolver: &'a Resolver,
-    properties: &'a Properties,
-    progress: &'a ProgressSink,
-    total: u32,
-    waiting: Mutex<Plan>,
-}
-
-impl<'a> InFlight<'a> {
-    fn new(resolver: &'a Resolver, properties: &'a Properties, progress: &'a ProgressSink, plan: Plan) -> Self {
-        let total = plan.actions();
-        progress.actions(0, total);
-        Self { resolver, properties, progress, total, waiting: Mutex::new(plan) }
-    }
-
-    fn done(&self, key: &EnvKey) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.done(key);
-        self.progress.actions(self.total - waiting.actions(), self.total);
-    }
-}
-
-#[async_trait]
-impl Dependencies for InFlight<'_> {
-    async fn environment(&self, parts: KeyParts) -> Result<Arc<Descriptor>, BuildError> {
-        let wanted = self.resolver.wanted(parts, self.properties.clone());
-        let key = wanted.key;
-        let resolution = self.resolver.resolve(wanted, &[]).await?;
-        let answer = match resolution {
-            Resolution::Hit(answer) => answer,
-            Resolution::Building { mut flight, .. } => {
-                while let Some(progress) = flight.next().await {
-                    self.progress.show(&progress);
-                }
-                flight.answer().await.map_err(BuildError::Dependency)?
-            }
-        };
-        self.done(&key);
-        Ok(answer.descriptor)
     }
 }

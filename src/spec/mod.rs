@@ -8,6 +8,7 @@ pub mod json;
 
 mod bisimulation;
 mod checkpoint;
+mod components;
 mod config;
 mod description;
 mod descriptor;
@@ -34,6 +35,7 @@ mod spec;
 mod tests;
 
 pub use checkpoint::{CheckpointFacts, Form, FormName, Made};
+pub use components::{BindingPath, Component, Components, KeyDifference};
 pub use config::Config;
 pub use description::{Description, ResolvedRepository};
 pub use descriptor::{DESCRIPTOR_VERSION, Descriptor, ImageFacts, NixFacts, NixOutput, Provenance};

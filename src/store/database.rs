@@ -58,10 +58,12 @@ pub enum Table {
     OciTags,
     /// Archive of a layer and compression → what it becomes.
     OciForms,
+    /// Module and name of an environment, shard and key → what these are made from.
+    Components,
 }
 
 impl Table {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Entries,
         Self::Actions,
         Self::Trees,
@@ -76,6 +78,7 @@ impl Table {
         Self::OciBlobs,
         Self::OciTags,
         Self::OciForms,
+        Self::Components,
     ];
 
     /// Returns the name of the column family. The number is the version of the record's form.
@@ -95,6 +98,7 @@ impl Table {
             Self::OciBlobs => "oci-blobs-1",
             Self::OciTags => "oci-tags-1",
             Self::OciForms => "oci-forms-1",
+            Self::Components => "components-1",
         }
     }
 
@@ -202,6 +206,20 @@ impl Database {
         blocking(move || {
             let mut changes = this.changes();
             records.iter().for_each(|(table, key, value)| changes.put(*table, key, value));
+            this.apply(changes)
+        })
+        .await
+    }
+
+    /// Removes records; keys that have none are passed over.
+    ///
+    /// # Errors
+    /// As `put`.
+    pub async fn delete_all(&self, table: Table, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
+        let this = self.clone();
+        blocking(move || {
+            let mut changes = this.changes();
+            keys.iter().for_each(|key| changes.delete(table, key));
             this.apply(changes)
         })
         .await

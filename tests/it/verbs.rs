@@ -1,5 +1,7 @@
 //! The other verbs, and the form of what they print.
 
+mod explain;
+
 use std::fs;
 use std::process::Command;
 
