@@ -1,6 +1,7 @@
 //! Arguments that several verbs share, and what becomes of them.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
@@ -11,8 +12,10 @@ use super::output::Display;
 use super::placement::StoreArguments;
 use super::security::{RemoteSecurityArguments, ServeSecurityArguments};
 use super::sources::ClientSourceArguments;
-use crate::client::{Client, ClientError, ClientOptions, Events, Fetched, OnUnavailable, Request, View};
-use crate::spec::{Config, Spec, Target};
+use crate::client::{
+    Building, Client, ClientError, ClientOptions, Event, Events, Fetched, OnUnavailable, Request, View,
+};
+use crate::spec::{Config, Spec, Target, nearest_few};
 use crate::store::blocking;
 use crate::transport::Endpoint;
 
@@ -134,8 +137,31 @@ impl SpecArguments {
         events: &dyn Events,
         work: impl AsyncFn(&Client, &Request) -> Result<T, ClientError>,
     ) -> Result<Worked<T>, CliError> {
+        self.work_building(Building::Allowed, events, work).await
+    }
+
+    /// Turns the spec into a request and looks at it, without having anything built.
+    pub(super) async fn look<T>(
+        self,
+        events: &dyn Events,
+        look: impl AsyncFn(&Client, &Request) -> Result<T, ClientError>,
+    ) -> Result<Worked<T>, CliError> {
+        self.work_building(Building::Forbidden, events, look).await
+    }
+
+    async fn work_building<T>(
+        self,
+        building: Building,
+        events: &dyn Events,
+        work: impl AsyncFn(&Client, &Request) -> Result<T, ClientError>,
+    ) -> Result<Worked<T>, CliError> {
+        let assigned: Vec<String> = self.config.iter().filter_map(|text| variable(text)).collect();
+        let warned = AtomicBool::new(false);
         let attempt = async |client: &Client, spec: &Spec, base: &Path| {
-            let request = client.request(spec.clone(), base, events).await?;
+            let request = client.request(spec.clone(), base, building, events).await?;
+            if !warned.swap(true, Ordering::Relaxed) {
+                assigned.iter().for_each(|name| warn_unknown(name, &request, events));
+            }
             let outcome = work(client, &request).await?;
             Ok((request, outcome))
         };
@@ -180,6 +206,22 @@ impl SpecArguments {
         }
         Ok(Located { spec, base })
     }
+}
+
+/// Returns the variable that an argument sets.
+fn variable(assignment: &str) -> Option<String> {
+    let config = Config::assignment(assignment).ok()?;
+    config.iter().next().map(|(name, _)| name.to_owned())
+}
+
+/// Tells of a variable that was set and means nothing to the environment.
+fn warn_unknown(name: &str, request: &Request, events: &dyn Events) {
+    let known: Vec<&str> = request.parts.effective_config.iter().map(|(name, _)| name).collect();
+    if known.contains(&name) {
+        return;
+    }
+    let known = nearest_few(name, known, usize::MAX);
+    events.event(Event::UnknownVariable { name: name.to_owned(), environment: request.parts.target(), known });
 }
 
 /// What messages call a spec file.

@@ -162,6 +162,7 @@ fn client_exit(error: &ClientError) -> Exit {
         | ClientError::Source(SourceError::Store(StoreError::Rpc { source, .. })) => code_exit(source.code()),
         ClientError::Failed(_) => Exit::BuildFailed,
         ClientError::Lost { .. } => Exit::Lost,
+        ClientError::Unbuilt { .. } => Exit::Miss,
         ClientError::Waited { .. } => Exit::Deadline,
         ClientError::View { .. } => Exit::Usage,
         ClientError::Container(error) if error.is_of_host() => Exit::HostCannot,

@@ -12,7 +12,7 @@ use super::Exit;
 use super::arguments::{Located, SpecArguments, Worked};
 use super::error::CliError;
 use super::output::{self, Display};
-use crate::client::{Against, Client, ComparedKey, ComponentDifference, Explanation, PathChange, Request};
+use crate::client::{Against, Building, Client, ComparedKey, ComponentDifference, Explanation, PathChange, Request};
 
 /// Version of what `--json` prints.
 const JSON_VERSION: u32 = 1;
@@ -42,13 +42,13 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     };
     let explain = async |client: &Client, request: &Request| match (&other, &against) {
         (Some(Located { spec, base }), _) => {
-            let other = client.request(spec.clone(), base, &display).await?;
+            let other = client.request(spec.clone(), base, Building::Forbidden, &display).await?;
             client.explain(request, Against::Request(&other)).await
         }
         (None, Some(key)) => client.explain(request, Against::Key(key)).await,
         (None, None) => client.explain(request, Against::Nearest).await,
     };
-    let worked = spec.work(&display, explain).await;
+    let worked = spec.look(&display, explain).await;
     display.clear();
     let Worked { request, outcome, .. } = worked?;
     let key = request.parts.key().to_string();

@@ -60,7 +60,7 @@ pub use image::{ImageError, Loader, RootFileSystem, install_root, name_of, run};
 pub use install::{install, link};
 pub use nix::{ClosureError, NixOutput, StoreRoot, Stored, enter};
 pub use placement::{Placement, View};
-pub use request::Request;
+pub use request::{Building, Request};
 pub use sources::FetchedSource;
 pub use unavailable::OnUnavailable;
 

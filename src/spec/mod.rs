@@ -49,6 +49,7 @@ pub use kind::{
     Base, CheckpointFields, Command, ImageFields, ImageSettings, Kind, KindName, Layer, NixFields, NixMode, Ready,
     Service, Stop, StopBy, TreeFields,
 };
+pub(crate) use nearest::{nearest, nearest_few};
 pub use path::{PathError, RelativePath, valid_name};
 pub use place::Place;
 pub(crate) use place::shown;

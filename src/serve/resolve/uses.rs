@@ -32,7 +32,12 @@ pub(super) struct InFlight<'a> {
 }
 
 impl<'a> InFlight<'a> {
-    pub(super) fn new(resolver: &'a Resolver, properties: &'a Properties, progress: &'a ProgressSink, plan: Plan) -> Self {
+    pub(super) fn new(
+        resolver: &'a Resolver,
+        properties: &'a Properties,
+        progress: &'a ProgressSink,
+        plan: Plan,
+    ) -> Self {
         let total = plan.actions();
         progress.actions(0, total);
         Self { resolver, properties, progress, total, waiting: Mutex::new(plan) }

@@ -18,7 +18,8 @@ use super::{FetchOptions, Fetcher, Registries, SourceError, export_tree, import_
 use crate::digest::{Digest, DigestFunction};
 use crate::spec::{GitId, RelativePath};
 use crate::store::{
-    BlobStore, Directory, GitEntry, GitEntryKind, GitStore, Listing, Node, SourceMaps, StoreError, blocking, collect_tree,
+    BlobStore, Directory, GitEntry, GitEntryKind, GitStore, Listing, Node, SourceMaps, StoreError, blocking,
+    collect_tree,
 };
 
 /// Pieces of work that run side by side.

@@ -124,10 +124,7 @@ fn values_are_told_as_they_are_here_and_there() {
     let (mut here, there) = (components_of(&repositories()), components_of(&repositories()));
     config(&mut here, json!({"ARCH": "arm"}));
     let told: Vec<_> = here.differences(&there).into_iter().map(|found| (found.here, found.there)).collect();
-    assert_eq!(told, [
-        (Some("\"arm\"".into()), Some("\"x86_64\"".into())),
-        (None, Some("null".into())),
-    ]);
+    assert_eq!(told, [(Some("\"arm\"".into()), Some("\"x86_64\"".into())), (None, Some("null".into())),]);
 }
 
 #[test]
