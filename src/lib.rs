@@ -7,6 +7,7 @@
 //! serve, client
 //! environment
 //! execute, source
+//! instance
 //! checkpoint
 //! container
 //! nix, oci
@@ -27,6 +28,7 @@ pub mod digest;
 pub mod environment;
 pub mod execute;
 pub mod host;
+pub mod instance;
 pub mod nix;
 pub mod oci;
 pub mod proto;

@@ -15,6 +15,7 @@ use super::sources::ClientSourceArguments;
 use crate::client::{
     Building, Client, ClientError, ClientOptions, Event, Events, Fetched, OnUnavailable, Request, View,
 };
+use crate::host::Criu;
 use crate::spec::{Config, Spec, Target, nearest_few};
 use crate::store::blocking;
 use crate::transport::Endpoint;
@@ -83,6 +84,7 @@ impl ClientArguments {
             serve: serve.map(|text| text.parse::<Endpoint>()).transpose()?,
             security: self.security.security()?,
             remote_security: self.remote_security.security()?,
+            criu: Criu::named(),
             program,
             idle_seconds: self.idle_seconds,
             environment: std::env::vars().collect(),

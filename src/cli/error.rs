@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use tonic::Code;
 
 use super::Exit;
+use crate::checkpoint::WorkerError;
 use crate::client::ClientError;
-use crate::client::instance::{InstanceError, Reason};
 use crate::container::ContainerError;
+use crate::instance::{InstanceError, Reason};
 use crate::serve::{DispatchError, ServeError};
 use crate::source::SourceError;
 use crate::spec::{KindName, SpecError};
@@ -21,6 +22,8 @@ pub(super) enum CliError {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
+    Instance(#[from] InstanceError),
+    #[error(transparent)]
     Serve(Box<ServeError>),
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -28,6 +31,8 @@ pub(super) enum CliError {
     Address(#[from] EndpointError),
     #[error(transparent)]
     Security(#[from] SecurityError),
+    #[error(transparent)]
+    Worker(Box<WorkerError>),
     #[error("cannot read the spec `{path}`")]
     ReadSpec { path: PathBuf, source: io::Error },
     #[error("cannot read `{path}`")]
@@ -52,6 +57,10 @@ pub(super) enum CliError {
     AbsentWith { option: &'static str },
     #[error("an environment of kind `{}` is no image to run a command in", kind.as_str())]
     NoImage { kind: KindName },
+    #[error("{given} cannot be given for a checkpoint: what runs, and when it is ready, is part of it")]
+    OfCheckpoint { given: &'static str },
+    #[error("an environment of kind `{}` has no forms: `--form` is for checkpoints", kind.as_str())]
+    NoForms { kind: KindName },
     #[error("`{text}` does not say what to bind: SOURCE:DESTINATION[:ro] is expected, DESTINATION from `/` on")]
     Bind { text: String },
     #[error("there are {ports} ports to pass on, and at most {limit} can be")]
@@ -75,19 +84,24 @@ impl CliError {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Client(error) => client_exit(error),
+            Self::Instance(error) => instance_exit(error),
             Self::Spec(SpecError::NotContentFixed { .. }) => Exit::NotContentFixed,
             Self::Address(_)
             | Self::AbsentWith { .. }
             | Self::HalfAnEndpoint { .. }
             | Self::Compression
             | Self::NoImage { .. }
+            | Self::OfCheckpoint { .. }
+            | Self::NoForms { .. }
             | Self::Bind { .. }
             | Self::TooManyPorts { .. }
             | Self::NoServer
             | Self::NoDistdir => Exit::Usage,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Run { .. } => Exit::Command(127),
+            Self::Worker(error) if error.is_of_host() => Exit::Command(125),
             Self::Serve(_)
+            | Self::Worker(_)
             | Self::Security(_)
             | Self::Store { .. }
             | Self::Spec(_)
@@ -104,7 +118,9 @@ impl CliError {
     pub(super) fn hint(&self) -> Option<String> {
         match self {
             Self::Client(error) => error.hint(),
+            Self::Instance(error) => error.hint(),
             Self::Spec(error) => error.hint(),
+            Self::Worker(error) => error.hint(),
             Self::ReadSpec { .. } => Some("give the path of a spec file, as in `envserve fetch spec.json`".to_owned()),
             Self::NoServer => Some("name it by `--serve` or ENVSERVE_SERVE".to_owned()),
             Self::NoDistdir => Some("name a directory by `--distdir`, or give `--backup-to-remote`".to_owned()),
@@ -116,7 +132,9 @@ impl CliError {
                 }
                 _ => None,
             },
-            Self::Store { .. }
+            Self::OfCheckpoint { .. } => Some("give it to `envserve up` of the image below".to_owned()),
+            Self::NoForms { .. }
+            | Self::Store { .. }
             | Self::ReadFile { .. }
             | Self::Dispatch { .. }
             | Self::HalfAnEndpoint { .. }
@@ -137,9 +155,8 @@ impl CliError {
     pub(super) fn log(&self) -> Option<&str> {
         match self {
             Self::Client(ClientError::Failed(failed)) if !failed.log.is_empty() => Some(&failed.log),
-            Self::Client(ClientError::Instance(InstanceError::Failed(failure))) if !failure.log.is_empty() => {
-                Some(&failure.log)
-            }
+            Self::Instance(InstanceError::Failed(failure)) if !failure.log.is_empty() => Some(&failure.log),
+            Self::Worker(error) => error.log(),
             _ => None,
         }
     }
@@ -164,11 +181,11 @@ fn client_exit(error: &ClientError) -> Exit {
         ClientError::Lost { .. } => Exit::Lost,
         ClientError::Unbuilt { .. } => Exit::Miss,
         ClientError::Waited { .. } => Exit::Deadline,
-        ClientError::View { .. } => Exit::Usage,
-        ClientError::Container(error) if error.is_of_host() => Exit::HostCannot,
-        ClientError::Container(error) if matches!(**error, ContainerError::NoCommand) => Exit::Usage,
-        ClientError::Instance(error) => instance_exit(error),
-        ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
+        ClientError::View { .. } | ClientError::OnlyStarted => Exit::Usage,
+        ClientError::OnlyRoot => Exit::HostCannot,
+        ClientError::Choice(error) if error.is_of_host() => Exit::HostCannot,
+        ClientError::Container(error) => container_exit(error),
+        ClientError::HostLacks { .. } | ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
         ClientError::Spec(_)
         | ClientError::Unreachable(_)
         | ClientError::Disconnected { .. }
@@ -182,8 +199,9 @@ fn client_exit(error: &ClientError) -> Exit {
         | ClientError::Tree { .. }
         | ClientError::Closure { .. }
         | ClientError::Image { .. }
+        | ClientError::Checkpoint { .. }
+        | ClientError::Choice(_)
         | ClientError::NotEntered
-        | ClientError::Container(_)
         | ClientError::Load { .. }
         | ClientError::NotAlone { .. }
         | ClientError::NoDirectory { .. }
@@ -197,16 +215,26 @@ fn client_exit(error: &ClientError) -> Exit {
 fn instance_exit(error: &InstanceError) -> Exit {
     match error {
         InstanceError::NotRoot => Exit::HostCannot,
+        InstanceError::Container(error) => container_exit(error),
         InstanceError::Failed(failure) => match failure.reason {
             Reason::Host => Exit::HostCannot,
             Reason::NoCommand => Exit::Usage,
             Reason::NotReady => Exit::Deadline,
-            Reason::Ended | Reason::Other => Exit::Error,
+            Reason::Ended | Reason::Beside | Reason::Other => Exit::Error,
         },
         InstanceError::Unknown { .. }
         | InstanceError::OwnerGone { .. }
         | InstanceError::Abandoned { .. }
-        | InstanceError::NotCopied { .. } => Exit::Error,
+        | InstanceError::NotCopied { .. }
+        | InstanceError::Io { .. } => Exit::Error,
+    }
+}
+
+fn container_exit(error: &ContainerError) -> Exit {
+    match error {
+        error if error.is_of_host() => Exit::HostCannot,
+        ContainerError::NoCommand => Exit::Usage,
+        _ => Exit::Error,
     }
 }
 

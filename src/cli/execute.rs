@@ -13,7 +13,7 @@ use super::security::ServerSecurityArguments;
 use super::serve;
 use super::store::{SizeArguments, directory};
 use crate::digest::DigestFunction;
-use crate::environment::{ImageOptions, NixOptions};
+use crate::environment::{CheckpointOptions, ImageOptions, NixOptions};
 use crate::serve::{EmbeddedOptions, EndpointOptions, ServeOptions};
 use crate::source::SourceOptions;
 
@@ -56,13 +56,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
             instance: arguments.instance.clone(),
             max_size: arguments.size.max_size(),
             min_age: arguments.size.min_age(),
-            execution: arguments.execution.options(),
+            execution: arguments.execution.options()?,
         }),
         repositories: Vec::new(),
         lease: Duration::ZERO,
         security: arguments.security.security(),
         nix: NixOptions::default(),
         images: ImageOptions::default(),
+        checkpoints: CheckpointOptions::default(),
         native: false,
         nix_cache: None,
         registry: None,

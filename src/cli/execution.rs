@@ -1,9 +1,13 @@
 //! Arguments about the execution of actions, which `serve` and `execute` share.
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::absolute::absolute;
+use super::error::CliError;
 use crate::execute::{ExecutionOptions, Limits, Sandbox};
 
 #[derive(Debug, Args)]
@@ -56,13 +60,18 @@ pub(super) struct ExecutionArguments {
     /// root. Another user's come from /etc/subuid and /etc/subgid.
     #[arg(long, default_value_t = 1_879_048_192, value_name = "ID", value_parser = clap::value_parser!(u32).range(65_536..=4_294_901_759))]
     first_user: u32,
+
+    /// The program of CRIU that makes checkpoints, if it is not the one in PATH.
+    #[arg(long, env = "ENVSERVE_CRIU", value_name = "PATH")]
+    criu: Option<OsString>,
 }
 
 impl ExecutionArguments {
-    pub(super) fn options(&self) -> ExecutionOptions {
+    pub(super) fn options(&self) -> Result<ExecutionOptions, CliError> {
         let defaults = ExecutionOptions::default();
         let or = |given, default| if given == 0 { default } else { given };
-        ExecutionOptions {
+        let criu = self.criu.as_deref().filter(|path| !path.is_empty()).map(Path::new);
+        Ok(ExecutionOptions {
             slots: if self.jobs == 0 { defaults.slots } else { self.jobs },
             queue: self.queue,
             max_timeout: Duration::from_secs(self.action_timeout_seconds),
@@ -77,7 +86,8 @@ impl ExecutionArguments {
             sandbox: self.sandbox,
             sandbox_user: self.sandbox_user,
             first_user: self.first_user,
+            criu: criu.map(absolute).transpose()?,
             worker: defaults.worker,
-        }
+        })
     }
 }

@@ -11,7 +11,8 @@ use super::error::CliError;
 use super::output::{self, Display};
 use super::placement::StoreArguments;
 use crate::client::{
-    self, Client, ClientError, Fetched, FetchedSource, Loader, NixOutput, Placement, Probed, Request, Stored, View,
+    self, Client, ClientError, Fetched, FetchedSource, Loader, NixOutput, Placement, Prepared, Probed, Request, Start,
+    Stored, View,
 };
 use crate::oci::LayerCompression;
 use crate::spec::{Descriptor, Spec};
@@ -126,11 +127,17 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let Worked { client, request, outcome: fetched } = worked?;
     place(&client, &fetched, out, install, load).await?;
     let reference = load.map(|loader| loader.reference(&client::name_of(&request)));
-    say_fetched(&request, &fetched, reference, json)
+    say_fetched(&request, &fetched, reference, json, quiet)
 }
 
 /// Prints where the environment lies, or what the program calls it that it was handed to.
-fn say_fetched(request: &Request, fetched: &Fetched, reference: Option<String>, json: bool) -> Result<Exit, CliError> {
+fn say_fetched(
+    request: &Request,
+    fetched: &Fetched,
+    reference: Option<String>,
+    json: bool,
+    quiet: bool,
+) -> Result<Exit, CliError> {
     if json {
         let mut object = object(request, fetched);
         if let Some(reference) = reference {
@@ -142,6 +149,9 @@ fn say_fetched(request: &Request, fetched: &Fetched, reference: Option<String>, 
     if let Some(reference) = reference {
         output::print(reference.as_bytes())?;
         return Ok(Exit::Done);
+    }
+    if let Some(checkpoint) = fetched.checkpoint.as_ref().filter(|_| !quiet) {
+        output::note(&checkpoint.choice.why);
     }
     let places = outputs(fetched).map_or_else(|| vec![fetched.directory.clone()], |(_, places)| places);
     places.iter().try_for_each(|place| output::print(place.as_os_str().as_encoded_bytes()))?;
@@ -199,7 +209,9 @@ impl Arguments {
             return Err(CliError::Compression);
         }
         let view = if self.load.is_some() { View::DockerArchive } else { self.view };
-        Ok(Placement { compression, ..self.store.placement(view)? })
+        // A checkpoint is where it is.
+        let start = if self.install.is_some() { Start::Never } else { Start::Fastest };
+        Ok(Placement { compression, start, ..self.store.placement(view)? })
     }
 }
 
@@ -230,6 +242,7 @@ fn object(request: &Request, fetched: &Fetched) -> Value {
     let mut object = json!({
         "version": JSON_VERSION,
         "key": request.parts.key().to_string(),
+        "kind": fetched.descriptor.kind,
         "directory": fetched.directory.display().to_string(),
         "present": fetched.present,
         "downloaded_bytes": fetched.downloaded,
@@ -240,7 +253,26 @@ fn object(request: &Request, fetched: &Fetched) -> Value {
         object["store"] = stored.root.path().display().to_string().into();
         object["outputs"] = stored.outputs.iter().zip(&places).map(output).collect();
     }
+    if let Some(prepared) = &fetched.checkpoint {
+        object["checkpoint"] = checkpoint(prepared);
+    }
     object
+}
+
+/// Returns what copies of a service start from.
+fn checkpoint(prepared: &Prepared) -> Value {
+    let (made, shown) = (&prepared.facts.made, |path: &PathBuf| path.display().to_string());
+    json!({
+        "form": prepared.choice.form,
+        "why": prepared.choice.why,
+        "without_ms": made.without_ms(),
+        "memory": made.memory,
+        "filesystem": made.filesystem,
+        "root": shown(&prepared.root),
+        "config": shown(&prepared.config),
+        "layers": prepared.layers.iter().map(shown).collect::<Vec<_>>(),
+        "images": prepared.images.as_ref().map(shown),
+    })
 }
 
 /// Returns where the outputs of a closure lie.

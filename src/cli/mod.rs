@@ -17,6 +17,7 @@ mod fsck;
 mod gc;
 mod instance;
 mod key;
+mod make_checkpoint;
 mod nix;
 mod output;
 mod placement;
@@ -39,9 +40,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub use exit::Exit;
 
+use crate::checkpoint::VERB as CHECKPOINT_VERB;
 use crate::client::ClientError;
-use crate::client::instance::{SUPERVISE_VERB, supervise};
 use crate::container::{HOOK_VERB, attach};
+use crate::instance::{SUPERVISE_VERB, supervise};
 
 use error::CliError;
 
@@ -98,6 +100,9 @@ enum Verb {
         /// Where that listens.
         socket: PathBuf,
     },
+    /// Make the forms of a warm service, as an action.
+    #[command(name = CHECKPOINT_VERB, hide = true)]
+    MakeCheckpoint,
     /// Evict from the store of a daemon what was not used for long.
     Gc(gc::Arguments),
     /// Check the store of a daemon, and mend it.
@@ -160,6 +165,7 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Ps(arguments) => instance::ps::run(arguments),
         Verb::Supervise => Ok(supervise().map(|()| Exit::Done)?),
         Verb::Attach { socket } => Ok(attach(&socket).map(|()| Exit::Done).map_err(ClientError::from)?),
+        Verb::MakeCheckpoint => make_checkpoint::run(),
         Verb::Gc(arguments) => gc::run(&arguments),
         Verb::Fsck(arguments) => fsck::run(&arguments),
         Verb::Doctor(arguments) => verb_on_one_thread(doctor::run(arguments)),

@@ -25,13 +25,27 @@ pub(super) struct ServerSecurityArguments {
     /// Tokens, one a line, of which every call must show one. Read again when it changes.
     #[arg(long, env = "ENVSERVE_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
+
+    /// Tokens, one a line, with which clients over TCP may have checkpoints: what was in the memory of services. Other
+    /// clients over TCP may not. These tokens admit to everything else, too. Read again when it changes.
+    #[arg(long, env = "ENVSERVE_CHECKPOINT_TOKEN_FILE", value_name = "FILE")]
+    checkpoint_token_file: Option<PathBuf>,
+
+    /// Let everybody who can connect have checkpoints.
+    #[arg(long)]
+    checkpoints_for_all: bool,
 }
 
 impl ServerSecurityArguments {
     pub(super) fn security(&self) -> ServerSecurity {
         let tls = identity(self.tls_cert.as_ref(), self.tls_key.as_ref());
         let tls = tls.map(|identity| ServerTls { identity, client_ca: self.tls_client_ca.clone() });
-        ServerSecurity { tls, token_file: self.token_file.clone() }
+        ServerSecurity {
+            tls,
+            token_file: self.token_file.clone(),
+            checkpoint_token_file: self.checkpoint_token_file.clone(),
+            checkpoints_for_all: self.checkpoints_for_all,
+        }
     }
 }
 

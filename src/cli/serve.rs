@@ -16,7 +16,7 @@ use super::sources::ServeSourceArguments;
 use super::store::{RootArguments, SizeArguments};
 use super::{Exit, output};
 use crate::digest::DigestFunction;
-use crate::environment::ImageOptions;
+use crate::environment::{CheckpointOptions, ImageOptions};
 use crate::serve::{self, EmbeddedOptions, EndpointOptions, Listener, RegistryOptions, ServeError, ServeOptions};
 use crate::transport::Endpoint;
 
@@ -67,6 +67,10 @@ pub(super) struct Arguments {
     /// A property of the actions that run commands in images [default: user-ids=range at the embedded executor]
     #[arg(long = "image-worker", value_name = "NAME=VALUE", value_parser = property)]
     image_worker: Vec<(String, String)>,
+    /// A property of the actions that make checkpoints, which takes them to a worker with envserve, runc and CRIU
+    /// [default: this host at the embedded executor]
+    #[arg(long = "checkpoint-worker", value_name = "NAME=VALUE", value_parser = property)]
+    checkpoint_worker: Vec<(String, String)>,
     /// Let clients push images to the registry at /v2/, as `podman push` does.
     #[arg(long)]
     registry_push: bool,
@@ -121,7 +125,7 @@ fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
                 instance: instance.clone(),
                 max_size: arguments.size.max_size(),
                 min_age: arguments.size.min_age(),
-                execution: arguments.execution.options(),
+                execution: arguments.execution.options()?,
             }),
         },
         repositories: arguments.repositories.clone(),
@@ -129,6 +133,7 @@ fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
         security: arguments.security.security(),
         nix: arguments.nix.builds(),
         images: ImageOptions { worker: arguments.image_worker.iter().cloned().collect() },
+        checkpoints: CheckpointOptions { worker: arguments.checkpoint_worker.iter().cloned().collect() },
         native: true,
         // A private daemon has a socket that Nix cannot use.
         nix_cache: arguments.idle_seconds.is_none().then(|| arguments.nix.cache()),

@@ -6,10 +6,11 @@ use std::process::ExitStatus;
 
 use tonic::Code;
 
-use super::hint::pinned_form;
+use super::checkpoint::CheckpointError;
+use super::hint::{is_of_host, pinned_form};
 use super::image::ImageError;
-use super::instance::InstanceError;
 use super::nix::ClosureError;
+use crate::checkpoint::ChoiceError;
 use crate::container::ContainerError;
 use crate::digest::Digest;
 use crate::environment::BuildError;
@@ -67,6 +68,14 @@ pub enum ClientError {
         said: String,
         /// What to write instead.
         fix: String,
+    },
+    /// The host of the server, or of its worker, lacks something.
+    #[error("`{endpoint}` refuses: {said}")]
+    HostLacks {
+        /// The server.
+        endpoint: String,
+        /// What it says.
+        said: String,
     },
     /// The connection broke before the server had answered.
     #[error("the connection to `{endpoint}` broke during {rpc}")]
@@ -174,15 +183,32 @@ pub enum ClientError {
         #[source]
         source: Box<ImageError>,
     },
+    /// An environment of kind `checkpoint` is no checkpoint that can be used.
+    #[error("the checkpoint of environment `{root}` cannot be used")]
+    Checkpoint {
+        /// Its root Directory.
+        root: Digest,
+        /// What is wrong with it.
+        #[source]
+        source: Box<CheckpointError>,
+    },
+    /// The form that is wished for cannot be had.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
+    /// A checkpoint is of use only to start it.
+    #[error(
+        "a checkpoint is a service that can be started: it is neither entered nor copied, and no command runs in it"
+    )]
+    OnlyStarted,
+    /// An ordinary user cannot start checkpoints.
+    #[error("only root can start a service from a checkpoint")]
+    OnlyRoot,
     /// An image is not entered by setting variables.
     #[error("an image is a world of its own: no shell of this host works in it")]
     NotEntered,
     /// There can be no container of an image.
     #[error(transparent)]
     Container(Box<ContainerError>),
-    /// Something cannot be done with an instance.
-    #[error(transparent)]
-    Instance(#[from] InstanceError),
     /// A program that was given an image refused it.
     #[error("`{program}` does not take the image ({status}): {said}")]
     Load {
@@ -326,6 +352,9 @@ impl ClientError {
         }
         if let Some(fix) = pinned_form(&status) {
             return Self::NotContentFixed { endpoint, said: status.message().to_owned(), fix };
+        }
+        if is_of_host(&status) {
+            return Self::HostLacks { endpoint, said: status.message().to_owned() };
         }
         Self::Rpc { rpc, endpoint, status }
     }

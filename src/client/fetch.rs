@@ -8,11 +8,12 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use super::brought::Brought;
+use super::checkpoint::Prepared;
 use super::connect::Reached;
 use super::events::{Event, Events};
 use super::image::{RootFileSystem, Wanted};
 use super::nix::Stored;
-use super::placement::{Placement, View};
+use super::placement::{Placement, Start, View};
 use super::roots::ROOTS_AT_ONCE;
 use super::{Client, ClientError, FailedBuild, Request, materialize};
 use crate::digest::Digest;
@@ -38,6 +39,8 @@ pub struct Fetched {
     pub view: View,
     /// The closure, for an environment of kind `nix`.
     pub stored: Option<Stored>,
+    /// What copies of the service start from, for an environment of kind `checkpoint`.
+    pub checkpoint: Option<Prepared>,
     /// Whether it was here before; then no connection was opened.
     pub present: bool,
     /// Bytes that came over the wire.
@@ -250,6 +253,9 @@ impl Client {
             let place = self.image_place(&Wanted { request, descriptor, facts, placement })?;
             return Ok(place.exists().then_some(Lies::Directory(place)));
         }
+        if let Some(facts) = &descriptor.checkpoint {
+            return Ok(self.present_checkpoint(descriptor, facts, placement.start).await?.map(Lies::checkpoint));
+        }
         if descriptor.nix.is_some() {
             return Ok(self.stored(descriptor, placement).await?.map(Lies::Store));
         }
@@ -274,6 +280,10 @@ impl Client {
             let wanted = Wanted { request, descriptor, facts, placement };
             return Ok(self.bring_image(&wanted, &tree, cas, events).await?.map(Lies::Directory));
         }
+        if let Some(facts) = &descriptor.checkpoint {
+            let brought = self.bring_checkpoint(descriptor, facts, placement.start, &tree, cas, events).await?;
+            return Ok(brought.map(Lies::checkpoint));
+        }
         let listing = Listing::parse(root, &tree).map_err(|source| ClientError::Tree { root, source })?;
         if descriptor.nix.is_some() {
             // The links of a closure lead to where its paths lie once it is entered.
@@ -290,6 +300,9 @@ impl Client {
 /// Checks that an environment can be had in the form that is wanted.
 fn check_view(descriptor: &Descriptor, placement: &Placement) -> Result<(), ClientError> {
     let (view, there) = match placement.view {
+        View::Dir if descriptor.checkpoint.is_some() && placement.start == Start::Never => {
+            return Err(ClientError::OnlyStarted);
+        }
         View::Dir => return Ok(()),
         View::Nix => ("nix", descriptor.nix.is_some()),
         View::Oci => ("oci", descriptor.image.is_some()),
@@ -304,15 +317,22 @@ enum Lies {
     Directory(PathBuf),
     /// In a store.
     Store(Stored),
+    /// In several directories.
+    Checkpoint(Box<Prepared>),
 }
 
 impl Lies {
+    fn checkpoint(prepared: Prepared) -> Self {
+        Self::Checkpoint(Box::new(prepared))
+    }
+
     fn fetched(self, descriptor: Descriptor, view: View, present: bool, downloaded: u64) -> Fetched {
-        let (directory, stored) = match self {
-            Self::Directory(directory) => (directory, None),
-            Self::Store(stored) => (stored.directory(), Some(stored)),
+        let (directory, stored, checkpoint) = match self {
+            Self::Directory(directory) => (directory, None, None),
+            Self::Store(stored) => (stored.directory(), Some(stored), None),
+            Self::Checkpoint(prepared) => (prepared.directory.clone(), None, Some(*prepared)),
         };
-        Fetched { descriptor, directory, view, stored, present, downloaded }
+        Fetched { descriptor, directory, view, stored, checkpoint, present, downloaded }
     }
 }
 

@@ -4,7 +4,9 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use super::ClientError;
+use crate::execute::HOST_VIOLATION;
 use crate::serve::status::UNPINNED_VIOLATION;
+use crate::spec::KindName;
 use crate::store::StoreError;
 use crate::transport::{Endpoint, EndpointError};
 
@@ -29,9 +31,16 @@ impl ClientError {
             Self::Lost { .. } => Some("the CAS loses blobs faster than they are fetched: enlarge it".to_owned()),
             Self::Nameless { .. } => Some("give it one: `\"distfile\": \"NAME\"`".to_owned()),
             Self::Occupied { .. } => Some("choose another path, or move what is there".to_owned()),
+            Self::View { kind: KindName::Checkpoint, .. } | Self::OnlyStarted => {
+                Some("start copies of it by `envserve up`".to_owned())
+            }
             Self::View { .. } => Some("leave `--view` out".to_owned()),
+            Self::Choice(error) if error.is_of_host() => {
+                Some("leave the form out: the fastest that this host can is taken".to_owned())
+            }
+            Self::Choice(_) => Some("choose another form, or none".to_owned()),
+            Self::OnlyRoot => Some("run envserve as root".to_owned()),
             Self::Container(error) => error.hint(),
-            Self::Instance(error) => error.hint(),
             Self::NotEntered => Some("run commands in it by `envserve run`".to_owned()),
             Self::NotAlone { .. } => Some("enter it where it is, by `envserve shell`, or share a store by `--store`".to_owned()),
             Self::Lacks { package, .. } => Some(format!("install the package `{package}`")),
@@ -50,6 +59,7 @@ impl ClientError {
             Self::Store(error) => error.hint(),
             Self::Build(_)
             | Self::Private { .. }
+            | Self::HostLacks { .. }
             | Self::Rpc { .. }
             | Self::Waited { .. }
             | Self::Protocol { .. }
@@ -57,6 +67,7 @@ impl ClientError {
             | Self::Tree { .. }
             | Self::Closure { .. }
             | Self::Image { .. }
+            | Self::Checkpoint { .. }
             | Self::Load { .. }
             | Self::NoDirectory { .. }
             | Self::NixDatabase { .. }
@@ -75,6 +86,12 @@ pub(super) fn pinned_form(status: &tonic::Status) -> Option<String> {
         .into_iter()
         .find(|violation| violation.r#type == UNPINNED_VIOLATION)
         .map(|violation| violation.description)
+}
+
+/// Says whether the answer is about what the host of the server cannot do.
+pub(super) fn is_of_host(status: &tonic::Status) -> bool {
+    let violations = status.get_details_precondition_failure().map(|failure| failure.violations);
+    violations.is_some_and(|violations| violations.iter().any(|violation| violation.r#type == HOST_VIOLATION))
 }
 
 /// Says whether the answer depends on who asks.

@@ -7,7 +7,8 @@
 //! ROOT/blobs/          files by digest, shared by all environments (and with a private daemon)
 //! ROOT/environments/   FUNCTION/HASH of the root Directory: materialised, read-only, never changed
 //! ROOT/images/, oci/, docker-archives/    what there is of images (image/mod.rs)
-//! ROOT/instances/      the instances that run (instance/mod.rs), and ROOT/runs/ what `envserve run` needs while it runs
+//! ROOT/checkpoints/    what copies of services start from (checkpoint/mod.rs)
+//! ROOT/instances/      the instances that run (src/instance/), and ROOT/runs/ what `envserve run` needs while it runs
 //! ROOT/git/            Git objects of the roots that were fetched here
 //! ROOT/store/          STORE of the closures of `nix` environments, unless another is named
 //! ROOT/memo/           what was learned and cannot change: key → descriptor, commit → tree, …
@@ -16,8 +17,8 @@
 //! ```
 
 mod brought;
+mod checkpoint;
 mod connect;
-mod cores;
 mod destination;
 mod download;
 mod enter;
@@ -29,7 +30,6 @@ mod fill;
 mod hint;
 mod image;
 mod install;
-pub mod instance;
 mod materialize;
 mod memo;
 mod missing;
@@ -50,6 +50,7 @@ use crate::source::{FetchOptions, Fetcher, Limits};
 use crate::store::{FileBlobStore, GitStore, blocking};
 use crate::transport::{Endpoint, Security};
 
+pub use checkpoint::{CheckpointError, Prepared};
 pub use connect::Connection;
 pub use enter::{Entered, entered};
 pub use error::{ClientError, FailedBuild};
@@ -59,7 +60,7 @@ pub use fetch::{Fetched, Probed};
 pub use image::{ImageError, Loader, RootFileSystem, install_root, name_of, run};
 pub use install::{install, link};
 pub use nix::{ClosureError, NixOutput, StoreRoot, Stored, enter};
-pub use placement::{Placement, View};
+pub use placement::{Placement, Start, View};
 pub use request::{Building, Request};
 pub use sources::FetchedSource;
 pub use unavailable::OnUnavailable;
@@ -77,6 +78,8 @@ pub struct ClientOptions {
     pub security: Security,
     /// The same for the remote-execution endpoint whose CAS the server names.
     pub remote_security: Security,
+    /// CRIU, where there is one.
+    pub criu: Option<PathBuf>,
     /// The program to start as private daemon.
     pub program: PathBuf,
     /// Seconds after which an idle private daemon leaves.

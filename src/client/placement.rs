@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use crate::oci::LayerCompression;
+use crate::spec::FormName;
 
 /// The form in which an environment is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -29,4 +30,18 @@ pub struct Placement {
     pub store: Option<PathBuf>,
     /// How the layers of an OCI layout are compressed.
     pub compression: LayerCompression,
+    /// What a checkpoint is wanted for.
+    pub start: Start,
+}
+
+/// What a checkpoint is wanted for, which is of use only to start copies of its service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// Not to start it: it is of no use.
+    #[default]
+    Never,
+    /// To start it in the form that is the fastest on this host.
+    Fastest,
+    /// To start it in this form.
+    In(FormName),
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! PARENT/lock            held while a directory is made
 //! PARENT/NAME/lock       held as long as the container is looked after
-//! PARENT/NAME/layer-N/upper  work
+//! PARENT/NAME/layer-N/upper  work    of the last start, and those that are kept
 //! ```
 //!
 //! Who makes the next one removes what those that were killed have left.
@@ -27,11 +27,17 @@ const DEATH_TICK: Duration = Duration::from_millis(5);
 /// The directory of a container, which is removed when this is dropped.
 pub(crate) struct Directory {
     path: PathBuf,
-    layers: u64,
+    /// How many layers there were.
+    made: u64,
+    /// The one that the next start does without.
+    last: Option<Layer>,
+    /// What lies under those to come, the lowest first.
+    kept: Vec<Layer>,
     _lock: File,
 }
 
 /// What a container has written, over what it cannot write to.
+#[derive(Debug, Clone)]
 pub(crate) struct Layer(PathBuf);
 
 impl Layer {
@@ -53,7 +59,7 @@ impl Directory {
         let _all = clear(parent)?;
         let made = tempfile::Builder::new().prefix(prefix).rand_bytes(8).tempdir_in(parent);
         let path = made.map_err(ContainerError::io("make a directory in", parent))?.keep();
-        Ok(Self { layers: 0, _lock: locked(&path)?, path })
+        Ok(Self { made: 0, last: None, kept: Vec::new(), _lock: locked(&path)?, path })
     }
 
     /// Returns the path.
@@ -71,21 +77,36 @@ impl Directory {
         group(&self.name())
     }
 
-    /// Makes an empty layer, in place of the last one.
+    /// Makes an empty layer, in place of the last one unless that is kept.
     ///
     /// # Errors
     /// When the file system refuses.
     pub(crate) fn layer(&mut self) -> Result<Layer, ContainerError> {
-        let path = |number: u64| self.path.join(format!("layer-{number}"));
-        if self.layers > 0 {
-            remove(&path(self.layers));
+        if let Some(last) = self.last.take() {
+            remove(&last.0);
         }
-        let layer = Layer(path(self.layers + 1));
-        self.layers += 1;
+        self.made += 1;
+        let layer = Layer(self.path.join(format!("layer-{}", self.made)));
+        self.last = Some(layer.clone());
         for path in [layer.upper(), layer.work()] {
             fs::create_dir_all(&path).map_err(ContainerError::io("make the directory", &path))?;
         }
         Ok(layer)
+    }
+
+    /// Keeps the last layer, whose container has ended: it lies under those of all further starts.
+    pub(crate) fn keep(&mut self) {
+        self.kept.extend(self.last.take());
+    }
+
+    /// Returns what is kept, the lowest first. Its owners are those that the container's users are on this host.
+    pub(crate) fn kept(&self) -> Vec<PathBuf> {
+        self.kept.iter().map(Layer::upper).collect()
+    }
+
+    /// Drops what is kept.
+    pub(crate) fn forget(&mut self) {
+        self.kept.drain(..).for_each(|layer| remove(&layer.0));
     }
 }
 

@@ -68,6 +68,18 @@ pub enum ContainerError {
         /// Its exit code, or 128 and the number of a signal.
         code: u8,
     },
+    /// The processes could not be written to disk.
+    #[error("the memory of the container cannot be written to disk: {reason}")]
+    NotDumped {
+        /// What CRIU or runc says.
+        reason: String,
+    },
+    /// The processes could not be woken up.
+    #[error("the memory of the container cannot be woken up: {reason}")]
+    NotRestored {
+        /// What CRIU or runc says.
+        reason: String,
+    },
     /// The system refused.
     #[error("cannot {action} `{path}`")]
     Io {
@@ -96,7 +108,12 @@ impl ContainerError {
             | Self::IdMapped { .. }
             | Self::Overlay { .. }
             | Self::Lacks { .. } => true,
-            Self::User { .. } | Self::NoCommand | Self::NotStarted { .. } | Self::Io { .. } => false,
+            Self::User { .. }
+            | Self::NoCommand
+            | Self::NotStarted { .. }
+            | Self::NotDumped { .. }
+            | Self::NotRestored { .. }
+            | Self::Io { .. } => false,
         }
     }
 
@@ -109,7 +126,12 @@ impl ContainerError {
             }
             Self::NoCommand => Some("give one after `--`".to_owned()),
             Self::Lacks { package, .. } => Some(format!("install the package `{package}`")),
-            Self::Platform { .. } | Self::User { .. } | Self::NotStarted { .. } | Self::Io { .. } => None,
+            Self::Platform { .. }
+            | Self::User { .. }
+            | Self::NotStarted { .. }
+            | Self::NotDumped { .. }
+            | Self::NotRestored { .. }
+            | Self::Io { .. } => None,
         }
     }
 }

@@ -11,18 +11,21 @@
 //! their processes, so only the directory (directory.rs) is left then.
 
 mod account;
+mod beside;
 mod config;
 mod descriptors;
 mod directory;
 mod error;
 mod hook;
 mod inside;
+mod memory;
 mod mounts;
 mod output;
 mod owner;
 mod process;
 mod programs;
 mod ready;
+mod root;
 mod service;
 
 use std::path::PathBuf;
@@ -33,6 +36,7 @@ use serde::{Deserialize, Serialize};
 pub use error::ContainerError;
 pub use hook::attach;
 
+pub(crate) use beside::Stopped;
 pub(crate) use config::Container;
 pub(crate) use descriptors::{receive, send};
 pub(crate) use directory::{Directory, clear, is_held};
@@ -40,9 +44,10 @@ pub(crate) use hook::VERB as HOOK_VERB;
 pub(crate) use mounts::{Mounted, STATE};
 pub(crate) use output::Output;
 pub(crate) use owner::Owner;
-pub(crate) use process::{Processes, World, command, wait, watched};
+pub(crate) use process::{Processes, World, code, command, wait, watched};
 pub(crate) use programs::Programs;
 pub(crate) use ready::until_ready;
+pub(crate) use root::{FileFacts, MakeError, Plan, PlannedFile, content_name};
 pub(crate) use service::{Beginning, Running, Service};
 
 /// What is run, and how.

@@ -27,7 +27,7 @@ use super::directory::{Directory, Layer};
 use super::hook::Hook;
 use super::owner::Owner;
 use super::process::World;
-use super::{ContainerError, ContainerOptions, Network};
+use super::{ContainerError, ContainerOptions, Network, memory};
 use crate::host::{FIRST_ID, IDS};
 
 /// Where root mounts what a container sees: all directories on the way have to be open to the container's users.
@@ -52,7 +52,8 @@ pub(crate) struct Bundle {
 
 impl Mounted {
     /// Mounts everything in this process's own namespace of mounts, where nothing of a container is mounted yet. What
-    /// the container sees lies in directories over each other, the lowest first: the image, and layers over it.
+    /// the container sees lies in directories over each other, the lowest first: the image, layers over it, and what
+    /// the directory has kept.
     ///
     /// # Errors
     /// When this host does not let that happen.
@@ -76,13 +77,12 @@ impl Mounted {
             fs::create_dir(&path).map_err(ContainerError::io("make the directory", &path))?;
         }
         let mounted = Self { place, group: directory.group(), owner: *owner };
-        let shown = match ids {
+        let mut shown = match ids {
             Some(ids) => mounted.show_lowers(lowers, ids)?,
             None => lowers.iter().map(|lower| (*lower).to_owned()).collect(),
         };
-        // The top of an overlay is like that of its upper layer.
-        let top = lowers.last().expect("there is an image");
-        mounted.overlay(&shown, top, layer)?;
+        shown.extend(directory.kept());
+        mounted.overlay(&shown, layer)?;
         for (number, bind) in options.binds.iter().enumerate() {
             let Some(ids) = ids else { break };
             mounted.show_bind(&bind.source, number, ids)?;
@@ -129,13 +129,16 @@ impl Mounted {
         self.place.join("binds").join(number.to_string())
     }
 
-    /// Lays the upper layer over the others, the lowest first, with a root like that of `top`.
-    fn overlay(&self, lowers: &[PathBuf], top: &Path, layer: &Layer) -> Result<(), ContainerError> {
-        let upper = layer.upper();
+    /// Lays the upper layer over the others, the lowest first, with a root like that of the highest: the top of an
+    /// overlay is like that of its upper layer.
+    fn overlay(&self, lowers: &[PathBuf], layer: &Layer) -> Result<(), ContainerError> {
+        let (upper, top) = (layer.upper(), lowers.last().expect("there is an image"));
         let root = fs::metadata(top).map_err(ContainerError::io("look at", top))?;
         if self.owner == Owner::Image {
-            let shifted = |id: u32| Some(FIRST_ID + id.min(IDS - 1));
-            chown(&upper, shifted(root.uid()), shifted(root.gid())).map_err(ContainerError::io("give away", &upper))?;
+            // What a container has no id for is its last one's.
+            let ids = FIRST_ID..FIRST_ID + IDS;
+            let known = |id: u32| Some(if ids.contains(&id) { id } else { ids.end - 1 });
+            chown(&upper, known(root.uid()), known(root.gid())).map_err(ContainerError::io("give away", &upper))?;
         }
         let mode = Permissions::from_mode(root.mode() & 0o7777);
         fs::set_permissions(&upper, mode).map_err(ContainerError::io("set the mode of", &upper))?;
@@ -151,8 +154,13 @@ impl Mounted {
         set("lowerdir", lowers.join(&b':'))?;
         set("upperdir", escaped(upper))?;
         set("workdir", escaped(work))?;
-        if self.owner == Owner::User {
-            fsconfig_set_flag(overlay.as_fd(), "userxattr")?;
+        match self.owner {
+            Owner::User => fsconfig_set_flag(overlay.as_fd(), "userxattr")?,
+            // Layers are to be whole, whatever the kernel was told: none refers to files below it.
+            Owner::Image => {
+                set("redirect_dir", b"off".to_vec())?;
+                set("metacopy", b"off".to_vec())?;
+            }
         }
         fsconfig_create(overlay.as_fd())?;
         let mounted = fsmount(overlay.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
@@ -185,8 +193,9 @@ impl Mounted {
         }
         let bound: Vec<Bound> =
             bound.iter().map(|(source, at, read_only)| (source.as_path(), *at, *read_only)).collect();
-        let document = container.document(&self.group, &self.place.join("rootfs"), &bound, hook);
         let directory = self.place.join("bundle");
+        let mut document = container.document(&self.group, &self.place.join("rootfs"), &bound, hook);
+        document["annotations"] = memory::annotations(&directory);
         let path = directory.join("config.json");
         fs::write(&path, document.to_string()).map_err(ContainerError::io("write", &path))?;
         Ok(Bundle { directory, state: self.place.join("state") })

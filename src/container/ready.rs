@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::inside::address;
 use super::service::Running;
 use crate::spec::Ready;
 
-/// Pauses between two attempts: the first, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
+/// Pauses between two attempts: the shortest and the longest, and which part of the time that has gone by.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+const PART: u32 = 20;
 /// How long an answer may take. A command may take longer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most bytes read of the first line of an answer.
@@ -20,16 +21,21 @@ const MAX_LINE: usize = 1024;
 
 /// Waits until the service is ready, for as long as that takes.
 pub(crate) async fn until_ready(ready: &Ready, running: &Running) {
-    let mut pause = FIRST_PAUSE;
-    while !is_ready(ready, running).await {
-        sleep(pause).await;
-        pause = (2 * pause).min(LONGEST_PAUSE);
+    let begun = Instant::now();
+    loop {
+        let asked = Instant::now();
+        if is_ready(ready, running).await {
+            return;
+        }
+        // An attempt that costs much is not made all the time.
+        let pause = asked.elapsed().max(begun.elapsed() / PART);
+        sleep(pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
     }
 }
 
 async fn is_ready(ready: &Ready, running: &Running) -> bool {
     match ready {
-        Ready::Cmd(words) => running.execute(words).await,
+        Ready::Cmd(words) => running.execute(words, []).await.is_ok_and(|ran| ran.code == 0),
         Ready::Tcp(port) => {
             let port = *port;
             running.inside.run(async move { connect(port).await.is_some() }).await.unwrap_or(false)

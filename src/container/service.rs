@@ -31,19 +31,16 @@ use super::inside::Inside;
 use super::output::{Output, keep};
 use super::process::{code, watched};
 use super::{
-    Container, ContainerError, ContainerOptions, Directory, Mounted, Processes, Programs, STATE, World, command,
+    Container, ContainerError, ContainerOptions, Directory, Mounted, Processes, Programs, World, command, memory,
 };
 use crate::spec::Ready;
 
-/// What runc is told when processes are written to disk, and when they are woken up: what holds locks and connections
-/// can be written, and the network is made anew.
-pub(super) const OF_DUMP: [&str; 4] = ["--file-locks", "--tcp-established", "--empty-ns", "network"];
 /// How long the processes of a container may take to die.
 const DEATH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two looks whether a command has begun.
 const TICK: Duration = Duration::from_millis(1);
 /// How long what was said may take to arrive when nobody can say anything any more.
-const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is needed to start a container, again and again.
 pub(crate) struct Service {
@@ -73,22 +70,25 @@ pub(crate) enum Beginning {
 pub(crate) struct Running {
     pub(super) inside: Inside,
     child: Child,
-    process: AsyncFd<OwnedFd>,
-    runc: OwnedFd,
+    pub(super) process: AsyncFd<OwnedFd>,
+    pub(super) runc: OwnedFd,
+    pub(super) programs: Programs,
+    /// What runc calls it.
+    pub(super) name: String,
     /// Is there when the command has begun.
     begun: PathBuf,
     found: watch::Receiver<bool>,
     keeping: Option<JoinHandle<()>>,
-    nsenter: Vec<String>,
     /// Dropped when the container is dead.
-    _mounted: Mounted,
+    pub(super) mounted: Mounted,
 }
 
 impl Service {
-    /// Starts the container.
+    /// Starts the container. With what was in memory, all its processes run when this returns.
     ///
     /// # Errors
-    /// `NotStarted` when runc refuses, for which the output has the reason; else what this host refuses.
+    /// `NotStarted` when runc refuses, for which the output has the reason; `NotRestored` when CRIU does; else what this
+    /// host refuses.
     ///
     /// # Cancel safety
     /// What was started dies.
@@ -108,6 +108,9 @@ impl Service {
         let verb = verb(beginning, &mounted, &begun);
         let verb: Vec<&str> = verb.iter().map(String::as_str).collect();
         let mut command = command(&self.programs, Processes::Host, &bundle, &verb, &name);
+        if let Beginning::Memory(_) = beginning {
+            memory::prepare_restore(&self.programs, &mounted, &mut command)?;
+        }
         let output = Output::of(self.directory.path());
         let failed = || ContainerError::io("run", &self.programs.runc);
         let (reader, writer) = io::pipe().map_err(failed())?;
@@ -116,38 +119,45 @@ impl Service {
         let mut child = command.spawn().map_err(failed())?;
         // It has the other ends of the pipe.
         drop(command);
-        let (keeping, found) = keeping(reader, &output, ready).map_err(ContainerError::io("write", &output.newer))?;
+        // What was in memory does not say again that it is ready: it was, and is when it runs.
+        let found = matches!(beginning, Beginning::Memory(_));
+        let keeping = keeping(reader, &output, ready, found).map_err(ContainerError::io("write", &output.newer));
+        let (keeping, found) = keeping?;
+        let started = async {
+            let attached = accept(&listener).await;
+            if let Beginning::Memory(_) = beginning {
+                exists(&begun).await;
+            }
+            attached
+        };
         let attached = tokio::select! {
-            attached = accept(&listener) => attached.map_err(ContainerError::io("listen on", &socket))?,
+            biased;
+            attached = started => attached.map_err(ContainerError::io("listen on", &socket))?,
             ended = child.wait() => {
                 let code = code(ended.map_err(failed())?);
                 drop(timeout(OUTPUT_TIMEOUT, keeping).await);
-                return Err(ContainerError::NotStarted { code });
+                return Err(match beginning {
+                    Beginning::Command => ContainerError::NotStarted { code },
+                    Beginning::Memory(_) => memory::not_restored(&mounted),
+                });
             }
         };
         let Attached { network, process, runc } = attached;
         let inside = Inside::enter(network).map_err(ContainerError::io("enter the network of", &self.root))?;
-        let nsenter = nsenter(number(&runc).map_err(failed())?, &self.programs, &name);
         let process = watched(process).map_err(failed())?;
-        let keeping = Some(keeping);
-        Ok(Running { inside, child, process, runc, begun, found, keeping, nsenter, _mounted: mounted })
+        let (keeping, programs) = (Some(keeping), self.programs.clone());
+        Ok(Running { inside, child, process, runc, programs, name, begun, found, keeping, mounted })
     }
 }
 
 /// Returns what runc is to do.
 fn verb(beginning: &Beginning, mounted: &Mounted, begun: &Path) -> Vec<String> {
-    let begun = begun.to_string_lossy();
-    let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
-    match beginning {
-        Beginning::Command => words(&["run", "--pid-file", &begun]),
-        Beginning::Memory(images) => {
-            let (images, work) = (images.to_string_lossy(), mounted.place("criu"));
-            let mut verb = words(&["restore", "--pid-file", &begun, "--image-path", &images, "--work-path"]);
-            verb.push(work.to_string_lossy().into_owned());
-            verb.extend(words(&OF_DUMP));
-            verb
-        }
-    }
+    let mut verb = match beginning {
+        Beginning::Command => vec!["run".to_owned()],
+        Beginning::Memory(images) => memory::verb("restore", images, mounted),
+    };
+    verb.extend(["--pid-file".to_owned(), begun.to_string_lossy().into_owned()]);
+    verb
 }
 
 /// Keeps what the container says.
@@ -155,12 +165,13 @@ fn keeping(
     reader: PipeReader,
     output: &Output,
     ready: Option<&Ready>,
+    found: bool,
 ) -> io::Result<(JoinHandle<()>, watch::Receiver<bool>)> {
     let text = match ready {
         Some(Ready::Log(text)) => text.clone(),
         _ => String::new(),
     };
-    let (sender, found) = watch::channel(false);
+    let (sender, found) = watch::channel(found);
     let pipe = Receiver::from_owned_fd(reader.into())?;
     let file = output.create()?;
     Ok((tokio::spawn(keep(pipe, output.clone(), file, text, sender)), found))
@@ -172,18 +183,18 @@ async fn accept(listener: &UnixListener) -> io::Result<Attached> {
     stream.async_io(Interest::READABLE, || attached(&stream)).await
 }
 
+/// Waits until a file is there.
+async fn exists(path: &Path) {
+    while !path.exists() {
+        sleep(TICK).await;
+    }
+}
+
 /// Returns the number of a process on this host.
-fn number(process: &OwnedFd) -> io::Result<u32> {
+pub(super) fn number(process: &OwnedFd) -> io::Result<u32> {
     let facts = fs::read_to_string(format!("/proc/self/fdinfo/{}", process.as_raw_fd()))?;
     let number = facts.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
     number.ok_or_else(|| io::ErrorKind::NotFound.into())
-}
-
-/// Returns the words by which a command runs in a container.
-fn nsenter(runc: u32, programs: &Programs, name: &str) -> Vec<String> {
-    let (target, runc) = (runc.to_string(), programs.runc.to_string_lossy());
-    let words = ["nsenter", "--target", &target, "--mount", "--pid", "--", &runc, "--root", STATE, "exec", name];
-    words.map(str::to_owned).to_vec()
 }
 
 impl Running {
@@ -210,9 +221,7 @@ impl Running {
 
     /// Waits until the command has begun.
     pub(crate) async fn begun(&self) {
-        while !self.has_begun() {
-            sleep(TICK).await;
-        }
+        exists(&self.begun).await;
     }
 
     /// Says whether the command has begun: when the container has ended without that, runc has refused it.
@@ -250,14 +259,6 @@ impl Running {
             let _dead = pidfd_send_signal(&self.runc, Signal::KILL);
             drop(timeout(DEATH_TIMEOUT, self.child.wait()).await);
         }
-    }
-
-    /// Runs a command beside the service, and says whether it succeeds.
-    pub(super) async fn execute(&self, words: &[String]) -> bool {
-        let mut command = tokio::process::Command::new(&self.nsenter[0]);
-        command.args(&self.nsenter[1..]).args(words).kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().await.is_ok_and(|status| status.success())
     }
 
     /// Waits until the text that was looked for has been said.

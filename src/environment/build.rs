@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::future::try_join_all;
 
 use super::progress::{Phase, ProgressSink};
-use super::{BuildError, ImageBuilds, NixBuilds, definition};
+use super::{BuildError, CheckpointOptions, ImageBuilds, NixBuilds, definition};
 use crate::digest::DigestFunction;
 use crate::execute::Execution;
 use crate::source::{Sources, lookup};
@@ -40,6 +40,8 @@ pub struct Build<'a> {
     pub nix: &'a NixBuilds,
     /// What builds of images share.
     pub images: &'a ImageBuilds,
+    /// How checkpoints are made.
+    pub checkpoints: &'a CheckpointOptions,
     /// The environments it uses.
     pub dependencies: &'a dyn Dependencies,
     /// Whether actions are run even if their results are known: what those name is gone.
@@ -82,6 +84,13 @@ impl Build<'_> {
                 let parts = definition::dependency(self.sources, self.parts, reference).await?;
                 let name = format!("environment `{}`", parts.target());
                 let descriptor = self.dependencies.environment(parts).await?;
+                if descriptor.checkpoint.is_some() {
+                    let reason = format!(
+                        "input `{input}`: {name} is a checkpoint, with what was in the memory of a service, and no input \
+                         of other environments"
+                    );
+                    return Err(BuildError::refused(self, reason));
+                }
                 (descriptor.root, name, Some(descriptor))
             }
         };

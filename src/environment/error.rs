@@ -5,11 +5,11 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::digest::Digest;
-use crate::execute::ExecuteError;
+use crate::execute::{CHECKPOINTS_DENIED, ExecuteError};
 use crate::nix::{NarError, StorePath};
 use crate::oci::{LayerError, StoredImageError};
 use crate::source::SourceError;
-use crate::spec::{GitId, KindName, PathError, RelativePath, SpecError};
+use crate::spec::{GitId, PathError, RelativePath, SpecError};
 use crate::store::{MerkleError, StoreError};
 
 /// Why there is no environment.
@@ -95,13 +95,20 @@ pub enum BuildError {
         /// The circle, its first environment again at the end.
         chain: Vec<String>,
     },
-    /// A kind that this version does not build.
-    #[error("environment `{name}`: environments of kind `{}` are not yet supported", kind.as_str())]
-    Kind {
+    /// It is a checkpoint, and whoever asks may not have any.
+    #[error("environment `{environment}` is a checkpoint: {CHECKPOINTS_DENIED}")]
+    CheckpointDenied {
         /// The environment.
-        name: String,
-        /// Its kind.
-        kind: KindName,
+        environment: String,
+    },
+    /// It is a checkpoint, and nobody has said which workers make some.
+    #[error(
+        "environment `{environment}` is a checkpoint: name the property by which the endpoint takes actions to workers with \
+         envserve, runc and CRIU, with `envserve serve --checkpoint-worker NAME=VALUE`"
+    )]
+    CheckpointWorker {
+        /// The environment.
+        environment: String,
     },
     /// A store refused.
     #[error(transparent)]
@@ -309,6 +316,11 @@ pub enum FailureReason {
         /// What happened.
         reason: Box<FailureReason>,
     },
+    /// The service did not become a checkpoint.
+    Checkpoint {
+        /// What happened.
+        reason: Box<FailureReason>,
+    },
     /// One of its derivations failed.
     Derivation {
         /// Which.
@@ -333,6 +345,10 @@ impl fmt::Display for FailureReason {
                 f,
                 "its expression was not evaluated: {reason} (an expression sees its inputs and `args`; there is no time, system, network or other file)"
             ),
+            Self::Checkpoint { reason } if matches!(**reason, Self::Exit { .. }) => {
+                f.write_str("its service did not become a checkpoint, as its log says")
+            }
+            Self::Checkpoint { reason } => write!(f, "its service did not become a checkpoint: {reason}"),
             Self::Step { command, reason } => write!(f, "run step `{command}`: {reason}"),
             Self::Derivation { path, reason } => write!(f, "derivation `{path}`: {reason}"),
         }

@@ -5,6 +5,7 @@
 
 mod action;
 mod build;
+mod checkpoint;
 mod definition;
 mod error;
 mod image;
@@ -15,6 +16,7 @@ mod publish;
 mod tree;
 
 pub use build::{Build, Dependencies};
+pub use checkpoint::CheckpointOptions;
 pub use definition::{definition, definition_at, describe, joined};
 pub use error::{BuildError, Failure, FailureReason};
 pub use image::{BaseImages, ImageBuilds, ImageOptions, Pulled, Runs};
@@ -57,9 +59,7 @@ async fn build_once(build: &Build<'_>) -> Result<Published, BuildError> {
         Kind::Tree(fields) => tree::build(build, fields).await?,
         Kind::Nix(fields) => nix::build(build, fields).await?,
         Kind::Image(fields) => image::build(build, fields).await?,
-        Kind::Checkpoint(_) => {
-            return Err(BuildError::Kind { name: build.parts.name.clone(), kind: definition.kind_name() });
-        }
+        Kind::Checkpoint(fields) => checkpoint::build(build, fields).await?,
     };
     publish::publish(build, definition.kind_name(), made, environment.provides).await
 }

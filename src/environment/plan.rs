@@ -109,6 +109,6 @@ fn actions(kind: &Kind) -> u32 {
         // How many more it will be, only evaluation tells.
         Kind::Nix(_) => 1,
         Kind::Image(fields) => u32::try_from(fields.run.len()).unwrap_or(u32::MAX),
-        Kind::Checkpoint(_) => 0,
+        Kind::Checkpoint(_) => 1,
     }
 }

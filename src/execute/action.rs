@@ -99,6 +99,7 @@ impl Action {
             environment: environment(command.environment_variables)?,
             arguments: arguments(command.arguments)?,
         };
+        super::checkpoint::check(&action)?;
         Ok((action, closure))
     }
 }

@@ -8,6 +8,13 @@ use crate::oci::OciDigest;
 use crate::proto::reapi;
 use crate::store::StoreError;
 
+/// What is told to those who may not have checkpoints.
+pub const CHECKPOINTS_DENIED: &str = "checkpoints hold what was in the memory of services; over TCP this server gives \
+     them to clients with a token of `--checkpoint-token-file` only, or to all with `--checkpoints-for-all`";
+
+/// Type of the violation by which a status says that the host of a server or worker lacks something.
+pub const HOST_VIOLATION: &str = "HOST";
+
 /// Why there is no result. A failing command is not among the reasons.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError {
@@ -87,6 +94,23 @@ pub enum ExecuteError {
     Users {
         /// What is lacking.
         reason: String,
+    },
+    /// This host cannot make checkpoints.
+    #[error("this host cannot make checkpoints: {reason}; to get it: {remedy}")]
+    Checkpoints {
+        /// What is lacking.
+        reason: String,
+        /// How to get it.
+        remedy: String,
+    },
+    /// Whoever asks may not have checkpoints.
+    #[error("{CHECKPOINTS_DENIED}")]
+    CheckpointsDenied,
+    /// The host of a worker elsewhere lacks something.
+    #[error("the host of the worker cannot do it: {said}")]
+    WorkerLacks {
+        /// What it says.
+        said: String,
     },
     /// The action asks for an image that is no environment which was built here.
     #[error(

@@ -92,6 +92,16 @@ impl Host {
         Ok(host)
     }
 
+    /// Prepares the host for what is run as root outside of sandboxes. This blocks.
+    ///
+    /// # Errors
+    /// When the yard cannot be made.
+    pub(super) fn without_sandbox(&self, store: &LocalBlobStore) -> Result<Self, ExecuteError> {
+        let mut host = Self::bare(store)?;
+        host.groups.clone_from(&self.groups);
+        Ok(host)
+    }
+
     /// Makes the yard.
     fn bare(store: &LocalBlobStore) -> Result<Self, ExecuteError> {
         let yard = store.temporary_directory()?.keep();

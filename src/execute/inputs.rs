@@ -66,7 +66,7 @@ pub(super) async fn stage(
     let (store, action, layers) = (store.clone(), Arc::clone(action), work.layers());
     blocking(move || {
         if copied {
-            inputs.fill(&store, &host, &layers.upper, false)?;
+            inputs.fill(&store, &host, &layers.upper, action.platform.checkpoint)?;
         }
         let make = |field, path: &RelativePath| create_directories(&host, &layers, field, path);
         make("working_directory", &action.working_directory)?;

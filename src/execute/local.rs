@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 
 use super::action::Action;
 use super::capture::Capture;
+use super::checkpoint::CheckpointMaker;
 use super::host::Host;
 use super::image::{Image, ReadyImages};
 use super::limits::Hit;
@@ -18,10 +19,11 @@ use super::process::{self, Bounds, End, Logs};
 use super::queue::Queue;
 use super::shared::SharedInputs;
 use super::times::Times;
+use super::unconfined::Start;
 use super::work::WorkDirectory;
 use super::{
-    Closure, ExecuteError, ExecuteRequest, Executed, Execution, ExecutionEvents, ExecutionOptions, Images, NoImages,
-    Sandbox, Stage, cached_result, inputs, sandbox, unconfined,
+    CheckpointWorker, Closure, ExecuteError, ExecuteRequest, Executed, Execution, ExecutionEvents, ExecutionOptions,
+    Images, NoImages, Sandbox, Stage, cached_result, inputs, sandbox, unconfined,
 };
 use crate::digest::DigestFunction;
 use crate::proto::reapi;
@@ -45,6 +47,9 @@ pub struct LocalExecution {
     usual: Arc<Ground>,
     /// For actions that are root among a range of users.
     users: Arc<Ground>,
+    /// For what makes checkpoints.
+    checkpoints: Arc<Ground>,
+    checkpoint_maker: Arc<CheckpointMaker>,
     images: Arc<ReadyImages>,
 }
 
@@ -70,9 +75,11 @@ impl LocalExecution {
             tracing::warn!("actions run without a sandbox: whoever can connect can do what this process can");
         }
         let queue = Queue::new(options.slots, options.queue);
+        let checkpoint_maker = Arc::new(CheckpointMaker::new(options.criu.clone()));
         let options = Arc::new(options);
         let images = Arc::new(ReadyImages::new(Arc::new(NoImages)));
-        Self { store, actions, options, queue, usual: Arc::default(), users: Arc::default(), images }
+        let (usual, users, checkpoints) = Default::default();
+        Self { store, actions, options, queue, usual, users, checkpoints, checkpoint_maker, images }
     }
 
     /// Returns the executor with images that actions may run in.
@@ -89,19 +96,26 @@ impl LocalExecution {
             blocking(move || Host::prepare(&store, &options).map(Arc::new))
         };
         let host = self.usual.host.get_or_try_init(prepare).await.cloned()?;
-        if !platform.users {
+        let ground = self.ground(platform);
+        if std::ptr::eq(ground, &*self.usual) {
             return Ok(host);
         }
-        let with_users = || {
+        let users = platform.users;
+        let other = || {
             let (store, options) = parts();
-            blocking(move || host.with_users(&store, &options).map(Arc::new))
+            let make = move || if users { host.with_users(&store, &options) } else { host.without_sandbox(&store) };
+            blocking(move || make().map(Arc::new))
         };
-        self.users.host.get_or_try_init(with_users).await.cloned()
+        ground.host.get_or_try_init(other).await.cloned()
     }
 
     /// Returns what lies ready for such actions.
     fn ground(&self, platform: &Platform) -> &Ground {
-        if platform.users { &self.users } else { &self.usual }
+        match platform {
+            Platform { checkpoint: true, .. } => &self.checkpoints,
+            Platform { users: true, .. } => &self.users,
+            _ => &self.usual,
+        }
     }
 
     /// Runs an action in a work directory that is there for it.
@@ -149,10 +163,13 @@ impl LocalExecution {
         let bounds = Bounds { timeout: action.timeout, output_bytes, limits };
         let begun = Instant::now();
         let end = match self.options.sandbox {
+            _ if action.platform.checkpoint => {
+                unconfined::run(self.checkpoint_maker.start(work)?, &bounds, work, &logs, events).await?
+            }
             Sandbox::Bubblewrap => {
                 process::run(sandbox::command(action, image, limits, work)?, &bounds, work, &logs, events).await?
             }
-            Sandbox::None => unconfined::run(action, &bounds, work, &logs, events).await?,
+            Sandbox::None => unconfined::run(Start::of(action, work), &bounds, work, &logs, events).await?,
         };
         times.command_ended = Some((SystemTime::now(), begun.elapsed()));
         let hit = work.group().map(super::cgroup::Group::hit).unwrap_or_default();
@@ -209,6 +226,12 @@ impl LocalExecution {
         if self.options.sandbox == Sandbox::None {
             action.platform.check_unconfined()?;
         }
+        if action.platform.checkpoint {
+            if !request.checkpoints {
+                return Err(ExecuteError::CheckpointsDenied);
+            }
+            self.checkpoint_maker.fingerprint().await?;
+        }
         // It may wait for long, and nobody else uses its inputs until then.
         let _pin = self.store.pin(closure.blobs());
         let mut times = Times::new(SystemTime::now());
@@ -234,6 +257,10 @@ impl LocalExecution {
 impl Execution for LocalExecution {
     fn gives_users(&self) -> bool {
         self.options.sandbox == Sandbox::Bubblewrap
+    }
+
+    async fn checkpoints(&self) -> Result<CheckpointWorker, ExecuteError> {
+        self.checkpoint_maker.fingerprint().await.map(CheckpointWorker::Own)
     }
 
     async fn execute(&self, request: ExecuteRequest, events: &dyn ExecutionEvents) -> Result<Executed, ExecuteError> {

@@ -10,6 +10,7 @@ mod action;
 mod cache;
 mod capture;
 mod cgroup;
+mod checkpoint;
 mod closure;
 mod error;
 #[cfg(test)]
@@ -43,11 +44,12 @@ use async_trait::async_trait;
 
 use crate::digest::Digest;
 use crate::proto::reapi;
+use crate::spec::Fingerprint;
 
 pub use cache::{cached_result, missing_outputs};
 pub use capture::LiveLog;
 pub use closure::{Closure, ClosureDirectory};
-pub use error::ExecuteError;
+pub use error::{CHECKPOINTS_DENIED, ExecuteError, HOST_VIOLATION};
 pub use images::{Images, NoImages};
 pub use limits::Limits;
 pub use local::LocalExecution;
@@ -74,6 +76,23 @@ pub trait Execution: Send + Sync {
     fn gives_users(&self) -> bool {
         false
     }
+
+    /// Says who makes checkpoints.
+    ///
+    /// # Errors
+    /// `Checkpoints` when this host would, and lacks something.
+    async fn checkpoints(&self) -> Result<CheckpointWorker, ExecuteError> {
+        Ok(CheckpointWorker::Elsewhere)
+    }
+}
+
+/// Who makes checkpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckpointWorker {
+    /// This host, by actions with the property `checkpoint` = `criu`.
+    Own(Arc<Fingerprint>),
+    /// Workers of an endpoint, of which only their operator knows how to ask for them.
+    Elsewhere,
 }
 
 /// What to run.
@@ -87,12 +106,14 @@ pub struct ExecuteRequest {
     pub client: Arc<str>,
     /// Of the actions of one client, those with the lowest number run first.
     pub priority: i32,
+    /// Whether the client may have checkpoints.
+    pub checkpoints: bool,
 }
 
 impl ExecuteRequest {
     /// Returns a request for an action of this process itself, or its known result.
     pub fn new(action: Digest) -> Self {
-        Self { action, skip_cache_lookup: false, client: "".into(), priority: 0 }
+        Self { action, skip_cache_lookup: false, client: "".into(), priority: 0, checkpoints: true }
     }
 }
 

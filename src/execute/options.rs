@@ -1,5 +1,6 @@
 //! The bounds of an executor, and what an operator allows its actions.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::limits::Limits;
@@ -37,6 +38,8 @@ pub struct ExecutionOptions {
     /// The first of the 65,536 user and group ids, to the kernel, of actions that ask for a range of users, when the
     /// executor is root. Nothing else may use them.
     pub first_user: u32,
+    /// CRIU, if it is not to be looked for in `PATH`.
+    pub criu: Option<PathBuf>,
     /// What this executor is called in results.
     pub worker: String,
 }
@@ -53,6 +56,7 @@ impl Default for ExecutionOptions {
             sandbox: Sandbox::Bubblewrap,
             sandbox_user: NOBODY,
             first_user: FIRST_ID,
+            criu: None,
             worker: "envserve".to_owned(),
         }
     }

@@ -21,6 +21,8 @@ pub(super) struct Platform {
     pub(super) network: bool,
     /// Whether the command is root among a range of users.
     pub(super) users: bool,
+    /// Whether it is the one command that makes checkpoints.
+    pub(super) checkpoint: bool,
     /// The manifest of the image that the command runs in, if any.
     pub(super) image: Option<OciDigest>,
     /// Where the input root stands; `/` when it is the whole root file system.
@@ -28,12 +30,17 @@ pub(super) struct Platform {
 }
 
 impl Platform {
+    /// Returns what holds for an action without properties.
+    fn plain() -> Self {
+        Self { network: false, users: false, checkpoint: false, image: None, root: BUILD.to_owned() }
+    }
+
     /// Reads the properties of an action.
     ///
     /// # Errors
     /// `Invalid` for what would change how it runs and is not offered; `Denied` for the network where that is not allowed.
     pub(super) fn parse(message: Option<&reapi::Platform>, allow_network: bool) -> Result<Self, ExecuteError> {
-        let mut platform = Self { network: false, users: false, image: None, root: BUILD.to_owned() };
+        let mut platform = Self::plain();
         for property in message.iter().flat_map(|message| &message.properties) {
             let (name, value) = (property.name.as_str(), property.value.as_str());
             let offered = match name {
@@ -50,6 +57,10 @@ impl Platform {
                     platform.users = value == "range";
                     matches!(value, "range" | "")
                 }
+                "checkpoint" => {
+                    platform.checkpoint = value == "criu";
+                    matches!(value, "criu" | "")
+                }
                 "InputRootAbsolutePath" => {
                     value.clone_into(&mut platform.root);
                     can_stand(value)
@@ -64,6 +75,11 @@ impl Platform {
         if platform.image.is_some() && (platform.whole() || platform.users) {
             let reason = "asks for `container-image` together with `InputRootAbsolutePath` = `/` or `user-ids`, of which \
                           one at a time is offered";
+            return Err(ExecuteError::Invalid { what: "command", field: "platform", reason: reason.to_owned() });
+        }
+        let alone = Self { checkpoint: true, ..Self::plain() };
+        if platform.checkpoint && platform != alone {
+            let reason = "asks for `checkpoint` together with other properties that change how it is run";
             return Err(ExecuteError::Invalid { what: "command", field: "platform", reason: reason.to_owned() });
         }
         if platform.network && !allow_network {
@@ -132,6 +148,20 @@ mod tests {
         }
         for path in ["", "x", "//", "/a/../b", "/a/", "/usr", "/usr/src", "/bin", "/etc/x", "/proc/1", "/dev", "/tmp"] {
             assert!(parse("InputRootAbsolutePath", path, false).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn checkpoints_are_made_in_one_way_only() {
+        assert!(parse("checkpoint", "criu", false).unwrap().checkpoint);
+        assert!(!parse("checkpoint", "", false).unwrap().checkpoint);
+        assert!(parse("checkpoint", "yes", false).is_err());
+        for (name, value) in [("network", "on"), ("user-ids", "range"), ("InputRootAbsolutePath", "/")] {
+            let property =
+                |(name, value): (&str, &str)| reapi::platform::Property { name: name.into(), value: value.into() };
+            let properties = vec![property(("checkpoint", "criu")), property((name, value))];
+            let parsed = Platform::parse(Some(&reapi::Platform { properties }), true);
+            assert!(matches!(parsed, Err(ExecuteError::Invalid { .. })), "{name}: {parsed:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Real actions in real sandboxes.
 
 mod caching;
+mod checkpoint;
 mod hogs;
 mod image;
 mod isolation;

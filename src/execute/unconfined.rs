@@ -1,12 +1,14 @@
-//! Actions without a sandbox: on the host, with the rights of the executor.
+//! Commands without a sandbox: on the host, with the rights of the executor.
 //!
 //! The command is the first of a process group, and is in a control group where
 //! there are some. Without them, a daemon that leaves its process group outlives
 //! the action: nothing else tells whose it was.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -62,7 +64,32 @@ impl Unconfined {
     }
 }
 
-/// Runs the command of an action.
+/// What is run.
+pub(super) struct Start {
+    /// The program and its arguments.
+    pub(super) words: Vec<OsString>,
+    /// Its variables, and no others.
+    pub(super) variables: Vec<(OsString, OsString)>,
+    /// Where.
+    pub(super) directory: PathBuf,
+    /// Said in its log.
+    pub(super) notice: &'static str,
+}
+
+impl Start {
+    /// Returns the command of an action, for which nothing is left to decide.
+    pub(super) fn of(action: &Action, work: &WorkDirectory) -> Self {
+        let variables = action.environment.iter().map(|(name, value)| (name.into(), value.into()));
+        Self {
+            words: action.arguments.iter().map(OsString::from).collect(),
+            variables: variables.collect(),
+            directory: action.working_directory.components().fold(work.layers().upper, |at, name| at.join(name)),
+            notice: NOTICE,
+        }
+    }
+}
+
+/// Runs a command.
 ///
 /// # Errors
 /// When it cannot be started or watched.
@@ -70,7 +97,7 @@ impl Unconfined {
 /// # Cancel safety
 /// Dropping the future leaves the processes to `work`, which kills them when it is dropped.
 pub(super) async fn run(
-    action: &Action,
+    start: Start,
     bounds: &Bounds<'_>,
     work: &mut WorkDirectory,
     logs: &Logs,
@@ -78,13 +105,12 @@ pub(super) async fn run(
 ) -> Result<End, ExecuteError> {
     let path = work.path().to_owned();
     let io = |what| ExecuteError::io(what, &path);
-    let directory = action.working_directory.components().fold(work.layers().upper, |at, name| at.join(name));
     let (mut ours, theirs) = UnixStream::pair().map_err(io("make a socket for"))?;
     let theirs = theirs.into_std().map_err(io("make a socket for"))?;
     theirs.set_nonblocking(false).map_err(io("make a socket for"))?;
     let mut command = Command::new("/bin/sh");
-    command.env_clear().envs(action.environment.iter().map(|(name, value)| (name, value))).current_dir(directory);
-    command.args(["-c", &(bounds.limits.script() + WRAPPER), "sh"]).args(&action.arguments).process_group(0);
+    command.env_clear().envs(start.variables).current_dir(start.directory);
+    command.args(["-c", &(bounds.limits.script() + WRAPPER), "sh"]).args(start.words).process_group(0);
     command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut command = tokio::process::Command::from(command);
     let mut child = command.kill_on_drop(true).spawn().map_err(|error| refused(error, io("start a command in")))?;
@@ -92,8 +118,8 @@ pub(super) async fn run(
     let first = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).expect("it has not been waited for");
     work.occupy_unconfined(Unconfined { first });
     bounds.limits.impose(first.as_raw_nonzero().get(), work.group()).map_err(io("bound the command in"))?;
-    events.log(NOTICE.trim_end());
-    logs.stderr.append(NOTICE.into()).await?;
+    start.notice.lines().for_each(|line| events.log(line));
+    logs.stderr.append(start.notice.into()).await?;
     ours.write_all(b"\n").await.map_err(io("start the command in"))?;
 
     let stdout = child.stdout.take().expect("stdout was made a pipe");

@@ -19,6 +19,8 @@ const MOUNT: &str = "/sys/fs/cgroup";
 const PREFIX: &str = "envserve-";
 /// What of version 2 we need.
 const CONTROLLERS: [&str; 2] = ["memory", "pids"];
+/// Of version 1: by it processes are stopped while they are written to disk.
+const FREEZER: &str = "freezer.state";
 /// Bounds of a group that is only tried out.
 const TRIED: (u64, u64) = (64 << 20, 16);
 const REMEDY: &str =
@@ -159,14 +161,35 @@ fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Removes the groups of this name, which lie at the top of every hierarchy; most have none. Says whether none is left.
+/// A process that was killed while its group was frozen dies only now.
 pub(crate) fn remove(name: &str) -> bool {
     let hierarchies = fs::read_dir(MOUNT).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut gone = true;
     for hierarchy in hierarchies.chain([PathBuf::from(MOUNT)]) {
-        let removed = fs::remove_dir(hierarchy.join(name));
+        let group = hierarchy.join(name);
+        if group.join(FREEZER).exists() {
+            drop(fs::write(group.join(FREEZER), "THAWED"));
+        }
+        let removed = fs::remove_dir(group);
         gone &= !removed.is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy);
     }
     gone
+}
+
+/// Removes the groups of containers whose names begin so and go on with the number of a process that is gone.
+pub(crate) fn clear_dead(prefix: &str) {
+    let prefix = format!("{PREFIX}{prefix}");
+    let hierarchies = fs::read_dir(MOUNT).into_iter().flatten().flatten().map(|entry| entry.path());
+    for hierarchy in hierarchies.chain([PathBuf::from(MOUNT)]) {
+        for entry in fs::read_dir(hierarchy).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let process = name.strip_prefix(&prefix).and_then(|rest| rest.split_once('-')).map(|(process, _)| process);
+            let gone = |process: &str| process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists();
+            if process.is_some_and(gone) {
+                remove(&name);
+            }
+        }
+    }
 }
 
 /// Makes a group as an executor would, and removes it.

@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use super::command::{CommandError, SHORT, run};
 use super::cpu::{Described, Measured};
-use super::{Criu, FIRST_ID, IDS, find, programs};
+use super::{Criu, FIRST_ID, IDS, Lack, programs};
 use crate::spec::{FINGERPRINT_VERSION, Fingerprint};
 
 /// What CRIU calls the file that it writes.
@@ -23,6 +23,8 @@ pub enum FingerprintError {
     Lacks {
         /// Which, and why.
         reason: String,
+        /// How to get it.
+        remedy: String,
     },
     /// CRIU does not say what the processor is.
     #[error("cannot find out by CRIU what the processor is: {reason}")]
@@ -32,14 +34,24 @@ pub enum FingerprintError {
     },
 }
 
+impl FingerprintError {
+    /// Returns what can be done about it, where that is known.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Lacks { remedy, .. } => Some(remedy),
+            Self::Cpu { .. } => None,
+        }
+    }
+}
+
 /// Finds that of this host, with the CRIU that is named or the one in `PATH`.
 ///
 /// # Errors
 /// When CRIU or runc are not there.
 pub async fn fingerprint(criu: Option<&Path>) -> Result<Fingerprint, FingerprintError> {
-    let lacks = |lack: super::Lack| FingerprintError::Lacks { reason: lack.reason };
+    let lacks = |Lack { reason, remedy }| FingerprintError::Lacks { reason, remedy };
+    let runc = programs::need("runc", "runc").map_err(lacks)?;
     let criu = Criu::find(criu).await.map_err(lacks)?;
-    let runc = find("runc").ok_or_else(|| FingerprintError::Lacks { reason: "`runc` is not installed".to_owned() })?;
     let runc_version = programs::version(&runc, "runc").await.map_err(lacks)?;
     let described = Described::parse(&std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default());
     let measured = measure(&criu.program).await?;

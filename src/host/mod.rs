@@ -13,8 +13,10 @@ pub(crate) mod bubblewrap;
 pub(crate) mod cgroup;
 mod command;
 mod containers;
+mod cores;
 mod cpu;
 mod criu;
+pub(crate) mod criu_files;
 mod fingerprint;
 mod mounts;
 mod namespaces;
@@ -27,6 +29,7 @@ pub(crate) mod users;
 use std::path::PathBuf;
 
 pub use ability::Ability;
+pub(crate) use cores::{cores, on_all_cores};
 pub use criu::Criu;
 pub use fingerprint::{FingerprintError, fingerprint};
 pub(crate) use programs::find;

@@ -34,21 +34,39 @@ pub(crate) enum UsersError {
 /// # Errors
 /// With what this host lacks.
 pub(crate) fn namespace(first: u32) -> Result<File, UsersError> {
-    let first = super::is_root().then_some(first);
-    let refused = |reason: String, said: String| match first {
+    make(super::is_root().then_some(Map { inside: 0, outside: first }))
+}
+
+/// Makes a namespace, as root, that leads back: its ids from `first` on are those of the host from 0 on. This blocks.
+///
+/// # Errors
+/// With what this host lacks.
+pub(crate) fn namespace_back(first: u32) -> Result<File, UsersError> {
+    make(Some(Map { inside: first, outside: 0 }))
+}
+
+/// Which ids of a namespace are which of the host.
+#[derive(Clone, Copy)]
+struct Map {
+    inside: u32,
+    outside: u32,
+}
+
+fn make(map: Option<Map>) -> Result<File, UsersError> {
+    let refused = |reason: String, said: String| match map {
         Some(_) => UsersError::Refused { reason, said },
         None => UsersError::SetAside { reason, said },
     };
     let mut command = Command::new("/usr/bin/env");
     command.env_clear().env("PATH", super::command::SYSTEM_PATH).current_dir("/").args(["unshare", "--user"]);
-    if first.is_none() {
+    if map.is_none() {
         command.args(["--map-root-user", "--map-auto"]);
     }
     command.args(["/bin/sh", "-c", HOLDER]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = command.spawn();
     let mut holder =
         started.map_err(|error| refused(format!("`unshare` cannot be started: {error}"), String::new()))?;
-    let made = open(&mut holder, first);
+    let made = open(&mut holder, map);
     drop(holder.stdin.take());
     let mut errors = Vec::new();
     if let Some(stderr) = holder.stderr.take() {
@@ -60,7 +78,7 @@ pub(crate) fn namespace(first: u32) -> Result<File, UsersError> {
 }
 
 /// Opens the namespace of a process once it is there, and has its ids mapped if that is for us to do.
-fn open(holder: &mut Child, first: Option<u32>) -> Result<File, String> {
+fn open(holder: &mut Child, map: Option<Map>) -> Result<File, String> {
     let mut said = String::new();
     let stdout = holder.stdout.take().expect("stdout was made a pipe");
     BufReader::new(stdout).read_line(&mut said).map_err(|error| error.to_string())?;
@@ -69,9 +87,9 @@ fn open(holder: &mut Child, first: Option<u32>) -> Result<File, String> {
     }
     let process = Path::new("/proc").join(holder.id().to_string());
     let tell = |action: &'static str| move |error: io::Error| format!("cannot {action}: {error}");
-    if let Some(first) = first {
+    if let Some(Map { inside, outside }) = map {
         for map in ["uid_map", "gid_map"] {
-            fs::write(process.join(map), format!("0 {first} {IDS}")).map_err(tell("map ids"))?;
+            fs::write(process.join(map), format!("{inside} {outside} {IDS}")).map_err(tell("map ids"))?;
         }
     }
     for map in ["uid_map", "gid_map"] {

@@ -61,7 +61,7 @@ pub async fn apply_layers<L: Borrow<Layer> + Sync>(
 
 impl Branch {
     /// Lays a directory of a layer over this one.
-    fn apply(&mut self, upper: Self, path: &str) -> Result<(), LayerError> {
+    pub(super) fn apply(&mut self, upper: Self, path: &str) -> Result<(), LayerError> {
         if upper.opaque {
             self.entries.clear();
         }

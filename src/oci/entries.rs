@@ -7,7 +7,13 @@ use super::attributes::{Attributes, Metadata, Special};
 use super::layer::LayerError;
 use super::tree::{Branch, Child, Content, DIRECTORY_MODE, Leaf, join};
 use crate::digest::Digest;
+use crate::spec::shown;
 use crate::store::Listing;
+
+/// What stands in the upper layer of an overlay for a name that is gone.
+const WHITEOUT: Special = Special::Char { major: 0, minor: 0 };
+/// What marks a directory there that hides what lower layers have in it.
+const OPAQUE: (&str, &[u8]) = ("trusted.overlay.opaque", b"y");
 
 /// What stands at a path of a root file system, with all that it is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,9 +56,62 @@ pub enum EntryContent {
 /// `Attributes` when tree and attributes do not fit together, or are those of a layer with something to hide.
 pub fn root_file_system(listing: &Listing, attributes: &Attributes) -> Result<Vec<Entry>, LayerError> {
     let root = Branch::join(listing, attributes)?;
-    let mut flat = Flat { entries: Vec::with_capacity(listing.files.len()), names: HashMap::new() };
-    flat.directory(&root, "")?;
-    Ok(flat.entries)
+    match root.hiding("") {
+        Some(path) => Err(LayerError::attributes(&path)("a root file system hides nothing and implies nothing")),
+        None => Ok(Flat::of(&root, listing)),
+    }
+}
+
+/// Returns everything in the last of some layers, the lowest first, as the upper layer of an overlay has it: names that
+/// are gone are devices 0:0, directories that hide what is below have an extended attribute, and those that are only
+/// implied are like those below.
+///
+/// # Errors
+/// When trees and attributes do not fit together, or layers do not fit over each other.
+pub fn upper_layer(layers: &[(Listing, Attributes)]) -> Result<Vec<Entry>, LayerError> {
+    let Some(((listing, attributes), below)) = layers.split_last() else { return Ok(Vec::new()) };
+    let mut whole = Branch::default();
+    for (listing, attributes) in below {
+        whole.apply(Branch::join(listing, attributes)?, "")?;
+    }
+    let mut upper = Branch::join(listing, attributes)?;
+    upper.inherit(Some(&whole), "")?;
+    Ok(Flat::of(&upper, listing))
+}
+
+impl Branch {
+    /// Returns the first directory that hides something, or is only implied. A layer may say nothing of the root itself.
+    fn hiding(&self, path: &str) -> Option<String> {
+        if self.opaque || !self.whiteouts.is_empty() || (self.metadata.is_none() && !path.is_empty()) {
+            return Some(path.to_owned());
+        }
+        self.entries.iter().find_map(|(name, child)| match child {
+            Child::Directory(inner) => inner.hiding(&join(path, name)),
+            Child::Leaf(_) => None,
+        })
+    }
+
+    /// Gives directories that are only implied the attributes of those that they lie over.
+    fn inherit(&mut self, below: Option<&Self>, path: &str) -> Result<(), LayerError> {
+        if self.metadata.is_none() {
+            self.metadata = Some(below.and_then(|below| below.metadata.clone()).unwrap_or_default());
+        }
+        let below = below.filter(|_| !self.opaque);
+        for (name, child) in &mut self.entries {
+            let Child::Directory(inner) = child else { continue };
+            let path = join(path, name);
+            let below = match below.and_then(|below| below.entries.get(name)) {
+                Some(Child::Directory(below)) => Some(below),
+                Some(Child::Leaf(_)) if inner.metadata.is_none() => {
+                    let what = "a layer below has something else there than a directory";
+                    return Err(LayerError::Entry { path: shown(&path), what });
+                }
+                Some(Child::Leaf(_)) | None => None,
+            };
+            inner.inherit(below, &path)?;
+        }
+        Ok(())
+    }
 }
 
 struct Flat {
@@ -62,22 +121,30 @@ struct Flat {
 }
 
 impl Flat {
-    fn directory(&mut self, branch: &Branch, path: &str) -> Result<(), LayerError> {
-        // Layers may say nothing of the root itself.
-        if branch.opaque || !branch.whiteouts.is_empty() || (branch.metadata.is_none() && !path.is_empty()) {
-            return Err(LayerError::attributes(path)("a root file system hides nothing and implies nothing"));
+    fn of(root: &Branch, listing: &Listing) -> Vec<Entry> {
+        let mut flat = Self { entries: Vec::with_capacity(listing.files.len()), names: HashMap::new() };
+        flat.directory(root, "");
+        flat.entries
+    }
+
+    fn directory(&mut self, branch: &Branch, path: &str) {
+        let mut metadata = branch.metadata.clone().unwrap_or_default();
+        if branch.opaque {
+            metadata.xattrs.insert(OPAQUE.0.to_owned(), OPAQUE.1.to_vec());
         }
-        let metadata = branch.metadata.clone().unwrap_or_default();
         let mode = metadata.mode.unwrap_or(DIRECTORY_MODE);
         self.entries.push(Entry { path: path.to_owned(), content: EntryContent::Directory, mode, metadata });
+        for name in &branch.whiteouts {
+            let (path, metadata) = (join(path, name), Metadata::default());
+            self.entries.push(Entry { path, content: EntryContent::Special(WHITEOUT), mode: 0, metadata });
+        }
         for (name, child) in &branch.entries {
             let path = join(path, name);
             match child {
-                Child::Directory(inner) => self.directory(inner, &path)?,
+                Child::Directory(inner) => self.directory(inner, &path),
                 Child::Leaf(leaf) => self.leaf(leaf, path),
             }
         }
-        Ok(())
     }
 
     fn leaf(&mut self, leaf: &Arc<Leaf>, path: String) {
@@ -97,6 +164,8 @@ impl Flat {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::digest::DigestFunction;
     use crate::oci::Exception;
@@ -156,5 +225,51 @@ mod tests {
             let error = root_file_system(&listing(), &attributes(vec![(path, exception)]));
             assert!(matches!(error, Err(LayerError::Attributes { .. })), "{path}: {error:?}");
         }
+    }
+
+    #[test]
+    fn an_upper_layer_has_what_is_gone_and_hidden_in_the_way_of_overlays() {
+        let closed = Metadata { mode: Some(0o700), uid: 7, ..Metadata::default() };
+        let upper = attributes(vec![
+            ("etc", Exception::Implied { opaque: false }),
+            ("gone", Exception::Whiteout),
+            ("new", Exception::Opaque(closed.clone())),
+        ]);
+        let directories = vec!["etc".to_owned(), "new".to_owned()];
+        let above = Listing { directories, ..Listing::default() };
+        let below = attributes(vec![("etc", Exception::Node(closed.clone()))]);
+        let entries = upper_layer(&[(listing(), below), (above, upper)]).expect("they fit");
+        let paths: Vec<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
+        assert_eq!(paths, ["", "gone", "etc", "new"]);
+        assert_eq!(entries[1].content, EntryContent::Special(Special::Char { major: 0, minor: 0 }));
+        assert_eq!((entries[2].mode, &entries[2].metadata), (0o700, &closed));
+        let opaque = BTreeMap::from([("trusted.overlay.opaque".to_owned(), b"y".to_vec())]);
+        assert_eq!(entries[3].metadata, Metadata { xattrs: opaque, ..closed });
+    }
+
+    #[test]
+    fn what_is_implied_is_like_what_lies_nearest_below_and_was_not_hidden() {
+        let owner = |uid| Metadata { uid, ..Metadata::default() };
+        let of = |paths: &[&str], exceptions| {
+            let directories = paths.iter().map(ToString::to_string).collect();
+            (Listing { directories, ..Listing::default() }, attributes(exceptions))
+        };
+        let node = |uid| Exception::Node(owner(uid));
+        let implied = || Exception::Implied { opaque: false };
+        let image = of(&["a", "a/b", "c"], vec![("", node(1)), ("a", node(2)), ("a/b", node(3)), ("c", node(4))]);
+        let middle = of(&["a"], vec![("a", Exception::Opaque(owner(5))), ("c", Exception::Whiteout)]);
+        let top = of(&["a", "a/b", "a/b/d", "c", "c/d"], vec![("a", implied()), ("a/b", implied()), ("c", implied())]);
+        let entries = upper_layer(&[image, middle, top]).expect("they fit");
+        let owners: Vec<(&str, u32)> = entries.iter().map(|entry| (&*entry.path, entry.metadata.uid)).collect();
+        assert_eq!(owners, [("", 1), ("a", 5), ("a/b", 0), ("a/b/d", 0), ("c", 0), ("c/d", 0)]);
+    }
+
+    #[test]
+    fn nothing_is_implied_over_a_file() {
+        let directories = vec!["a".to_owned()];
+        let above = Listing { directories, ..Listing::default() };
+        let upper = attributes(vec![("a", Exception::Implied { opaque: true })]);
+        let error = upper_layer(&[(listing(), Attributes::default()), (above, upper)]);
+        assert!(matches!(error, Err(LayerError::Entry { .. })), "{error:?}");
     }
 }

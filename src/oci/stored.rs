@@ -11,9 +11,9 @@
 
 use bytes::Bytes;
 
-use crate::digest::{Digest, DigestFunction};
+use crate::digest::Digest;
 use crate::spec::RelativePath;
-use crate::store::{BlobStore, Directory, DirectoryError, Node, StoreError};
+use crate::store::{BlobStore, Directory, Node, StoreError};
 
 const MANIFEST: &str = "manifest.json";
 const CONFIG: &str = "config.json";
@@ -47,8 +47,10 @@ pub struct StoredImage {
 #[derive(Debug, thiserror::Error)]
 pub enum StoredImageError {
     /// Something is not there, or of another kind.
-    #[error("the tree `{root:?}` is no image: `{path}` is not there as it should be")]
+    #[error("the tree `{root:?}` is no {what}: `{path}` is not there as it should be")]
     Form {
+        /// What it should be.
+        what: &'static str,
         /// The tree.
         root: Digest,
         /// What is expected.
@@ -81,19 +83,8 @@ impl StoredImage {
     /// # Errors
     /// When it is no image, a directory is not there, or the store fails.
     pub async fn read(store: &dyn BlobStore, root: Digest) -> Result<Self, StoredImageError> {
-        let top = Within { root, path: String::new(), directory: directory(store, root).await? };
-        let mut layers = Vec::new();
-        if let Some(Node::Directory { digest }) = top.directory.get(LAYERS) {
-            let all = directory(store, *digest).await?;
-            for number in 0..all.iter().count() {
-                let (path, name) = (format!("{LAYERS}/{}", name(number)), name(number));
-                let Some(Node::Directory { digest }) = all.get(&name) else {
-                    return Err(StoredImageError::Form { root, path });
-                };
-                let within = Within { root, path: format!("{path}/"), directory: directory(store, *digest).await? };
-                layers.push(within.layer()?);
-            }
-        }
+        let top = StoredTree::open(store, "image", root).await?;
+        let layers = top.layers().await?;
         let (manifest, config) = (top.file(MANIFEST)?, top.file(CONFIG)?);
         Ok(Self { manifest, config, layers, root_file_system: top.layer()? })
     }
@@ -104,26 +95,53 @@ fn name(number: usize) -> String {
     format!("{number:03}")
 }
 
-async fn directory(store: &dyn BlobStore, digest: Digest) -> Result<Directory, StoreError> {
-    let missing = || StoreError::Missing { digest, role: "directory of an image" };
-    let bytes: Bytes = store.get(&digest).await?.ok_or_else(missing)?;
-    parse(digest.function(), &bytes).map_err(|source| StoreError::Directory { digest, source })
-}
-
-fn parse(function: DigestFunction, bytes: &[u8]) -> Result<Directory, DirectoryError> {
-    Directory::parse(function, bytes)
-}
-
-/// A directory of an image.
-struct Within {
+/// A directory of a tree whose form is known.
+pub(crate) struct StoredTree<'a> {
+    store: &'a dyn BlobStore,
+    /// What the tree should be.
+    what: &'static str,
     root: Digest,
+    /// Empty, or with a slash at its end.
     path: String,
     directory: Directory,
 }
 
-impl Within {
+impl<'a> StoredTree<'a> {
+    /// Reads the top of a tree.
+    ///
+    /// # Errors
+    /// When it is not there, or no directory, or the store fails.
+    pub(crate) async fn open(
+        store: &'a dyn BlobStore,
+        what: &'static str,
+        root: Digest,
+    ) -> Result<Self, StoredImageError> {
+        Ok(Self { store, what, root, path: String::new(), directory: directory(store, root).await? })
+    }
+
+    async fn enter(&self, name: &str) -> Result<Self, StoredImageError> {
+        let directory = directory(self.store, self.directory(name)?).await?;
+        Ok(Self { path: format!("{}{name}/", self.path), directory, ..*self })
+    }
+
+    /// Returns the layers in it, the lowest first.
+    ///
+    /// # Errors
+    /// When one is not as layers are, or the store fails.
+    pub(crate) async fn layers(&self) -> Result<Vec<StoredLayer>, StoredImageError> {
+        if !matches!(self.directory.get(LAYERS), Some(Node::Directory { .. })) {
+            return Ok(Vec::new());
+        }
+        let all = self.enter(LAYERS).await?;
+        let mut layers = Vec::new();
+        for number in 0..all.directory.iter().count() {
+            layers.push(all.enter(&name(number)).await?.layer()?);
+        }
+        Ok(layers)
+    }
+
     fn wrong(&self, name: &str) -> StoredImageError {
-        StoredImageError::Form { root: self.root, path: format!("{}{name}", self.path) }
+        StoredImageError::Form { what: self.what, root: self.root, path: format!("{}{name}", self.path) }
     }
 
     fn file(&self, name: &str) -> Result<Digest, StoredImageError> {
@@ -133,17 +151,40 @@ impl Within {
         }
     }
 
-    fn layer(&self) -> Result<StoredLayer, StoredImageError> {
-        match self.directory.get(ROOT) {
-            Some(Node::Directory { digest }) => Ok(StoredLayer { root: *digest, attributes: self.file(ATTRIBUTES)? }),
-            Some(Node::File { .. } | Node::Symlink { .. }) | None => Err(self.wrong(ROOT)),
+    /// Returns the directory of a name, if there is anything.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn directory_if_there(&self, name: &str) -> Result<Option<Digest>, StoredImageError> {
+        self.directory.get(name).map(|_| self.directory(name)).transpose()
+    }
+
+    /// Returns the directory of a name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn directory(&self, name: &str) -> Result<Digest, StoredImageError> {
+        match self.directory.get(name) {
+            Some(Node::Directory { digest }) => Ok(*digest),
+            Some(Node::File { .. } | Node::Symlink { .. }) | None => Err(self.wrong(name)),
         }
     }
+
+    fn layer(&self) -> Result<StoredLayer, StoredImageError> {
+        Ok(StoredLayer { root: self.directory(ROOT)?, attributes: self.file(ATTRIBUTES)? })
+    }
+}
+
+async fn directory(store: &dyn BlobStore, digest: Digest) -> Result<Directory, StoreError> {
+    let missing = || StoreError::Missing { digest, role: "directory of an image" };
+    let bytes: Bytes = store.get(&digest).await?.ok_or_else(missing)?;
+    Directory::parse(digest.function(), &bytes).map_err(|source| StoreError::Directory { digest, source })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::DigestFunction;
     use crate::store::{MemoryBlobStore, MerkleTree};
 
     const FUNCTION: DigestFunction = DigestFunction::Blake3;

@@ -1,4 +1,4 @@
-//! Who may call: whoever shows a token that is listed in a file.
+//! Who may call: whoever shows a token that is listed in a file. And who may have checkpoints.
 //!
 //! Without a file everybody may. With one, every call needs `authorization: Bearer TOKEN`, over every kind of
 //! connection; for requests that are no gRPC calls the token may also be the password of `Basic`, which is all that
@@ -20,6 +20,7 @@ use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response, StatusCode
 use tower::{Layer, Service};
 
 use super::http::is_grpc;
+use super::listen::Peer;
 use crate::store::blocking;
 use crate::transport::{Reloaded, SecurityError, lines};
 
@@ -32,30 +33,67 @@ const REGISTRY: &str = "/v2/";
 /// Admits calls to a server. Clones share the tokens.
 #[derive(Debug, Clone)]
 pub(super) struct Admission {
-    tokens: Option<Arc<Reloaded<Tokens>>>,
+    tokens: Option<TokenFile>,
+    /// Those with which one may have checkpoints. They admit as well.
+    checkpoint_tokens: Option<TokenFile>,
+    checkpoints_for_all: bool,
+}
+
+type TokenFile = Arc<Reloaded<Tokens>>;
+
+/// What whoever makes a request may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rights {
+    /// Checkpoints, which hold what was in the memory of services.
+    pub(crate) checkpoints: bool,
+}
+
+impl Rights {
+    /// Those of this process itself.
+    pub(crate) const ALL: Self = Self { checkpoints: true };
+    /// Those of everybody who is admitted.
+    pub(crate) const COMMON: Self = Self { checkpoints: false };
+
+    /// Returns those of a request that was admitted.
+    pub(crate) fn of<T>(request: &tonic::Request<T>) -> Self {
+        request.extensions().get().copied().unwrap_or(Self::COMMON)
+    }
 }
 
 impl Admission {
-    /// Reads the tokens. Without a file everybody is admitted. Blocks.
-    pub(super) fn open(file: Option<PathBuf>) -> Result<Self, SecurityError> {
-        let open = |file: PathBuf| Reloaded::open(vec![file.clone()], move || Tokens::read(&file));
-        Ok(Self { tokens: file.map(open).transpose()?.map(Arc::new) })
+    /// Reads the tokens. Without a file of them everybody is admitted. Blocks.
+    pub(super) fn open(
+        tokens: Option<PathBuf>,
+        checkpoint_tokens: Option<PathBuf>,
+        checkpoints_for_all: bool,
+    ) -> Result<Self, SecurityError> {
+        let open = |file: PathBuf| Reloaded::open(vec![file.clone()], move || Tokens::read(&file)).map(Arc::new);
+        let (tokens, checkpoint_tokens) = (tokens.map(open).transpose()?, checkpoint_tokens.map(open).transpose()?);
+        Ok(Self { tokens, checkpoint_tokens, checkpoints_for_all })
     }
 
-    /// Says why a call is refused, if it is.
-    async fn refusal(&self, headers: &HeaderMap) -> Option<&'static str> {
-        let tokens = self.tokens.as_ref()?;
-        if tokens.is_due() {
+    /// Returns what those may have who show no token and are not turned away for that.
+    fn common(&self, local: bool) -> Rights {
+        Rights { checkpoints: local || self.checkpoints_for_all }
+    }
+
+    /// Returns what a call may have, or why it is refused. `local` are those that come through a Unix socket.
+    async fn admit(&self, headers: &HeaderMap, local: bool) -> Result<Rights, &'static str> {
+        for tokens in [&self.tokens, &self.checkpoint_tokens].into_iter().flatten().filter(|tokens| tokens.is_due()) {
             let tokens = Arc::clone(tokens);
             blocking(move || tokens.look()).await;
         }
         let token = bearer(headers).map(Cow::Borrowed);
         // gRPC clients send a header; those of the web may know no other way than a password.
         let token = token.or_else(|| password(headers).filter(|_| !is_grpc(headers)).map(Cow::Owned));
-        match token {
-            None => Some("a token is needed, as header `authorization: Bearer TOKEN`"),
-            Some(token) if tokens.current().admit(&token) => None,
-            Some(_) => Some("the token is not one that is accepted here"),
+        let is_of = |tokens: &TokenFile| token.as_ref().is_some_and(|token| tokens.current().admit(token));
+        if self.checkpoint_tokens.as_ref().is_some_and(is_of) {
+            return Ok(Rights::ALL);
+        }
+        match &self.tokens {
+            Some(tokens) if !is_of(tokens) && token.is_some() => Err("the token is not one that is accepted here"),
+            Some(tokens) if !is_of(tokens) => Err("a token is needed, as header `authorization: Bearer TOKEN`"),
+            _ => Ok(self.common(local)),
         }
     }
 }
@@ -137,8 +175,10 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<A>) -> Self::Future {
-        if self.admission.tokens.is_none() {
+    fn call(&mut self, mut request: Request<A>) -> Self::Future {
+        let local = request.extensions().get::<Peer>().is_some_and(|peer| peer.local);
+        if self.admission.tokens.is_none() && self.admission.checkpoint_tokens.is_none() {
+            request.extensions_mut().insert(self.admission.common(local));
             return Either::Left(self.inner.call(request));
         }
         let admission = self.admission.clone();
@@ -146,10 +186,13 @@ where
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         Either::Right(Box::pin(async move {
-            match admission.refusal(request.headers()).await {
-                None => inner.call(request).await,
-                Some(reason) if is_grpc(request.headers()) => Ok(Status::unauthenticated(reason).into_http()),
-                Some(_) => Ok(unauthorized(request.uri().path())),
+            match admission.admit(request.headers(), local).await {
+                Ok(rights) => {
+                    request.extensions_mut().insert(rights);
+                    inner.call(request).await
+                }
+                Err(reason) if is_grpc(request.headers()) => Ok(Status::unauthenticated(reason).into_http()),
+                Err(_) => Ok(unauthorized(request.uri().path())),
             }
         }))
     }
@@ -162,7 +205,7 @@ mod tests {
     fn admission(tokens: &str) -> Result<Admission, SecurityError> {
         let file = tempfile::NamedTempFile::new().expect("temporary");
         std::fs::write(file.path(), tokens).expect("temporary");
-        Admission::open(Some(file.path().to_owned()))
+        Admission::open(Some(file.path().to_owned()), None, false)
     }
 
     async fn refusal(admission: &Admission, header: Option<&str>) -> &'static str {
@@ -170,7 +213,7 @@ mod tests {
         if let Some(header) = header {
             headers.insert(AUTHORIZATION, header.parse().expect("a header"));
         }
-        admission.refusal(&headers).await.unwrap_or_default()
+        admission.admit(&headers, false).await.err().unwrap_or_default()
     }
 
     #[tokio::test]
@@ -201,7 +244,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, basic("x:one").parse().expect("a header"));
         headers.insert("content-type", HeaderValue::from_static("application/grpc"));
-        assert!(admission.refusal(&headers).await.is_some());
+        assert!(admission.admit(&headers, false).await.is_err());
     }
 
     #[tokio::test]
@@ -223,8 +266,37 @@ mod tests {
     async fn an_empty_file_admits_nobody_and_none_everybody() {
         let empty = admission("\n# nobody\n").expect("good");
         assert!(!refusal(&empty, Some("Bearer ")).await.is_empty());
-        let none = Admission::open(None).expect("nothing to read");
+        let none = Admission::open(None, None, false).expect("nothing to read");
         assert_eq!(refusal(&none, None).await, "");
+    }
+
+    #[tokio::test]
+    async fn checkpoints_are_for_those_whom_the_operator_allows() {
+        let [tokens, trusted] = ["common\n", "trusted\n"].map(|text| {
+            let file = tempfile::NamedTempFile::new().expect("temporary");
+            std::fs::write(file.path(), text).expect("temporary");
+            file
+        });
+        let [tokens, trusted] = [&tokens, &trusted].map(|file| Some(file.path().to_owned()));
+        let open = |tokens, trusted, all| Admission::open(tokens, trusted, all).expect("good");
+        let token =
+            |token: &str| HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {token}").parse().expect("a header"))]);
+        let may = async |admission: &Admission, headers: &HeaderMap, local| {
+            admission.admit(headers, local).await.map(|rights| rights.checkpoints)
+        };
+        let nobody = HeaderMap::new();
+        let plain = open(None, None, false);
+        assert_eq!((may(&plain, &nobody, false).await, may(&plain, &nobody, true).await), (Ok(false), Ok(true)));
+        assert_eq!(may(&open(None, None, true), &nobody, false).await, Ok(true));
+        let only_trusted = open(None, trusted.clone(), false);
+        assert_eq!(may(&only_trusted, &nobody, false).await, Ok(false));
+        assert_eq!(may(&only_trusted, &token("common"), false).await, Ok(false));
+        assert_eq!(may(&only_trusted, &token("trusted"), false).await, Ok(true));
+        let both = open(tokens, trusted, false);
+        assert_eq!(may(&both, &token("common"), false).await, Ok(false));
+        assert_eq!(may(&both, &token("common"), true).await, Ok(true));
+        assert_eq!(may(&both, &token("trusted"), false).await, Ok(true));
+        assert!(may(&both, &nobody, true).await.is_err() && may(&both, &token("other"), true).await.is_err());
     }
 
     #[test]

@@ -35,9 +35,7 @@ const FEWEST_DIGITS: usize = 6;
 pub(super) struct KnownKey {
     /// By what it is looked up.
     pub(super) key: EnvKey,
-    /// Where.
-    pub(super) shard: Shard,
-    /// What these are made from.
+    /// What key and shard are made from. The host is that on which a checkpoint was made, whatever its shard.
     pub(super) components: Components,
     /// When it was built, in seconds since 1970.
     pub(super) built_at: u64,
@@ -85,13 +83,18 @@ impl KnownKeys {
         self.noted().keys.contains(&(shard, *key))
     }
 
-    /// Remembers what a key was made from.
+    /// Remembers what a key in a shard was made from.
     ///
     /// # Errors
     /// When the database cannot write.
-    pub(super) async fn note(&self, components: Components, descriptor: &Descriptor) -> Result<(), StoreError> {
+    pub(super) async fn note(
+        &self,
+        place: Shard,
+        components: Components,
+        descriptor: &Descriptor,
+    ) -> Result<(), StoreError> {
         let Components { version, parts, shard } = components;
-        let (shard_name, key, target) = (shard.shard(), parts.key(), target(&parts));
+        let (key, target) = (parts.key(), target(&parts));
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("canonical JSON is UTF-8");
         let record = Record {
             version,
@@ -104,7 +107,7 @@ impl KnownKeys {
         let record = serde_json::to_vec(&record).expect("it has text keys only");
         if record.len() <= MAX_RECORD_BYTES {
             let written = record.len();
-            let name = format!("{target}/{shard_name}/{key}").into_bytes();
+            let name = format!("{target}/{place}/{key}").into_bytes();
             self.database.put(Table::Components, name, record).await?;
             if self.noted().wrote(written) {
                 self.forget_oldest(MAX_RECORDS, MAX_BYTES).await?;
@@ -114,7 +117,7 @@ impl KnownKeys {
         if noted.keys.len() >= MAX_RECORDS {
             noted.keys.clear();
         }
-        noted.keys.insert((shard_name, key));
+        noted.keys.insert((place, key));
         Ok(())
     }
 
@@ -203,9 +206,7 @@ fn target(parts: &KeyParts) -> String {
 fn read(record: &[u8]) -> Option<KnownKey> {
     let Record { version, key, description, shard, built_at, duration_ms } = serde_json::from_slice(record).ok()?;
     let parts = KeyParts::parse(key.as_bytes(), description.as_bytes()).ok()?;
-    let (key, shard_name) = (parts.key(), shard.shard());
-    let components = Components { version, parts, shard };
-    Some(KnownKey { key, shard: shard_name, components, built_at, duration_ms })
+    Some(KnownKey { key: parts.key(), components: Components { version, parts, shard }, built_at, duration_ms })
 }
 
 #[cfg(test)]
@@ -251,6 +252,10 @@ mod tests {
         }
     }
 
+    async fn note(keys: &KnownKeys, components: Components, built_at: u64) {
+        keys.note(components.shard.shard(), components, &descriptor(built_at)).await.unwrap();
+    }
+
     fn keys(directory: &tempfile::TempDir) -> KnownKeys {
         KnownKeys::new(Database::open(directory.path(), 1 << 30).unwrap())
     }
@@ -260,7 +265,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let keys = keys(&directory);
         for (at, name) in ["one", "two"].iter().enumerate() {
-            keys.note(components(name), &descriptor(at as u64)).await.unwrap();
+            note(&keys, components(name), at as u64).await;
         }
         let one = components("one");
         let found = keys.alike(&one.parts).await.unwrap();
@@ -281,7 +286,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let keys = keys(&directory);
         for at in 0..8_u64 {
-            keys.note(components(&format!("e{at}")), &descriptor(100 - at)).await.unwrap();
+            note(&keys, components(&format!("e{at}")), 100 - at).await;
         }
         keys.forget_oldest(8, MAX_BYTES).await.unwrap();
         assert_eq!(keys.all().await.unwrap().len(), 8);

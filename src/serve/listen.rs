@@ -148,7 +148,12 @@ impl Drop for Counted {
 
 /// The other end of a connection.
 #[derive(Debug, Clone)]
-pub struct Peer(pub Arc<str>);
+pub struct Peer {
+    /// What it is called.
+    pub name: Arc<str>,
+    /// Whether it came through a Unix socket.
+    pub local: bool,
+}
 
 impl Connected for Connection {
     type ConnectInfo = Peer;
@@ -163,7 +168,7 @@ impl Connected for Connection {
                 process.map(|process| format!("process {process}")).unwrap_or_default()
             }
         };
-        Peer(address.into())
+        Peer { name: address.into(), local: matches!(self.stream, Stream::Unix(_)) }
     }
 }
 

@@ -109,6 +109,7 @@ async fn open_embedded(options: &ServeOptions, embedded: EmbeddedOptions) -> Res
             lease: options.lease,
             nix: options.nix.clone(),
             images: options.images.clone(),
+            checkpoints: options.checkpoints.clone(),
             scratch: sources.temporary.clone(),
         })
     };
@@ -135,6 +136,7 @@ async fn open_remote(options: &ServeOptions, remote: RemoteOptions) -> Result<Op
         lease: options.lease,
         nix: options.nix.clone(),
         images: options.images.clone(),
+        checkpoints: options.checkpoints.clone(),
     };
     let remote = Arc::new(RemoteBackend::new(remote, local)?);
     if let Err(error) = remote.resolver().await {

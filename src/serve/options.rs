@@ -9,7 +9,7 @@ use super::http::registry::RegistryOptions;
 use super::remote::RemoteOptions;
 use super::security::ServerSecurity;
 use crate::digest::DigestFunction;
-use crate::environment::{ImageOptions, NixOptions};
+use crate::environment::{CheckpointOptions, ImageOptions, NixOptions};
 use crate::execute::ExecutionOptions;
 use crate::source::SourceOptions;
 
@@ -28,6 +28,8 @@ pub struct ServeOptions {
     pub nix: NixOptions,
     /// How images are built.
     pub images: ImageOptions,
+    /// How checkpoints are made.
+    pub checkpoints: CheckpointOptions,
     /// How long what was answered stays.
     pub lease: Duration,
     /// How connections are secured, and who is admitted.

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::dispatch::{Dispatch, DispatchRule};
 use super::resolve::{Identity, Parts, Resolver};
 use crate::digest::DigestFunction;
-use crate::environment::{ImageOptions, NixOptions};
+use crate::environment::{CheckpointOptions, ImageOptions, NixOptions};
 use crate::execute::{Execution, RemoteExecution};
 use crate::oci::KnownImages;
 use crate::source::{SourceOptions, Sources};
@@ -53,6 +53,8 @@ pub(super) struct Local {
     pub(super) nix: NixOptions,
     /// How images are built.
     pub(super) images: ImageOptions,
+    /// How checkpoints are made.
+    pub(super) checkpoints: CheckpointOptions,
 }
 
 /// A daemon's way to its endpoint.
@@ -176,7 +178,7 @@ impl RemoteBackend {
             dispatch.add(rule.properties.clone(), execution(link));
         }
         let store: Arc<RemoteBlobStore> = Arc::new(blobs.clone());
-        let Local { git, database, known_images, sources, lease, nix, images } = &self.local;
+        let Local { git, database, known_images, sources, lease, nix, images, checkpoints } = &self.local;
         let actions = Arc::new(RemoteActionCache::new(self.cache.clone(), instance.clone()));
         let shared = SharedEntries::new(actions, store.clone(), function, self.options.secret.clone());
         if !found.action_cache_updates {
@@ -207,6 +209,7 @@ impl RemoteBackend {
             lease: *lease,
             nix: nix.clone(),
             images: images.clone(),
+            checkpoints: checkpoints.clone(),
             scratch: sources.temporary.clone(),
         })
     }

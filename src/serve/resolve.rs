@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::admission::Rights;
 use super::cache::{Answer, KeyedCache};
 use super::dispatch::{Dispatch, Properties};
 use super::flight::{Flights, Seat};
@@ -15,12 +16,14 @@ use super::known_keys::KnownKeys;
 use super::wanted::{self, Wanted};
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{
-    BaseImages, Build, BuildError, ImageBuilds, ImageOptions, NixBuilds, NixOptions, ProgressSink, Runs, build, plan,
+    BaseImages, Build, BuildError, CheckpointOptions, ImageBuilds, ImageOptions, NixBuilds, NixOptions, ProgressSink,
+    Runs, build, definition, plan,
 };
+use crate::execute::CheckpointWorker;
 use crate::nix::ValidPaths;
 use crate::oci::{KnownArchives, KnownImages};
 use crate::source::{Sources, Turns};
-use crate::spec::{Components, EnvKey, KeyParts, Shard, ShardParts, SpecError};
+use crate::spec::{Components, EnvKey, KeyParts, KindName, Shard, ShardParts, SpecError};
 use crate::store::{BlobStore, Database, SharedEntries, StoreError};
 
 pub use explain::{Against, Compared, ExplainError, Explained};
@@ -53,6 +56,8 @@ pub struct Parts {
     pub nix: NixOptions,
     /// How images are built.
     pub images: ImageOptions,
+    /// How checkpoints are made.
+    pub checkpoints: CheckpointOptions,
     /// Where large files wait while they are looked at.
     pub scratch: PathBuf,
 }
@@ -83,6 +88,7 @@ struct Inner {
     endpoint: Identity,
     nix: NixBuilds,
     images: ImageBuilds,
+    checkpoints: CheckpointOptions,
     known_images: KnownImages,
     known_keys: KnownKeys,
     flights: Flights<(Shard, EnvKey), Result<Answer, Arc<BuildError>>>,
@@ -106,6 +112,7 @@ pub enum Resolution {
 pub struct Flight {
     seat: Seat<Result<Answer, Arc<BuildError>>>,
     environment: String,
+    rights: Rights,
 }
 
 impl Flight {
@@ -117,10 +124,12 @@ impl Flight {
     /// Waits for the end of the build.
     ///
     /// # Errors
-    /// Those of the build.
+    /// Those of the build; `CheckpointDenied` when whoever asked may not have what was built.
     pub async fn answer(mut self) -> Result<Answer, Arc<BuildError>> {
         let lost = || Err(Arc::new(BuildError::Lost { environment: self.environment.clone() }));
-        self.seat.result().await.unwrap_or_else(lost)
+        let answer = self.seat.result().await.unwrap_or_else(lost)?;
+        check(self.rights, &self.environment, &answer)?;
+        Ok(answer)
     }
 }
 
@@ -139,6 +148,7 @@ impl Resolver {
             lease,
             nix,
             images,
+            checkpoints,
             scratch,
         } = parts;
         let paths = ValidPaths::new(database.clone(), Arc::clone(&store), function);
@@ -158,6 +168,7 @@ impl Resolver {
                 endpoint,
                 nix,
                 images,
+                checkpoints,
                 known_images,
                 known_keys,
                 flights: Flights::new(),
@@ -216,7 +227,9 @@ impl Resolver {
         self.inner.cache.touch_leased().await
     }
 
-    fn shard_parts(&self, properties: &Properties) -> ShardParts {
+    /// Returns what the shard is made from of requests with these properties, or of those among them whose environments
+    /// run only on hosts like this one.
+    fn shard_parts(&self, properties: &Properties, host: Option<String>) -> ShardParts {
         let Inner { function, endpoint, dispatch, .. } = &*self.inner;
         ShardParts {
             digest_function: *function,
@@ -224,13 +237,13 @@ impl Resolver {
             instance: endpoint.instance.clone(),
             id: endpoint.id.clone(),
             dispatch: dispatch.rule(properties).cloned(),
-            host: None,
+            host,
         }
     }
 
     /// Returns what these parts of a key ask for.
     pub fn wanted(&self, parts: KeyParts, properties: Properties) -> Arc<Wanted> {
-        let shard = self.shard_parts(&properties).shard();
+        let shard = self.shard_parts(&properties, None).shard();
         Wanted::new(parts, properties, shard)
     }
 
@@ -243,21 +256,39 @@ impl Resolver {
         self.inner.known.understand(key, description, properties, read)
     }
 
-    async fn lookup(&self, wanted: &Wanted) -> Result<Option<Answer>, StoreError> {
-        let answer = self.inner.cache.lookup(wanted.shard, &wanted.key).await?;
+    async fn lookup(&self, shard: Shard, wanted: &Wanted) -> Result<Option<Answer>, StoreError> {
+        let answer = self.inner.cache.lookup(shard, &wanted.key).await?;
         if let Some(answer) = &answer {
-            self.note(wanted, answer).await;
+            self.note(shard, wanted, answer).await;
         }
         Ok(answer)
     }
 
+    /// Looks an environment up, and says in which shard it is looked for. A checkpoint that was made on another host
+    /// than that of the executor is not for this one, which has a shard of its own.
+    async fn find(&self, wanted: &Wanted) -> Result<(Shard, Option<Answer>), StoreError> {
+        let answer = self.lookup(wanted.shard, wanted).await?;
+        let Some(facts) = answer.as_ref().and_then(|answer| answer.descriptor.checkpoint.as_ref()) else {
+            return Ok((wanted.shard, answer));
+        };
+        // Whoever can make none takes what there is.
+        match self.inner.dispatch.executor(&wanted.properties).checkpoints().await {
+            Ok(CheckpointWorker::Own(host)) if *host != facts.made.host => {
+                let shard = self.shard_parts(&wanted.properties, Some(host.to_string())).shard();
+                Ok((shard, self.lookup(shard, wanted).await?))
+            }
+            _ => Ok((wanted.shard, answer)),
+        }
+    }
+
     /// Has the image known that is about to be answered, and what its key was made from. Whoever wants an environment
     /// gets it all the same when that fails; it is tried again with the next answer.
-    async fn note(&self, wanted: &Wanted, answer: &Answer) {
-        let Wanted { parts, properties, shard, key, .. } = wanted;
-        if !self.inner.known_keys.is_noted(*shard, key) {
-            let components = Components::new(parts.clone(), self.shard_parts(properties));
-            if let Err(error) = self.inner.known_keys.note(components, &answer.descriptor).await {
+    async fn note(&self, shard: Shard, wanted: &Wanted, answer: &Answer) {
+        let Wanted { parts, properties, key, .. } = wanted;
+        if !self.inner.known_keys.is_noted(shard, key) {
+            let host = answer.descriptor.checkpoint.as_ref().map(|facts| facts.made.host.to_string());
+            let components = Components::new(parts.clone(), self.shard_parts(properties, host));
+            if let Err(error) = self.inner.known_keys.note(shard, components, &answer.descriptor).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(%key, error, "cannot remember what a key was made from: `explain` will not know it");
             }
@@ -272,17 +303,34 @@ impl Resolver {
     /// answer that a client did not find.
     ///
     /// # Errors
-    /// When a store cannot tell whether the environment is there.
-    pub async fn resolve(&self, wanted: Arc<Wanted>, lost: &[Digest]) -> Result<Resolution, BuildError> {
+    /// When a store cannot tell whether the environment is there; `CheckpointDenied` for those who may not have it.
+    pub(crate) async fn resolve(
+        &self,
+        wanted: Arc<Wanted>,
+        lost: &[Digest],
+        rights: Rights,
+    ) -> Result<Resolution, BuildError> {
         if !lost.is_empty() {
             tracing::warn!(key = %wanted.key, count = lost.len(), "a client did not find blobs that were answered");
             self.doubt_all();
         }
-        if let Some(answer) = self.lookup(&wanted).await? {
+        let (shard, answer) = self.find(&wanted).await?;
+        if let Some(answer) = answer {
+            check(rights, &wanted.environment, &answer)?;
             return Ok(Resolution::Hit(answer));
         }
-        let (flight, joined) = self.fly(wanted);
+        // Nor may they see how it comes about.
+        if !rights.checkpoints && self.is_checkpoint(&wanted).await {
+            return Err(BuildError::CheckpointDenied { environment: wanted.environment.clone() });
+        }
+        let (flight, joined) = self.fly(shard, wanted, rights);
         Ok(Resolution::Building { flight, joined })
+    }
+
+    /// Says whether an environment is a checkpoint, as far as that can be seen before it is built.
+    async fn is_checkpoint(&self, wanted: &Wanted) -> bool {
+        let definition = definition(&self.inner.sources, &wanted.parts).await;
+        definition.is_ok_and(|definition| definition.kind_name() == KindName::Checkpoint)
     }
 
     /// Checks every entry anew from now on: blobs are gone that should not be.
@@ -293,9 +341,11 @@ impl Resolver {
     /// Returns the environment when it is in the cache and whole.
     ///
     /// # Errors
-    /// When a store cannot tell.
-    pub async fn probe(&self, wanted: &Wanted) -> Result<Option<Answer>, BuildError> {
-        Ok(self.lookup(wanted).await?)
+    /// When a store cannot tell; `CheckpointDenied` for those who may not have it.
+    pub(crate) async fn probe(&self, wanted: &Wanted, rights: Rights) -> Result<Option<Answer>, BuildError> {
+        let (_, answer) = self.find(wanted).await?;
+        answer.iter().try_for_each(|answer| check(rights, &wanted.environment, answer))?;
+        Ok(answer)
     }
 
     /// Prolongs the lease of an entry and returns its new end; `None` when there is no whole entry.
@@ -303,28 +353,27 @@ impl Resolver {
     /// # Errors
     /// When a store cannot tell.
     pub async fn renew(&self, wanted: &Wanted) -> Result<Option<i64>, BuildError> {
-        Ok(self.probe(wanted).await?.map(|answer| answer.lease_expires))
+        Ok(self.find(wanted).await?.1.map(|answer| answer.lease_expires))
     }
 
-    fn fly(&self, wanted: Arc<Wanted>) -> (Flight, bool) {
-        let (key, environment) = ((wanted.shard, wanted.key), wanted.environment.clone());
+    fn fly(&self, shard: Shard, wanted: Arc<Wanted>, rights: Rights) -> (Flight, bool) {
+        let (key, environment) = ((shard, wanted.key), wanted.environment.clone());
         let this = self.clone();
-        let work = |progress| async move { this.build(&wanted, progress).await.map_err(Arc::new) };
+        let work = |progress| async move { this.build(shard, &wanted, progress).await.map_err(Arc::new) };
         let (seat, joined) = self.inner.flights.board(key, work);
-        (Flight { seat, environment }, joined)
+        (Flight { seat, environment, rights }, joined)
     }
 
     /// Builds a missing environment and writes its entry. Runs in a flight.
-    async fn build(&self, wanted: &Wanted, progress: ProgressSink) -> Result<Answer, BuildError> {
-        let Wanted { parts, properties, shard, key, environment } = wanted;
-        let shard = *shard;
+    async fn build(&self, shard: Shard, wanted: &Wanted, progress: ProgressSink) -> Result<Answer, BuildError> {
+        let Wanted { parts, properties, shard: usual, key, environment } = wanted;
         // A flight that landed between the miss and this one may have built it.
-        if let Some(answer) = self.lookup(wanted).await? {
+        if let Some(answer) = self.lookup(shard, wanted).await? {
             return Ok(answer);
         }
         let started = Instant::now();
         progress.environment(environment);
-        let plan = plan(&self.inner.sources, &InCache { resolver: self, shard }, parts).await?;
+        let plan = plan(&self.inner.sources, &InCache { resolver: self, shard: *usual }, parts).await?;
         let dependencies = InFlight::new(self, properties, &progress, plan);
         let own = &self.inner;
         let built = build(&Build {
@@ -336,6 +385,7 @@ impl Resolver {
             execution: own.dispatch.executor(properties),
             nix: &own.nix,
             images: &own.images,
+            checkpoints: &own.checkpoints,
             dependencies: &dependencies,
             fresh: false,
             started,
@@ -344,7 +394,15 @@ impl Resolver {
         .await?;
         tracing::info!(%key, environment, ms = started.elapsed().as_millis(), "built");
         let answer = own.cache.write(shard, key, built).await?;
-        self.note(wanted, &answer).await;
+        self.note(shard, wanted, &answer).await;
         Ok(answer)
     }
+}
+
+/// Refuses a checkpoint to those who may not have any.
+fn check(rights: Rights, environment: &str, answer: &Answer) -> Result<(), BuildError> {
+    if rights.checkpoints || answer.descriptor.checkpoint.is_none() {
+        return Ok(());
+    }
+    Err(BuildError::CheckpointDenied { environment: environment.to_owned() })
 }

@@ -14,6 +14,10 @@ pub struct ServerSecurity {
     pub tls: Option<ServerTls>,
     /// The tokens of which a call has to show one.
     pub token_file: Option<PathBuf>,
+    /// The tokens with which a call over TCP may have checkpoints.
+    pub checkpoint_token_file: Option<PathBuf>,
+    /// Whether every call may have them.
+    pub checkpoints_for_all: bool,
 }
 
 impl ServerSecurity {
@@ -27,6 +31,7 @@ impl ServerSecurity {
 
     /// Reads the files. Blocks.
     pub(super) fn open(self) -> Result<(Option<Handshakes>, Admission), SecurityError> {
-        Ok((self.tls.map(Handshakes::open).transpose()?, Admission::open(self.token_file)?))
+        let admission = Admission::open(self.token_file, self.checkpoint_token_file, self.checkpoints_for_all)?;
+        Ok((self.tls.map(Handshakes::open).transpose()?, admission))
     }
 }

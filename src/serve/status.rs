@@ -14,7 +14,7 @@ use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt};
 
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::BuildError;
-use crate::execute::ExecuteError;
+use crate::execute::{ExecuteError, HOST_VIOLATION};
 use crate::nix::NarError;
 use crate::oci::{LayerError, StoredImageError};
 use crate::serve::remote::RemoteError;
@@ -115,6 +115,8 @@ pub fn execute_status(error: &ExecuteError) -> Status {
         | ExecuteError::Image { .. }
         | ExecuteError::Output { .. }
         | ExecuteError::OutputsTooLarge { .. } => told(Code::FailedPrecondition, error),
+        ExecuteError::Checkpoints { .. } | ExecuteError::WorkerLacks { .. } => lacking(error),
+        ExecuteError::CheckpointsDenied => told(Code::PermissionDenied, error),
         ExecuteError::Timeout { .. } => told(Code::DeadlineExceeded, error),
         ExecuteError::QueueFull { .. } => exhausted(error),
         // Which program an operator has to install is no secret, and spares a look at the log.
@@ -137,7 +139,8 @@ pub fn build_status(error: &BuildError) -> Status {
         | BuildError::Compose { .. }
         | BuildError::Cycle { .. } => told(Code::InvalidArgument, error),
         BuildError::UnknownRoots { roots } => unknown_roots(error, roots),
-        BuildError::Kind { .. } => told(Code::Unimplemented, error),
+        BuildError::CheckpointDenied { .. } => told(Code::PermissionDenied, error),
+        BuildError::CheckpointWorker { .. } => told(Code::FailedPrecondition, error),
         BuildError::Source(error) => source_status(error),
         BuildError::Store(error) => store_status(error),
         BuildError::Execute { source, .. } => execute_status(source),
@@ -262,6 +265,13 @@ fn unknown_roots(error: &BuildError, roots: &[GitId]) -> Status {
 /// Returns the status of something that is not fixed by content, with what to write instead.
 fn unpinned(error: &(dyn Error + 'static), fix: &str) -> Status {
     let violation = PreconditionViolation::new(UNPINNED_VIOLATION, "", fix);
+    let details = ErrorDetails::with_precondition_failure(vec![violation]);
+    Status::with_error_details(Code::FailedPrecondition, chain(error), details)
+}
+
+/// Returns the status of something that the host cannot do, with how to get it.
+fn lacking(error: &(dyn Error + 'static)) -> Status {
+    let violation = PreconditionViolation::new(HOST_VIOLATION, "", "");
     let details = ErrorDetails::with_precondition_failure(vec![violation]);
     Status::with_error_details(Code::FailedPrecondition, chain(error), details)
 }

@@ -1,5 +1,6 @@
 //! What a descriptor says of a checkpoint: in which forms the warm service is there.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::descriptor::ImageFacts;
@@ -55,7 +56,7 @@ pub enum Form {
 }
 
 /// What a copy of a service starts from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FormName {
     /// The form `memory`.
@@ -64,6 +65,17 @@ pub enum FormName {
     Filesystem,
     /// None: the image, and the warm-up once more.
     Cold,
+}
+
+impl FormName {
+    /// Returns the name as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Filesystem => "filesystem",
+            Self::Cold => "cold",
+        }
+    }
 }
 
 impl Made {

@@ -18,8 +18,12 @@ pub struct Chunks<R: Read> {
 impl<R: Read> Chunks<R> {
     /// Begins with the first. At most two of the longest chunks are held in memory.
     pub fn of(reader: R) -> Self {
-        let (shortest, longest) = (AVERAGE_CHUNK / 4, AVERAGE_CHUNK * 4);
-        Self { chunker: StreamCDC::with_level(reader, shortest, AVERAGE_CHUNK, longest, Normalization::Level2) }
+        Self::around(reader, AVERAGE_CHUNK)
+    }
+
+    /// Begins with the first, of chunks that are of another size on average.
+    pub fn around(reader: R, average: u32) -> Self {
+        Self { chunker: StreamCDC::with_level(reader, average / 4, average, average * 4, Normalization::Level2) }
     }
 }
 

@@ -58,12 +58,14 @@ pub enum Table {
     OciTags,
     /// Archive of a layer and compression → what it becomes.
     OciForms,
+    /// Digest of the descriptor of a checkpoint → the descriptor.
+    Checkpoints,
     /// Module and name of an environment, shard and key → what these are made from.
     Components,
 }
 
 impl Table {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Entries,
         Self::Actions,
         Self::Trees,
@@ -78,6 +80,7 @@ impl Table {
         Self::OciBlobs,
         Self::OciTags,
         Self::OciForms,
+        Self::Checkpoints,
         Self::Components,
     ];
 
@@ -98,6 +101,7 @@ impl Table {
             Self::OciBlobs => "oci-blobs-1",
             Self::OciTags => "oci-tags-1",
             Self::OciForms => "oci-forms-1",
+            Self::Checkpoints => "checkpoints-1",
             Self::Components => "components-1",
         }
     }

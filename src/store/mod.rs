@@ -80,7 +80,7 @@ pub use pins::Pin;
 pub use remote::{BlobSink, Capabilities, RemoteActionCache, RemoteBlobStore};
 pub(crate) use remove::remove_tree;
 pub use shared_entries::{EntrySecret, SharedEntries};
-pub(crate) use times::{settle, settle_path};
+pub(crate) use times::{is_settled, settle, settle_path};
 pub(crate) use verified::VerifiedRead;
 pub use writer::BlobWriter;
 

@@ -30,9 +30,14 @@ pub(crate) fn settle_path(path: &Path) -> io::Result<()> {
     Ok(utimensat(CWD, path, &SETTLED, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
+/// Says whether something has the time that all have.
+pub(crate) fn is_settled(found: &Metadata) -> bool {
+    (found.mtime(), found.mtime_nsec()) == (SETTLED_SECOND, 0)
+}
+
 /// Does so for a file of an earlier version, which has the time at which it was written. Another user's stays as it is.
 pub(super) fn settle_older(path: &Path, found: &Metadata) -> io::Result<()> {
-    if (found.mtime(), found.mtime_nsec()) == (SETTLED_SECOND, 0) {
+    if is_settled(found) {
         return Ok(());
     }
     ours(utimensat(CWD, path, &SETTLED, AtFlags::SYMLINK_NOFOLLOW))

@@ -165,13 +165,6 @@ fn a_fifo_among_the_outputs_is_refused() {
     assert!(shown.contains("out/pipe"), "{shown}");
 }
 
-#[test]
-fn a_kind_of_a_later_version_is_named() {
-    let environments = json!({"a": {"type": "checkpoint", "image": {"path": "x"}, "ready": {"tcp": 1}}});
-    let shown = refused_environment("a", &environments, 1);
-    assert!(shown.contains("`checkpoint`") && shown.contains("not yet supported"), "{shown}");
-}
-
 fn git_tree(world: &World, id: &str, command: &[&str]) -> PathBuf {
     let mut wanted = spec("x");
     wanted["repositories"]["main"]["repository"] =

@@ -7,7 +7,7 @@ use clap::Args;
 use super::RootArguments;
 use crate::cli::Exit;
 use crate::cli::error::CliError;
-use crate::client::instance::Place;
+use crate::instance::Place;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {

@@ -5,8 +5,7 @@ use clap::Args;
 use super::RootArguments;
 use crate::cli::Exit;
 use crate::cli::error::CliError;
-use crate::client::ClientError;
-use crate::client::instance::InstanceError;
+use crate::instance::InstanceError;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
@@ -32,13 +31,13 @@ pub(in crate::cli) fn run(arguments: Arguments) -> Result<Exit, CliError> {
         for instance in &there {
             match instances.down(&instance.id) {
                 // It went meanwhile.
-                Err(ClientError::Instance(InstanceError::Unknown { .. })) => {}
+                Err(InstanceError::Unknown { .. }) => {}
                 other => other?,
             }
         }
         return Ok(Exit::Done);
     }
-    let ended: Vec<Result<(), ClientError>> = ids.iter().map(|id| instances.down(id)).collect();
+    let ended: Vec<Result<(), InstanceError>> = ids.iter().map(|id| instances.down(id)).collect();
     ended.into_iter().collect::<Result<(), _>>()?;
     Ok(Exit::Done)
 }

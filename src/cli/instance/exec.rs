@@ -8,7 +8,7 @@ use super::RootArguments;
 use crate::cli::Exit;
 use crate::cli::error::CliError;
 use crate::cli::run::variable;
-use crate::client::instance::Execution;
+use crate::instance::Execution;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {

@@ -1,10 +1,13 @@
 //! Instances of environments: `up`, `exec`, `cp`, `logs`, `reset`, `down`, `ps`.
 
+mod copies;
 pub(super) mod cp;
 pub(super) mod down;
 pub(super) mod exec;
 pub(super) mod logs;
+mod ports;
 pub(super) mod ps;
+mod ready;
 pub(super) mod reset;
 pub(super) mod up;
 
@@ -14,7 +17,7 @@ use clap::Args;
 
 use super::arguments::root;
 use super::error::CliError;
-use crate::client::instance::{Instance, Instances};
+use crate::instance::{Instance, Instances};
 
 /// Where the instances are.
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use super::{RootArguments, line};
 use crate::cli::Exit;
 use crate::cli::error::CliError;
 use crate::cli::output;
-use crate::client::instance::{Instance, STATE_VERSION, Status};
+use crate::instance::{Instance, STATE_VERSION, Status};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {

@@ -15,15 +15,14 @@ mod archive;
 mod arriving;
 mod docker;
 mod error;
-mod facts;
 mod install;
 mod keeper;
+mod layer;
 mod layout;
 mod load;
 mod make;
 mod parts;
 mod places;
-mod plan;
 mod root;
 mod run;
 #[cfg(test)]
@@ -47,7 +46,7 @@ pub use load::Loader;
 pub use root::RootFileSystem;
 pub use run::run;
 
-use parts::Parts;
+pub(super) use parts::{Parts, TreeStore};
 
 /// What stands for the address of a registry that has none.
 const NO_ADDRESS: &str = "envserve";

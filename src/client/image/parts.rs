@@ -14,8 +14,12 @@ use crate::oci::{Attributes, MAX_ATTRIBUTES_BYTES, MAX_DOCUMENT_BYTES, StoredIma
 use crate::spec::{Descriptor, ImageFacts};
 use crate::store::{BlobStore, Directories, FileBlobStore, StoreError};
 
+fn unusable(root: Digest, source: ImageError) -> ClientError {
+    ClientError::Image { root, source: Box::new(source) }
+}
+
 /// An image whose tree was read.
-pub(super) struct Parts {
+pub(in crate::client) struct Parts {
     /// The root of its tree.
     pub(super) root: Digest,
     /// What registries know it by.
@@ -35,22 +39,35 @@ impl Parts {
         tree: &[u8],
         store: &FileBlobStore,
     ) -> Result<Self, ClientError> {
-        let (root, facts) = (descriptor.root, facts.clone());
-        let unusable = |source: ImageError| ClientError::Image { root, source: Box::new(source) };
-        let directories = Directories::parse(root.function(), tree).map_err(|error| unusable(error.into()))?;
+        let root = descriptor.root;
+        let directories = Directories::parse(root.function(), tree);
+        let directories = directories.map_err(|error| unusable(root, error.into()))?;
+        Self::at(root, facts, directories, store).await
+    }
+
+    /// Reads the tree of an image that stands somewhere in another tree, of which these are the directories.
+    ///
+    /// # Errors
+    /// `Image` when it is none.
+    pub(in crate::client) async fn at(
+        root: Digest,
+        facts: &ImageFacts,
+        directories: Directories,
+        store: &FileBlobStore,
+    ) -> Result<Self, ClientError> {
         let blobs = TreeStore { directories: directories.clone(), store: store.clone() };
-        let image = StoredImage::read(&blobs, root).await.map_err(|error| unusable(error.into()))?;
+        let image = StoredImage::read(&blobs, root).await.map_err(|error| unusable(root, error.into()))?;
         let (named, found) = (facts.layers.len(), image.layers.len());
         if named != found {
-            return Err(unusable(ImageError::Layers { named, found }));
+            return Err(unusable(root, ImageError::Layers { named, found }));
         }
-        Ok(Self { root, facts, directories, image })
+        Ok(Self { root, facts: facts.clone(), directories, image })
     }
 
     /// Returns a closure that makes an error of what is wrong with the image.
     pub(super) fn unusable<E: Into<ImageError>>(&self) -> impl Fn(E) -> ClientError + use<E> {
         let root = self.root;
-        move |source| ClientError::Image { root, source: Box::new(source.into()) }
+        move |source| unusable(root, source.into())
     }
 
     /// Returns a store that has the directories of the image, and what is here.
@@ -116,6 +133,23 @@ impl Client {
         digests: &[Digest],
         cas: &Reached,
     ) -> Result<Result<Documents, Vec<Digest>>, ClientError> {
+        let found = self.passing_documents(digests, cas).await?;
+        if let Ok(documents) = &found {
+            let all = documents.bytes.iter().map(|(digest, bytes)| (*digest, bytes.clone())).collect();
+            self.store().await?.put_batch(all).await?;
+        }
+        Ok(found)
+    }
+
+    /// Returns documents, of which none is stored here; or those that the endpoint does not have.
+    ///
+    /// # Errors
+    /// When the file system refuses, or the endpoint.
+    pub(super) async fn passing_documents(
+        &self,
+        digests: &[Digest],
+        cas: &Reached,
+    ) -> Result<Result<Documents, Vec<Digest>>, ClientError> {
         let store = self.store().await?;
         let mut bytes = store.get_batch(digests).await?;
         let absent: Vec<Digest> = digests.iter().filter(|digest| !bytes.contains_key(digest)).copied().collect();
@@ -125,16 +159,15 @@ impl Client {
             return Ok(Err(lost));
         }
         let downloaded = arrived.keys().map(Digest::size).sum();
-        store.put_batch(arrived.iter().map(|(digest, bytes)| (*digest, bytes.clone())).collect()).await?;
         bytes.extend(arrived);
         Ok(Ok(Documents { bytes, downloaded }))
     }
 }
 
 /// The directories of a tree, which was fetched as one message, before a store that need not have them.
-pub(super) struct TreeStore {
-    directories: Directories,
-    store: FileBlobStore,
+pub(in crate::client) struct TreeStore {
+    pub(in crate::client) directories: Directories,
+    pub(in crate::client) store: FileBlobStore,
 }
 
 #[async_trait]

@@ -9,14 +9,13 @@ use std::path::{Path, PathBuf};
 use super::keeper::Keeper;
 use super::make::make;
 use super::parts::Parts;
-use super::plan::Plan;
 use crate::client::brought::Brought;
 use crate::client::connect::Reached;
 use crate::client::events::Events;
 use crate::client::fill::Filled;
 use crate::client::materialize::prepare;
 use crate::client::{Client, ClientError};
-use crate::container::Owner;
+use crate::container::{Owner, Plan};
 use crate::digest::Digest;
 use crate::oci::{ImageConfig, root_file_system};
 use crate::store::blocking;
@@ -32,7 +31,8 @@ pub struct RootFileSystem {
 }
 
 impl RootFileSystem {
-    pub(super) fn of(client: &Path, root: &Digest, owner: Owner) -> Self {
+    /// Returns where the one of an image lies when it is there.
+    pub(in crate::client) fn of(client: &Path, root: &Digest, owner: Owner) -> Self {
         let home = images(client, owner).join(root.function().as_str()).join(root.hash());
         Self { home }
     }
@@ -47,12 +47,17 @@ impl RootFileSystem {
         self.home.join(ROOT)
     }
 
+    /// Returns the file with the configuration of the image.
+    pub fn config_file(&self) -> PathBuf {
+        self.home.join(CONFIG)
+    }
+
     /// Returns the configuration of the image. Blocks.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn config(&self) -> Result<ImageConfig, ClientError> {
-        let path = self.home.join(CONFIG);
+        let path = self.config_file();
         let bytes = fs::read(&path).map_err(ClientError::io("read", &path))?;
         ImageConfig::parse(&bytes).map_err(|error| ClientError::io("read", &path)(io::Error::other(error)))
     }
@@ -84,7 +89,7 @@ pub(super) fn keeper(client: &Path, owner: Owner, digest: &Digest) -> Result<Kee
 
 impl Client {
     /// Makes the root file system.
-    pub(super) async fn bring_root(
+    pub(in crate::client) async fn bring_root(
         &self,
         parts: Parts,
         cas: &Reached,

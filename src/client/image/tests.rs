@@ -54,6 +54,7 @@ impl World {
             serve: None,
             security: Security::default(),
             remote_security: Security::default(),
+            criu: None,
             program: PathBuf::new(),
             idle_seconds: 1,
             environment: BTreeMap::new(),

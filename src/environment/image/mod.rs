@@ -11,7 +11,7 @@ mod base;
 mod closure;
 mod composition;
 mod layers;
-mod parts;
+pub(super) mod parts;
 mod run;
 mod settings;
 

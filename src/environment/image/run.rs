@@ -7,18 +7,15 @@
 mod archive;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 
 use bytes::Bytes;
 
 use super::super::action::{self, Ran, Task, compose};
 use super::super::{Build, BuildError, FailureReason};
 use crate::digest::Digest;
-use crate::oci::{
-    Attributes, Exception, ImageConfig, LayerError, LayerOptions, Metadata, ReadLayer, StoredLayer, read_layer,
-};
+use crate::oci::{Attributes, Exception, ImageConfig, Metadata, ReadLayer, StoredLayer};
 use crate::spec::{Command, RelativePath};
-use crate::store::{Node, StoreError, blocking};
+use crate::store::Node;
 
 pub use archive::Runs;
 
@@ -115,16 +112,7 @@ async fn read(build: &Build<'_>, ran: &Ran) -> Result<ReadLayer, BuildError> {
         let reason = FailureReason::Output { reason: format!("it left no `{MADE}/{LAYER}`") };
         return Err(ran.failed(build, reason).await?);
     };
-    let file = build.store.get_temporary(digest, build.images.archives.scratch(), "layer that a step left").await?;
-    let path = file.path().to_owned();
-    let opened = blocking(move || File::open(&path).map_err(StoreError::io("open", &path))).await?;
-    let options = LayerOptions { keep_times: false, overlay: true, ..LayerOptions::default() };
-    match read_layer(opened, build.store, build.function, build.images.archives.scratch(), options).await {
-        Ok(layer) => Ok(layer),
-        Err(LayerError::Store(error)) => Err(error.into()),
-        Err(source @ LayerError::Io { .. }) => Err(BuildError::layer(build, "what a step left", source)),
-        Err(error) => Err(ran.failed(build, FailureReason::Output { reason: error.to_string() }).await?),
-    }
+    super::parts::upper_layer(build, ran, digest, false).await
 }
 
 /// Leaves the root directory out of a layer when it is as it was: an upper layer always has one.

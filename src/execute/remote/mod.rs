@@ -101,6 +101,7 @@ impl Execution for RemoteExecution {
                     return Err(ExecuteError::Timeout { seconds, result });
                 }
                 Outcome::MissingBlobs(digests) => return Err(ExecuteError::MissingBlobs { digests }),
+                Outcome::Lacks(said) => return Err(ExecuteError::WorkerLacks { said }),
                 Outcome::Refused(status) => {
                     let endpoint = self.link.endpoint().to_string();
                     return Err(ExecuteError::Refused { endpoint, status });

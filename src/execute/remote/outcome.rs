@@ -3,7 +3,7 @@
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::super::{ExecuteError, Executed};
+use super::super::{ExecuteError, Executed, HOST_VIOLATION};
 use crate::digest::{Digest, DigestFunction};
 use crate::proto::reapi;
 use crate::store::wire;
@@ -17,6 +17,8 @@ pub(super) enum Outcome {
     TimedOut(Box<reapi::ActionResult>),
     /// It needs what is not in the CAS.
     MissingBlobs(Vec<Digest>),
+    /// The host of its executor lacks something.
+    Lacks(String),
     /// The endpoint does not run such an action.
     Refused(Box<Status>),
     /// The endpoint failed; it may not do so again.
@@ -35,6 +37,7 @@ pub(super) fn outcome(response: reapi::ExecuteResponse, function: DigestFunction
             None => Outcome::Failed(Box::new(Status::internal("the action ended without a result"))),
         },
         Code::DeadlineExceeded => Outcome::TimedOut(Box::new(response.result.unwrap_or_default())),
+        Code::FailedPrecondition if lacks(&status) => Outcome::Lacks(status.message().to_owned()),
         Code::FailedPrecondition => match missing(&status, function) {
             digests if digests.is_empty() => Outcome::Refused(Box::new(status)),
             digests => Outcome::MissingBlobs(digests),
@@ -54,6 +57,12 @@ pub(super) fn outcome(response: reapi::ExecuteResponse, function: DigestFunction
         | Code::Unavailable
         | Code::DataLoss => Outcome::Failed(Box::new(status)),
     })
+}
+
+/// Says whether a status is about what a host cannot do.
+fn lacks(status: &Status) -> bool {
+    let violations = status.get_details_precondition_failure().map(|failure| failure.violations).unwrap_or_default();
+    violations.iter().any(|violation| violation.r#type == HOST_VIOLATION)
 }
 
 /// Returns the blobs that a status names as missing: `blobs/HASH/SIZE`, with the function between them or not.

@@ -1,25 +1,15 @@
 //! runc, as a trial uses it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
-
-use serde::Deserialize;
 
 use super::{Tools, TrialError};
 use crate::host::command::{SYSTEM_PATH, shown};
+use crate::host::criu_files;
 
-/// What CRIU always says where a process may not raise its limits, and means nothing.
-const HARMLESS: &str = "RLIMIT_NOFILE for self";
 /// What dump and restore have to be told alike.
 const FLAGS: [&str; 4] = ["--file-locks", "--tcp-established", "--empty-ns", "network"];
-
-/// What runc logs, as far as it is told.
-#[derive(Deserialize)]
-struct Record {
-    msg: String,
-}
 
 /// runc with a root of its own.
 pub(super) struct Runc {
@@ -103,15 +93,8 @@ impl Runc {
     fn offer_criu(&self) -> Result<(), TrialError> {
         let Some(criu) = &self.criu else { return Ok(()) };
         let (bin, settings) = (self.path("bin"), self.path("criu.conf"));
-        fs::create_dir(&bin).map_err(TrialError::io("make the directory", &bin))?;
-        let program = bin.join("criu");
-        let quoted = criu.display().to_string().replace('\'', r"'\''");
-        let script = format!("#!/bin/sh\nexec '{quoted}' \"$@\"\n");
-        fs::write(&program, script).map_err(TrialError::io("write", &program))?;
-        let executable = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(&program, executable).map_err(TrialError::io("set the mode of", &program))?;
-        // Nobody is connected who would have to be kept out meanwhile.
-        fs::write(&settings, "network-lock skip\n").map_err(TrialError::io("write", &settings))
+        criu_files::offer(criu, &bin).map_err(TrialError::io("write", &bin))?;
+        fs::write(&settings, criu_files::NO_LOCK).map_err(TrialError::io("write", &settings))
     }
 
     fn process(&self) -> Result<u32, TrialError> {
@@ -120,18 +103,10 @@ impl Runc {
         text.trim().parse().map_err(|_| TrialError::Runc { verb: "run", said: format!("no process is `{text}`") })
     }
 
-    /// Returns what CRIU says that failed first, or runc last.
+    /// Returns why it failed.
     fn said(&self, log: Option<&str>) -> String {
-        let read = |path: &Path| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let of_criu = log.and_then(|log| read(&self.path("work").join(log)).ok());
-        let is_error = |line: &&str| line.contains("Error") && !line.contains(HARMLESS);
-        if let Some(line) = of_criu.as_deref().and_then(|text| text.lines().find(is_error)) {
-            return shown(line);
-        }
-        let of_runc = read(&self.path("runc.log")).unwrap_or_default();
-        let mut records = of_runc.lines().rev().filter_map(|line| serde_json::from_str::<Record>(line).ok());
-        let last = records.next().map_or_else(|| "it does not say why".to_owned(), |record| record.msg);
-        shown(&last)
+        let of_criu = log.map(|log| self.path("work").join(log));
+        criu_files::reason(of_criu.as_deref(), &self.path("runc.log"))
     }
 
     fn path(&self, name: &str) -> PathBuf {

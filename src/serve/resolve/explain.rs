@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 
 use super::Resolver;
 use crate::environment::BuildError;
+use crate::execute::CheckpointWorker;
+use crate::serve::admission::Rights;
 use crate::serve::known_keys::KnownKey;
 use crate::serve::wanted::Wanted;
 use crate::spec::{Components, EnvKey, KeyDifference};
@@ -83,13 +85,18 @@ impl Resolver {
     ///
     /// # Errors
     /// When a store cannot tell what is there, or what it is to be compared with is not known.
-    pub async fn explain(&self, wanted: &Wanted, against: Against<'_>) -> Result<Explained, ExplainError> {
-        let hit = self.probe(wanted).await?.is_some();
-        let here = self.components(wanted);
+    pub(crate) async fn explain(
+        &self,
+        wanted: &Wanted,
+        against: Against<'_>,
+        rights: Rights,
+    ) -> Result<Explained, ExplainError> {
+        let hit = self.probe(wanted, rights).await?.is_some();
+        let here = self.components(wanted).await;
         let mut was_there = hit;
         let known = match against {
             Against::Other(other) => {
-                let there = self.components(other);
+                let there = self.components(other).await;
                 let differences = here.differences(&there);
                 let (key, environment) = (other.key, other.environment.clone());
                 let compared = Some(Compared { key, environment, built: None, differences });
@@ -98,7 +105,7 @@ impl Resolver {
             Against::Nearest if hit => return Ok(Explained { hit, was_there, compared: None }),
             Against::Nearest => {
                 let mut known = self.inner.known_keys.alike(&wanted.parts).await?;
-                was_there = known.iter().any(|known| (known.shard, known.key) == (wanted.shard, wanted.key));
+                was_there = known.iter().any(|known| known.components == here);
                 if known.is_empty() {
                     known = self.inner.known_keys.all().await?;
                 }
@@ -122,14 +129,30 @@ impl Resolver {
         }
     }
 
-    fn components(&self, wanted: &Wanted) -> Components {
-        Components::new(wanted.parts.clone(), self.shard_parts(&wanted.properties))
+    /// Returns everything by which a request is looked up. The host counts for a checkpoint, where one is made here.
+    async fn components(&self, wanted: &Wanted) -> Components {
+        let host = if self.is_checkpoint(wanted).await {
+            match self.inner.dispatch.executor(&wanted.properties).checkpoints().await {
+                Ok(CheckpointWorker::Own(host)) => Some(host.to_string()),
+                _ => None,
+            }
+        } else {
+            None
+        };
+        Components::new(wanted.parts.clone(), self.shard_parts(&wanted.properties, host))
     }
 }
 
 /// Returns the entry that differs in the fewest components, the newest of several.
 fn nearest(here: &Components, known: Vec<KnownKey>) -> Option<Compared> {
-    let compared = known.into_iter().map(|known| (here.differences(&known.components), known));
+    let key = here.parts.key();
+    let compared = known.into_iter().map(|mut known| {
+        // On which host another one was made is no reason for this one to be a miss.
+        if known.key != key || here.shard.host.is_none() {
+            known.components.shard.host.clone_from(&here.shard.host);
+        }
+        (here.differences(&known.components), known)
+    });
     let (differences, known) =
         compared.min_by_key(|(differences, known)| (differences.len(), Reverse(known.built_at), known.key))?;
     let KnownKey { key, components, built_at, duration_ms, .. } = known;

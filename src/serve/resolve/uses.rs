@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::{Resolution, Resolver};
 use crate::environment::{BuildError, Dependencies, Known, Plan, ProgressSink};
+use crate::serve::admission::Rights;
 use crate::serve::dispatch::Properties;
 use crate::spec::{Descriptor, EnvKey, KeyParts, Shard};
 
@@ -55,7 +56,7 @@ impl Dependencies for InFlight<'_> {
     async fn environment(&self, parts: KeyParts) -> Result<Arc<Descriptor>, BuildError> {
         let wanted = self.resolver.wanted(parts, self.properties.clone());
         let key = wanted.key;
-        let resolution = self.resolver.resolve(wanted, &[]).await?;
+        let resolution = self.resolver.resolve(wanted, &[], Rights::ALL).await?;
         let answer = match resolution {
             Resolution::Hit(answer) => answer,
             Resolution::Building { mut flight, .. } => {

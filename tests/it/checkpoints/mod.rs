@@ -1,1 +1,7 @@
 //! Checkpoints: warm services, made once, from which copies start.
+
+mod build;
+mod build_access;
+mod build_failing;
+mod build_remote;
+mod up;

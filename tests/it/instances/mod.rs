@@ -13,16 +13,16 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, World, succeed, until};
+use crate::support::{Daemon, World, criu, succeed, until};
 
 /// What busybox is in the image.
 const APPLETS: [&str; 12] = ["cat", "echo", "false", "httpd", "id", "kill", "ls", "mkdir", "pwd", "sh", "sleep", "tty"];
 
 /// A client of a daemon that has an image with a web server, and a process to which its instances belong.
-struct Case {
-    world: World,
-    daemon: Daemon,
-    spec: PathBuf,
+pub(crate) struct Case {
+    pub(crate) world: World,
+    pub(crate) daemon: Daemon,
+    pub(crate) spec: PathBuf,
     owner: Child,
 }
 
@@ -43,27 +43,32 @@ impl Case {
         let image = json!({"type": "image", "base": {"path": "root"}, "config": config});
         let tree = json!({"type": "tree", "inputs": {"": {"path": "root/srv"}}});
         let spec = world.spec("image", &json!({"image": image, "tree": tree}));
+        Self::of(world, daemon, spec)
+    }
+
+    /// Makes one of a spec.
+    pub(crate) fn of(world: World, daemon: Daemon, spec: PathBuf) -> Self {
         // It ends with the process of the tests, however that does.
         let owner = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("runs");
         Self { world, daemon, spec, owner }
     }
 
     /// Returns a verb that is about instances.
-    fn command(&self, verb: &str) -> Command {
+    pub(crate) fn command(&self, verb: &str) -> Command {
         let mut command = self.world.client_of(&self.daemon, "client");
-        command.arg(verb);
+        command.env("ENVSERVE_CRIU", criu()).arg(verb);
         command
     }
 
     /// Returns `envserve up` for the owner.
-    fn up(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn up(&self, arguments: &[&str]) -> Command {
         let mut command = self.command("up");
         command.arg(&self.spec).args(["--owner-pid", &self.owner.id().to_string(), "--timeout", "120"]).args(arguments);
         command
     }
 
     /// Starts instances and returns what is said of them.
-    fn started(&self, arguments: &[&str]) -> Vec<Value> {
+    pub(crate) fn started(&self, arguments: &[&str]) -> Vec<Value> {
         let printed = succeed(self.up(&["--json"]).args(arguments));
         let object: Value = serde_json::from_str(&printed).expect("JSON");
         assert_eq!(object["version"], 1);
@@ -71,32 +76,32 @@ impl Case {
     }
 
     /// Starts an instance and returns its id.
-    fn one(&self, arguments: &[&str]) -> String {
+    pub(crate) fn one(&self, arguments: &[&str]) -> String {
         id(&self.started(arguments)[0])
     }
 
     /// Returns `envserve exec` of these words.
-    fn exec(&self, id: &str, words: &[&str]) -> Command {
+    pub(crate) fn exec(&self, id: &str, words: &[&str]) -> Command {
         let mut command = self.command("exec");
         command.arg(id).arg("--").args(words);
         command
     }
 
     /// Returns what `ps` says.
-    fn listed(&self) -> Vec<Value> {
+    pub(crate) fn listed(&self) -> Vec<Value> {
         let printed = succeed(self.command("ps").arg("--json"));
         let object: Value = serde_json::from_str(&printed).expect("JSON");
         object["instances"].as_array().expect("a list").clone()
     }
 
     /// Returns the names of the directories of instances.
-    fn directories(&self) -> Vec<String> {
+    pub(crate) fn directories(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.world.path("client/instances")) else { return Vec::new() };
         let names = entries.flatten().filter(|entry| entry.path().is_dir()).map(|entry| entry.file_name());
         names.map(|name| name.to_string_lossy().into_owned()).collect()
     }
 
-    fn kill_owner(&mut self) {
+    pub(crate) fn kill_owner(&mut self) {
         self.owner.kill().expect("ours");
         self.owner.wait().expect("ours");
     }
@@ -111,7 +116,7 @@ impl Drop for Case {
     }
 }
 
-fn id(instance: &Value) -> String {
+pub(crate) fn id(instance: &Value) -> String {
     instance["id"].as_str().expect("a text").to_owned()
 }
 
@@ -131,13 +136,13 @@ fn get(instance: &Value) -> String {
 }
 
 /// Returns the control groups of an instance.
-fn groups(id: &str) -> Vec<PathBuf> {
+pub(crate) fn groups(id: &str) -> Vec<PathBuf> {
     let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
     let all = hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]).map(|path| path.join(format!("envserve-{id}")));
     all.filter(|path| path.exists()).collect()
 }
 
-fn is_alive(process: &Value) -> bool {
+pub(crate) fn is_alive(process: &Value) -> bool {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     !status.is_empty() && !status.contains("State:\tZ")
 }

@@ -67,7 +67,7 @@ fn what_is_wrong_with_a_definition_is_told() {
         "unbound": {"type": "tree", "inputs": {"x": {"root": "wheels"}}},
         "circle": {"type": "tree", "inputs": {"x": {"env": "circle"}}},
         "dangling": {"type": "tree", "inputs": {"x": {"env": "nobody"}}},
-        "later": {"type": "checkpoint", "image": {"path": "x"}, "ready": {"tcp": 1}},
+        "warm": {"type": "checkpoint", "image": {"path": "x"}, "ready": {"tcp": 1}},
     }));
     let daemon = project.daemon(&[]);
     for (name, expected) in [
@@ -78,7 +78,7 @@ fn what_is_wrong_with_a_definition_is_told() {
         ("unbound", "nothing is bound to `wheels`"),
         ("circle", "in a circle: circle -> circle"),
         ("dangling", "there is no environment `nobody`"),
-        ("later", "not yet supported"),
+        ("warm", "environment `warm` is a checkpoint, of which `envserve up` starts copies; it is no target"),
     ] {
         let said = refused(&project, &daemon, name);
         assert!(said.contains(expected), "{name}: {said}");

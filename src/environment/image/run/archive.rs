@@ -36,7 +36,7 @@ impl Runs {
     ///
     /// # Errors
     /// When it has owners that a worker cannot have, a blob of it is not there, or the store fails.
-    pub(super) async fn archive(
+    pub(in super::super::super) async fn archive(
         &self,
         build: &Build<'_>,
         root: &StoredLayer,
@@ -97,7 +97,7 @@ fn usable(
         };
         if let Some(id) = owned.map(|metadata| metadata.uid.max(metadata.gid)).filter(|id| *id >= USERS) {
             let reason =
-                format!("`/{path}` belongs to user or group {id}: steps run in images whose ids are below {USERS}");
+                format!("`/{path}` belongs to user or group {id}: commands run in images whose ids are below {USERS}");
             return Err(BuildError::refused(build, reason));
         }
         usable.insert(path.clone(), exception.clone());

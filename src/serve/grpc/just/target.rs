@@ -14,6 +14,7 @@ use crate::environment::{BuildError, definition, definition_at};
 use crate::proto::just;
 use crate::proto::just::target_server::Target;
 use crate::proto::reapi;
+use crate::serve::admission::Rights;
 use crate::serve::cache::Answer;
 use crate::serve::resolve::{Resolution, Resolver};
 use crate::serve::status::{self, build_status, source_status, store_status};
@@ -114,6 +115,9 @@ async fn target_status(resolver: &Resolver, wanted: &Wanted, error: &BuildError)
         BuildError::Spec(SpecError::UnsetVariable { name, .. }) => {
             Status::invalid_argument(format!("{error} (give it one with `-D '{{\"{name}\": …}}'`)"))
         }
+        BuildError::CheckpointDenied { environment } => Status::failed_precondition(format!(
+            "environment `{environment}` is a checkpoint, of which `envserve up` starts copies; it is no target"
+        )),
         BuildError::UnknownRoots { .. } => Status::failed_precondition(build_status(error).message()),
         error => build_status(error),
     }
@@ -168,7 +172,7 @@ impl Target for Just {
         let started = Instant::now();
         let resolver = self.resolver().await?;
         let wanted = wanted(resolver, &request.into_inner()).await?;
-        let (came, answer) = match resolver.resolve(Arc::clone(&wanted), &[]).await {
+        let (came, answer) = match resolver.resolve(Arc::clone(&wanted), &[], Rights::COMMON).await {
             Ok(Resolution::Hit(answer)) => ("hit", Ok(answer)),
             Ok(Resolution::Building { flight, joined }) => {
                 (if joined { "joined" } else { "miss" }, flight.answer().await)

@@ -5,12 +5,17 @@ use tonic::Status;
 use super::Native;
 use crate::proto::v1;
 use crate::proto::v1::explain_request::Against as Named;
+use crate::serve::admission::Rights;
 use crate::serve::resolve::{Against, Compared, Explained};
 use crate::serve::status;
 use crate::spec::KeyDifference;
 
 impl Native {
-    pub(super) async fn explained(&self, request: v1::ExplainRequest) -> Result<v1::ExplainResponse, Status> {
+    pub(super) async fn explained(
+        &self,
+        request: v1::ExplainRequest,
+        rights: Rights,
+    ) -> Result<v1::ExplainResponse, Status> {
         let wanted = self.wanted(&request.key, &request.description, request.properties).await?;
         let other = match &request.against {
             Some(Named::Other(other)) => {
@@ -24,7 +29,7 @@ impl Native {
             (_, Some(other)) => Against::Other(other),
             (_, None) => Against::Nearest,
         };
-        let explained = self.resolver().await?.explain(&wanted, against).await;
+        let explained = self.resolver().await?.explain(&wanted, against, rights).await;
         let Explained { hit, was_there, compared } = explained.map_err(|error| status::explain_status(&error))?;
         Ok(v1::ExplainResponse { hit, was_there, compared: compared.map(Into::into) })
     }

@@ -16,6 +16,7 @@ use crate::proto::v1;
 use crate::proto::v1::configuration_server::{Configuration, ConfigurationServer};
 use crate::proto::v1::environments_server::{Environments, EnvironmentsServer};
 use crate::proto::v1::source_trees_server::SourceTreesServer;
+use crate::serve::admission::Rights;
 use crate::serve::backend::Backend;
 use crate::serve::cache::Answer;
 use crate::serve::resolve::{Flight, Resolution, Resolver};
@@ -146,14 +147,14 @@ impl Environments for Native {
     type ServeStream = ServeStream;
 
     async fn serve(&self, request: Request<v1::ServeRequest>) -> Result<Response<ServeStream>, Status> {
-        let started = Instant::now();
+        let (started, rights) = (Instant::now(), Rights::of(&request));
         let request = request.into_inner();
         let resolver = self.resolver().await?;
         let function = resolver.function();
         let lost = request.lost_blobs.iter().map(|digest| wire::native_digest(function, "lost_blobs", Some(digest)));
         let lost: Vec<_> = lost.collect::<Result<_, _>>().map_err(|error| status::wire_status(&error))?;
         let wanted = self.wanted(&request.key, &request.description, request.properties).await?;
-        let resolution = resolver.resolve(Arc::clone(&wanted), &lost).await;
+        let resolution = resolver.resolve(Arc::clone(&wanted), &lost, rights).await;
         let (came, stream): (_, ServeStream) = match resolution {
             Ok(Resolution::Hit(answer)) => ("hit", Box::pin(tokio_stream::once(outcome(function, Ok(&answer), true)))),
             Ok(Resolution::Building { flight, joined }) => {
@@ -166,10 +167,11 @@ impl Environments for Native {
     }
 
     async fn probe(&self, request: Request<v1::ServeRequest>) -> Result<Response<v1::ProbeResponse>, Status> {
+        let rights = Rights::of(&request);
         let request = request.into_inner();
         let wanted = self.wanted(&request.key, &request.description, request.properties).await?;
         let resolver = self.resolver().await?;
-        let answer = resolver.probe(&wanted).await;
+        let answer = resolver.probe(&wanted, rights).await;
         let answer = answer.map_err(|error| status::build_status(&error))?;
         let served = answer.map(|answer| served(resolver.function(), &answer, true));
         Ok(Response::new(v1::ProbeResponse { served }))
@@ -189,7 +191,8 @@ impl Environments for Native {
     }
 
     async fn explain(&self, request: Request<v1::ExplainRequest>) -> Result<Response<v1::ExplainResponse>, Status> {
-        self.explained(request.into_inner()).await.map(Response::new)
+        let rights = Rights::of(&request);
+        self.explained(request.into_inner(), rights).await.map(Response::new)
     }
 
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {

@@ -15,6 +15,7 @@ use crate::proto::longrunning::Operation;
 use crate::proto::reapi;
 use crate::proto::reapi::execution_server::Execution;
 use crate::serve::Peer;
+use crate::serve::admission::Rights;
 use crate::serve::requests::metadata;
 use crate::serve::status::store_status;
 use crate::store::BlobStore;
@@ -28,7 +29,7 @@ impl Execution for Reapi {
     type WaitExecutionStream = Answers<Operation>;
 
     async fn execute(&self, request: Request<reapi::ExecuteRequest>) -> Result<Response<Self::ExecuteStream>, Status> {
-        let client = client(&request);
+        let (client, checkpoints) = (client(&request), Rights::of(&request).checkpoints);
         let request = request.into_inner();
         let function = self.function(&request.instance_name, request.digest_function)?;
         let action = digest(function, "action_digest", request.action_digest.as_ref())?;
@@ -38,7 +39,8 @@ impl Execution for Reapi {
         let (stdout, stderr) = (request.inline_stdout, request.inline_stderr);
         let wanted = Inline { stdout, stderr, files: request.inline_output_files };
         let priority = request.execution_policy.map_or(0, |policy| policy.priority);
-        let request = ExecuteRequest { action, skip_cache_lookup: request.skip_cache_lookup, client, priority };
+        let skip_cache_lookup = request.skip_cache_lookup;
+        let request = ExecuteRequest { action, skip_cache_lookup, client, priority, checkpoints };
         let (store, execution) = (self.store.clone(), self.execution.clone());
         tokio::spawn(async move {
             let outcome = tokio::select! {
@@ -82,7 +84,7 @@ fn client<T>(request: &Request<T>) -> Arc<str> {
     let sane = |id: &String| !id.is_empty() && id.len() <= MAX_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
     match id.filter(sane) {
         Some(id) => id.into(),
-        None => request.extensions().get::<Peer>().map_or_else(|| "".into(), |peer| Arc::clone(&peer.0)),
+        None => request.extensions().get::<Peer>().map_or_else(|| "".into(), |peer| Arc::clone(&peer.name)),
     }
 }
 
@@ -99,7 +101,7 @@ mod tests {
             let mut request = Request::new(());
             let said = reapi::RequestMetadata { tool_invocation_id: id.to_owned(), ..Default::default() };
             request.metadata_mut().insert_bin(METADATA, MetadataValue::from_bytes(&said.encode_to_vec()));
-            request.extensions_mut().insert(Peer("127.0.0.1:1".into()));
+            request.extensions_mut().insert(Peer { name: "127.0.0.1:1".into(), local: false });
             client(&request)
         };
         assert_eq!(&*asked("build-1"), "build-1");

@@ -9,6 +9,7 @@ use super::Registry;
 use super::error::{Asked, RegistryError};
 use crate::digest::{Digest, DigestFunction};
 use crate::oci::{KnownBlob, KnownImage, KnownImages, LayerCompression, OciDigest, Part, Pushed};
+use crate::serve::admission::Rights;
 use crate::serve::remote::RemoteError;
 use crate::serve::resolve::{Resolution, Resolver};
 use crate::store::{Listing, StoreError};
@@ -124,7 +125,7 @@ impl Registry {
         let understood =
             resolver.understand(image.key.as_bytes(), image.description.as_bytes(), image.properties.clone());
         if let Ok(wanted) = understood
-            && let Ok(Some(answer)) = resolver.probe(&wanted).await
+            && let Ok(Some(answer)) = resolver.probe(&wanted, Rights::COMMON).await
             && answer.descriptor.image.as_ref().is_some_and(|facts| is(manifest, &facts.manifest))
         {
             (image.root, image.tree) = (answer.descriptor.root, answer.descriptor.tree);
@@ -162,7 +163,7 @@ impl Registry {
         tracing::info!(%digest, environment = wanted.environment, "blobs of an image are gone: building it again");
         let gone = |source| RegistryError::Gone { asked, digest, source };
         let building = async {
-            match resolver.resolve(wanted, &[]).await.map_err(|error| gone(error.into()))? {
+            match resolver.resolve(wanted, &[], Rights::COMMON).await.map_err(|error| gone(error.into()))? {
                 Resolution::Hit(answer) => Ok(answer),
                 Resolution::Building { flight, .. } => flight.answer().await.map_err(gone),
             }

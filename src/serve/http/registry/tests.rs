@@ -83,6 +83,7 @@ fn options(root: &Path, push: bool) -> ServeOptions {
         nix_cache: None,
         registry: Some(RegistryOptions { push }),
         images: Default::default(),
+        checkpoints: Default::default(),
         idle: None,
         grace: Default::default(),
     }

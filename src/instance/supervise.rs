@@ -22,24 +22,21 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe::Receiver;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::control::{self, Request};
-use super::error::{Failure, Reason};
+use super::error::{Failure, InstanceError, Reason};
 use super::lease::{Owner, gone};
 use super::order::{Order, Reply};
+use super::plan::Plan;
 use super::state::{Instance, STATE_VERSION, Status};
-use crate::client::{ClientError, RootFileSystem};
 use crate::container::{
-    self, Beginning, Container, ContainerError, Directory, Output, Processes, Programs, Running, Service, World,
-    until_ready,
+    self, Container, ContainerError, Directory, Output, Processes, Programs, Running, Service, World,
 };
-use crate::spec::Ready;
 
 /// Most bytes of an order.
 const MAX_ORDER: u64 = 4 << 20;
-/// How long a command has to run when nothing says that it is ready.
-const STILL_RUNNING: Duration = Duration::from_millis(100);
 /// How long somebody who is connected may take to say something.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests that wait.
@@ -51,7 +48,7 @@ const KILLED: u8 = 137;
 struct Supervisor {
     running: Option<Running>,
     state: Instance,
-    ready: Option<Ready>,
+    plan: Plan,
     timeout: Duration,
     ports: Vec<(u16, TcpListener)>,
     /// Dropped last: its directory is removed then.
@@ -65,9 +62,9 @@ type Asked = (Request, UnixStream);
 ///
 /// # Errors
 /// When nobody tells what to do. What happens to the instance is told to who has started this.
-pub fn supervise() -> Result<(), ClientError> {
+pub fn supervise() -> Result<(), InstanceError> {
     let _has_one_already = setsid();
-    let failed = || ClientError::io("take an order from", "stdin".as_ref());
+    let failed = || InstanceError::io("take an order from", "stdin".as_ref());
     std::env::set_current_dir("/").map_err(failed())?;
     let stdin = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed())?);
     let mut line = String::new();
@@ -87,38 +84,41 @@ pub fn supervise() -> Result<(), ClientError> {
 
 type Prepared = (Option<Owner>, Supervisor, std::os::unix::net::UnixListener);
 
-fn prepare(order: Order) -> Result<Prepared, ClientError> {
+fn prepare(order: Order) -> Result<Prepared, InstanceError> {
     let owner = order.owner.map(Owner::open).transpose()?;
-    let image = RootFileSystem::at(&order.root).config()?;
+    let image = order.image()?;
     let programs = Programs::find()?;
     let of_files = container::Owner::current()?;
     let container = Container::new(&order.root, &image, &order.options, of_files, false)?;
-    let program = std::env::current_exe().map_err(ClientError::io("find the program", "/proc/self/exe".as_ref()))?;
+    let program = std::env::current_exe().map_err(InstanceError::io("find the program", "/proc/self/exe".as_ref()))?;
     let directory = Directory::new(&order.client.join("instances"), "")?;
-    let path = directory.path().to_owned();
+    let (path, id) = (directory.path().to_owned(), directory.name());
+    let plan = Plan::of(&order);
     let world = World::enter(of_files, Processes::Host)?;
     let listen = |port: &u16| Ok((*port, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?));
     let ports: io::Result<Vec<(u16, TcpListener)>> = order.ports.iter().map(listen).collect();
-    let ports = ports.map_err(ClientError::io("find free ports for", &path))?;
+    let ports = ports.map_err(InstanceError::io("find free ports for", &path))?;
     let addresses = ports.iter().map(|(port, listener)| Ok((format!("{port}/tcp"), listener.local_addr()?.into())));
     let addresses = addresses.collect::<io::Result<BTreeMap<_, _>>>();
     let state = Instance {
         version: STATE_VERSION,
-        id: directory.name(),
+        id,
         environment: order.environment,
         key: order.key,
+        form: order.form,
+        generation: String::new(),
         status: Status::Starting,
         pid: None,
         supervisor: std::process::id(),
         owner: order.owner,
-        ports: addresses.map_err(ClientError::io("find free ports for", &path))?,
+        ports: addresses.map_err(InstanceError::io("find free ports for", &path))?,
         directory: path.clone(),
     };
-    let listener = control::listen(&path).map_err(ClientError::io("listen in", &path))?;
-    let (root, layers) = (order.root, Vec::new());
-    let service = Service { programs, container, options: order.options, root, layers, world, program, directory };
+    let listener = control::listen(&path).map_err(InstanceError::io("listen in", &path))?;
+    let Order { root, layers, options, .. } = order;
+    let service = Service { programs, container, options, root, layers, world, program, directory };
     let timeout = Duration::from_secs(order.timeout_seconds);
-    Ok((owner, Supervisor { running: None, state, ready: order.ready, timeout, ports, service }, listener))
+    Ok((owner, Supervisor { running: None, state, plan, timeout, ports, service }, listener))
 }
 
 /// Answers who has started this process.
@@ -224,7 +224,9 @@ impl Supervisor {
 
     /// Starts it and waits until it is ready.
     async fn start(&mut self) -> Result<(), Failure> {
-        let io = |error| Failure::of(&ClientError::io("write the state of", "instance".as_ref())(error), String::new());
+        let io =
+            |error| Failure::of(&InstanceError::io("write the state of", "instance".as_ref())(error), String::new());
+        self.state.generation = Uuid::new_v4().to_string();
         self.note(Status::Starting).map_err(io)?;
         let limit = self.timeout;
         let outcome = timeout(limit, self.start_ready()).await.unwrap_or_else(|_| {
@@ -236,32 +238,30 @@ impl Supervisor {
             Err((code, failure)) => {
                 self.stop().await;
                 self.note(Status::Ended(code)).map_err(io)?;
-                Err(Failure { log: Output::of(self.service.directory.path()).tail(), ..failure })
+                let log = Some(failure.log).filter(|log| !log.is_empty());
+                let log = log.unwrap_or_else(|| Output::of(self.service.directory.path()).tail());
+                Err(Failure { log, ..failure })
             }
         }
     }
 
     async fn start_ready(&mut self) -> Result<(), (u8, Failure)> {
-        let failed = |error: ClientError| (KILLED, Failure::of(&error, String::new()));
-        let running =
-            self.service.start(&Beginning::Command, self.ready.as_ref()).await.map_err(|error| failed(error.into()))?;
-        let running = self.running.insert(running);
-        for (port, listener) in &self.ports {
-            let forwarded = listener.try_clone().and_then(|listener| running.forward(listener, *port));
-            forwarded.map_err(|error| failed(ClientError::io("pass on the ports of", &self.state.directory)(error)))?;
-        }
-        let ready = async {
-            match &self.ready {
-                Some(ready) => until_ready(ready, running).await,
-                None => {
-                    running.begun().await;
-                    sleep(STILL_RUNNING).await;
-                }
-            }
+        let failed = |error: InstanceError| (KILLED, Failure::of(&error, String::new()));
+        let started = self.service.start(&self.plan.beginning, self.plan.ready.as_ref()).await;
+        let running = self.running.insert(started.map_err(|error| failed(error.into()))?);
+        let prepared = tokio::select! {
+            () = running.dead() => None,
+            prepared = self.plan.prepare(running, &self.state) => Some(prepared),
         };
-        tokio::select! {
-            () = running.dead() => {}
-            () = ready => return Ok(()),
+        if let Some(prepared) = prepared {
+            prepared.map_err(|failure| (KILLED, failure))?;
+            // Nobody reaches it before it knows who it is.
+            for (port, listener) in &self.ports {
+                let passed = listener.try_clone().and_then(|listener| running.forward(listener, *port));
+                passed
+                    .map_err(|error| failed(InstanceError::io("pass on the ports of", &self.state.directory)(error)))?;
+            }
+            return Ok(());
         }
         let code = running.ended().await.unwrap_or(KILLED);
         if running.has_begun() {

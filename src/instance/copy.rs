@@ -18,7 +18,6 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::error::InstanceError;
-use crate::client::ClientError;
 use crate::host::FIRST_ID;
 
 /// How deep directories may be nested: each takes an open file on both sides.
@@ -68,9 +67,9 @@ impl Side {
         }
     }
 
-    fn failed(&self, action: &'static str) -> impl FnOnce(Errno) -> ClientError {
+    fn failed(&self, action: &'static str) -> impl FnOnce(Errno) -> InstanceError {
         let path = self.path.clone();
-        move |error| ClientError::io(action, &path)(error.into())
+        move |error| InstanceError::io(action, &path)(error.into())
     }
 
     /// Splits the path in what it lies in and its name.
@@ -85,7 +84,7 @@ impl Side {
 ///
 /// # Errors
 /// When there is nothing to be copied, it is nothing that can be, or a side refuses.
-pub(super) fn copy(from: &Side, to: &Side) -> Result<(), ClientError> {
+pub(super) fn copy(from: &Side, to: &Side) -> Result<(), InstanceError> {
     let source = from.open(&from.path, OFlags::RDONLY).map_err(from.failed("open"))?;
     let (place, name) = match to.open(&to.path, OFlags::RDONLY | OFlags::DIRECTORY) {
         Ok(directory) => {
@@ -109,11 +108,11 @@ pub(super) fn copy(from: &Side, to: &Side) -> Result<(), ClientError> {
         FileType::Directory => copy.directory(&source, kind.st_mode, &place, &name, &from.path, 0),
         _ => return Err(not_copied(&from.path, "neither a file nor a directory")),
     }
-    .map_err(|error| ClientError::io("copy", &error.path.unwrap_or(from.path.clone()))(error.source))
+    .map_err(|error| InstanceError::io("copy", &error.path.unwrap_or(from.path.clone()))(error.source))
 }
 
-fn not_copied(path: &Path, what: &'static str) -> ClientError {
-    InstanceError::NotCopied { path: path.display().to_string(), what }.into()
+fn not_copied(path: &Path, what: &'static str) -> InstanceError {
+    InstanceError::NotCopied { path: path.display().to_string(), what }
 }
 
 /// Where a copy went wrong.

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::spec::FormName;
+
 /// Version of the file, and of what `--json` prints.
 pub const STATE_VERSION: u32 = 1;
 const FILE: &str = "state.json";
@@ -23,6 +25,10 @@ pub struct Instance {
     pub environment: String,
     /// The key.
     pub key: String,
+    /// What it started from, when it is a copy of a checkpoint.
+    pub form: Option<FormName>,
+    /// What no other start has had: a random UUID, another one after each `reset`.
+    pub generation: String,
     /// Whether it runs.
     pub status: Status,
     /// Its first process on this host, while it runs.

@@ -14,9 +14,8 @@ use super::error::InstanceError;
 use super::lease::Owner;
 use super::order::{Order, Reply};
 use super::state::Instance;
-use crate::client::cores::cores;
-use crate::client::{ClientError, RootFileSystem};
 use crate::container::{self, Container, Programs};
+use crate::host::cores;
 
 /// Most bytes of a reply.
 const MAX_REPLY: u64 = 1 << 20;
@@ -37,21 +36,22 @@ struct Supervised {
 ///
 /// # Cancel safety
 /// The instances go.
-pub async fn up(program: &Path, order: &Order, count: usize) -> Result<Vec<Instance>, ClientError> {
+pub async fn up(program: &Path, order: &Order, count: usize) -> Result<Vec<Instance>, InstanceError> {
     let of_files = container::Owner::current()?;
     if of_files != container::Owner::Image {
-        return Err(InstanceError::NotRoot.into());
+        return Err(InstanceError::NotRoot);
     }
     Programs::find()?;
-    let image = RootFileSystem::at(&order.root).config()?;
+    let image = order.image()?;
     Container::new(&order.root, &image, &order.options, of_files, false)?;
     let owner = order.owner.map(Owner::open).transpose()?;
-    let line = serde_json::to_string(order).map_err(|error| ClientError::io("describe", &order.root)(error.into()))?;
+    let line =
+        serde_json::to_string(order).map_err(|error| InstanceError::io("describe", &order.root)(error.into()))?;
     let mut all = (0..count).map(|_| Supervised::spawn(program)).collect::<Result<Vec<_>, _>>()?;
     let starts: Vec<_> = all.iter_mut().map(|supervised| supervised.start(&line)).collect();
-    let mut started: Result<Vec<Instance>, ClientError> = stream::iter(starts).buffered(cores()).try_collect().await;
+    let mut started: Result<Vec<Instance>, InstanceError> = stream::iter(starts).buffered(cores()).try_collect().await;
     if let (Ok(_), Some(pid)) = (&started, order.owner.filter(|_| owner.is_some_and(|owner| owner.is_gone()))) {
-        started = Err(InstanceError::OwnerGone { pid }.into());
+        started = Err(InstanceError::OwnerGone { pid });
     }
     for supervised in all {
         match started {
@@ -63,17 +63,17 @@ pub async fn up(program: &Path, order: &Order, count: usize) -> Result<Vec<Insta
 }
 
 impl Supervised {
-    fn spawn(program: &Path) -> Result<Self, ClientError> {
+    fn spawn(program: &Path) -> Result<Self, InstanceError> {
         let mut command = Command::new(program);
         command.arg(SUPERVISE_VERB).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(ClientError::io("run", program))?;
+        let mut child = command.spawn().map_err(InstanceError::io("run", program))?;
         let stdin = child.stdin.take().expect("stdin was made a pipe");
         let stdout = BufReader::new(child.stdout.take().expect("stdout was made a pipe"));
         Ok(Self { child, stdin, stdout })
     }
 
-    async fn start(&mut self, order: &str) -> Result<Instance, ClientError> {
-        let abandoned = || ClientError::from(InstanceError::Abandoned { id: None });
+    async fn start(&mut self, order: &str) -> Result<Instance, InstanceError> {
+        let abandoned = || InstanceError::Abandoned { id: None };
         let written = self.stdin.write_all(format!("{order}\n").as_bytes()).await;
         written.map_err(|_| abandoned())?;
         let mut line = String::new();
@@ -81,13 +81,13 @@ impl Supervised {
         read.map_err(|_| abandoned())?;
         match serde_json::from_str(&line).map_err(|_| abandoned())? {
             Reply::Started(instance) => Ok(*instance),
-            Reply::Failed(failure) => Err(InstanceError::Failed(Box::new(failure)).into()),
+            Reply::Failed(failure) => Err(InstanceError::Failed(Box::new(failure))),
         }
     }
 
     /// Lets the instance stay when this process ends.
-    async fn keep(mut self) -> Result<(), ClientError> {
-        self.stdin.write_all(b"k").await.map_err(|_| InstanceError::Abandoned { id: None }.into())
+    async fn keep(mut self) -> Result<(), InstanceError> {
+        self.stdin.write_all(b"k").await.map_err(|_| InstanceError::Abandoned { id: None })
     }
 
     /// Ends the instance.

@@ -16,6 +16,7 @@ mod copy;
 mod error;
 mod lease;
 mod order;
+mod plan;
 mod state;
 mod supervise;
 mod up;
@@ -29,7 +30,6 @@ use std::time::{Duration, Instant as Time};
 use rustix::io::Errno;
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
-use super::ClientError;
 use crate::container::{Output, Programs, STATE, clear, is_held, wait};
 
 pub use copy::Place;
@@ -81,14 +81,14 @@ impl Instances {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn list(&self) -> Result<Vec<Instance>, ClientError> {
+    pub fn list(&self) -> Result<Vec<Instance>, InstanceError> {
         let parent = self.parent();
         if !parent.exists() {
             return Ok(Vec::new());
         }
         let _all = clear(&parent)?;
         let mut instances = Vec::new();
-        for entry in fs::read_dir(&parent).map_err(ClientError::io("read", &parent))?.flatten() {
+        for entry in fs::read_dir(&parent).map_err(InstanceError::io("read", &parent))?.flatten() {
             // One that goes in this moment is none.
             instances.extend(Instance::read(&entry.path()).ok().flatten());
         }
@@ -97,22 +97,22 @@ impl Instances {
     }
 
     /// Returns the directory of an instance.
-    fn directory(&self, id: &str) -> Result<PathBuf, ClientError> {
+    fn directory(&self, id: &str) -> Result<PathBuf, InstanceError> {
         let directory = self.parent().join(id);
         let valid = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if valid && directory.is_dir() { Ok(directory) } else { Err(self.unknown(id)) }
     }
 
-    fn unknown(&self, id: &str) -> ClientError {
-        InstanceError::Unknown { id: id.to_owned(), root: self.root.clone() }.into()
+    fn unknown(&self, id: &str) -> InstanceError {
+        InstanceError::Unknown { id: id.to_owned(), root: self.root.clone() }
     }
 
     /// Asks the process that looks after an instance, and returns the files that it answers with; none when it ended.
-    fn ask(&self, id: &str, request: Request) -> Result<Option<Vec<OwnedFd>>, ClientError> {
+    fn ask(&self, id: &str, request: Request) -> Result<Option<Vec<OwnedFd>>, InstanceError> {
         let directory = self.directory(id)?;
         match ask(&directory, request) {
             Ok(Some((answer, files))) => match answer.failure {
-                Some(failure) => Err(InstanceError::Failed(Box::new(failure)).into()),
+                Some(failure) => Err(InstanceError::Failed(Box::new(failure))),
                 None => Ok(Some(files)),
             },
             Ok(None) => Ok(None),
@@ -120,23 +120,23 @@ impl Instances {
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => {
                 Err(self.unknown(id))
             }
-            Err(error) => Err(ClientError::io("speak to the instance in", &directory)(error)),
+            Err(error) => Err(InstanceError::io("speak to the instance in", &directory)(error)),
         }
     }
 
     /// Returns what one needs to get into an instance.
-    fn enter(&self, id: &str) -> Result<[OwnedFd; 2], ClientError> {
-        let abandoned = || ClientError::from(InstanceError::Abandoned { id: Some(id.to_owned()) });
+    fn enter(&self, id: &str) -> Result<[OwnedFd; 2], InstanceError> {
+        let abandoned = || InstanceError::Abandoned { id: Some(id.to_owned()) };
         let files = self.ask(id, Request::Enter)?.ok_or_else(abandoned)?;
         files.try_into().map_err(|_| abandoned())
     }
 
-    /// Starts an instance again from its image, with its ports. Blocks until it is ready.
+    /// Starts an instance again from what it began with, with its ports. Blocks until it is ready.
     ///
     /// # Errors
     /// When there is no such instance, or it does not get ready; it is there all the same then.
-    pub fn reset(&self, id: &str) -> Result<(), ClientError> {
-        let abandoned = || ClientError::from(InstanceError::Abandoned { id: Some(id.to_owned()) });
+    pub fn reset(&self, id: &str) -> Result<(), InstanceError> {
+        let abandoned = || InstanceError::Abandoned { id: Some(id.to_owned()) };
         self.ask(id, Request::Reset)?.map(drop).ok_or_else(abandoned)
     }
 
@@ -144,7 +144,7 @@ impl Instances {
     ///
     /// # Errors
     /// When there is no such instance.
-    pub fn down(&self, id: &str) -> Result<(), ClientError> {
+    pub fn down(&self, id: &str) -> Result<(), InstanceError> {
         self.ask(id, Request::Down).map(drop)
     }
 
@@ -157,7 +157,7 @@ impl Instances {
     ///
     /// # Errors
     /// When there is no such instance.
-    pub fn output(&self, id: &str) -> Result<[PathBuf; 2], ClientError> {
+    pub fn output(&self, id: &str) -> Result<[PathBuf; 2], InstanceError> {
         let Output { newer, older } = Output::of(&self.directory(id)?);
         Ok([older, newer])
     }
@@ -166,12 +166,12 @@ impl Instances {
     ///
     /// # Errors
     /// When there is no such instance, nothing to be copied, or a side refuses.
-    pub fn copy(&self, from: &Place, to: &Place) -> Result<(), ClientError> {
+    pub fn copy(&self, from: &Place, to: &Place) -> Result<(), InstanceError> {
         let side = |place: &Place| match place {
             Place::Host(path) => Ok(on_host(path)),
             Place::Instance(id, path) => {
                 let [_, root] = self.enter(id)?;
-                Ok::<_, ClientError>(Side { root: Some(root), path: path.clone() })
+                Ok::<_, InstanceError>(Side { root: Some(root), path: path.clone() })
             }
         };
         copy::copy(&side(from)?, &side(to)?)
@@ -182,10 +182,10 @@ impl Instances {
     ///
     /// # Errors
     /// When there is no such instance, or its command has ended.
-    pub fn execute(&self, id: &str, execution: &Execution) -> Result<u8, ClientError> {
+    pub fn execute(&self, id: &str, execution: &Execution) -> Result<u8, InstanceError> {
         let programs = Programs::find()?;
         let [runc, _] = self.enter(id)?;
-        enter(&runc).map_err(ClientError::io("enter", &self.parent().join(id)))?;
+        enter(&runc).map_err(InstanceError::io("enter", &self.parent().join(id)))?;
         let mut command = tokio::process::Command::new(&programs.runc);
         command.args(["--root", STATE, "exec"]).args(execution.terminal.then_some("--tty"));
         let term = std::env::var("TERM").ok().filter(|_| execution.terminal).map(|term| ("TERM".to_owned(), term));

@@ -1,11 +1,11 @@
 //! What can go wrong with instances.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
-use crate::client::ClientError;
 use crate::container::ContainerError;
 
 /// Why something cannot be done with an instance.
@@ -45,6 +45,20 @@ pub enum InstanceError {
         /// What it is.
         what: &'static str,
     },
+    /// There can be no container of it.
+    #[error(transparent)]
+    Container(Box<ContainerError>),
+    /// The file system refused.
+    #[error("cannot {action} `{path}`")]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// What an instance does not do, as the process that looks after it tells others.
@@ -72,6 +86,8 @@ pub enum Reason {
     Ended,
     /// The service was not ready in time.
     NotReady,
+    /// A command that runs beside the service before that counts as ready has failed.
+    Beside,
     /// Something else.
     Other,
 }
@@ -86,7 +102,12 @@ impl Failure {
         Self { log, ..Self::new(Reason::Ended, format!("the command of the instance has ended: {}", ending(code))) }
     }
 
-    pub(super) fn of(error: &ClientError, log: String) -> Self {
+    /// Returns that of a command that ran beside the service.
+    pub(super) fn beside(what: &str, words: &[String], code: u8, log: String) -> Self {
+        Self { log, ..Self::new(Reason::Beside, format!("{what} `{}` has failed: {}", words.join(" "), ending(code))) }
+    }
+
+    pub(super) fn of(error: &InstanceError, log: String) -> Self {
         let mut text = error.to_string();
         let mut cause = std::error::Error::source(error);
         while let Some(inner) = cause {
@@ -94,7 +115,7 @@ impl Failure {
             cause = inner.source();
         }
         let reason = match error {
-            ClientError::Container(error) => match **error {
+            InstanceError::Container(error) => match **error {
                 ContainerError::NoCommand => Reason::NoCommand,
                 ref error if error.is_of_host() => Reason::Host,
                 _ => Reason::Other,
@@ -111,7 +132,19 @@ pub(super) fn ending(code: u8) -> String {
     signal.map_or_else(|| format!("exit code {code}"), |signal| format!("signal {}", signal.as_raw()))
 }
 
+impl From<ContainerError> for InstanceError {
+    fn from(error: ContainerError) -> Self {
+        Self::Container(Box::new(error))
+    }
+}
+
 impl InstanceError {
+    /// Returns a closure that turns a system error into `Io`, for `map_err`.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
     /// Returns what the user can do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -121,7 +154,8 @@ impl InstanceError {
                 "name one that stays by `--owner-pid`, or 0 for instances that stay until `envserve down`".to_owned(),
             ),
             Self::Failed(failure) => failure.hint.clone(),
-            Self::Abandoned { .. } | Self::NotCopied { .. } => None,
+            Self::Container(error) => error.hint(),
+            Self::Abandoned { .. } | Self::NotCopied { .. } | Self::Io { .. } => None,
         }
     }
 }

@@ -1,0 +1,77 @@
+//! What CRIU wrote, compressed by all cores; large files in chunks by content, most of which stay when the same service
+//! is dumped again.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{available_parallelism, scope};
+
+use super::WorkerError;
+use crate::checkpoint::MEMORY;
+use crate::store::Chunks;
+
+/// Files from here on are cut into chunks.
+const LARGE: u64 = 1 << 20;
+/// Size of a chunk on average, in bytes: memory changes by pages, which lie together.
+const AVERAGE: u32 = 64 << 10;
+const LEVEL: i32 = 3;
+/// Chunks for each thread that may wait.
+const WAITING: usize = 4;
+
+/// Content that is to be compressed, and where it goes.
+type Piece = (PathBuf, Vec<u8>);
+
+/// Compresses the files in a directory.
+pub(super) fn compress(images: &Path, to: &Path) -> Result<(), WorkerError> {
+    let to = to.join(MEMORY);
+    fs::create_dir(&to).map_err(WorkerError::io("make the directory", &to))?;
+    let threads = available_parallelism().map_or(1, usize::from);
+    let (sender, pieces) = sync_channel::<Piece>(threads * WAITING);
+    let pieces = Mutex::new(pieces);
+    scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| write(&pieces))).collect();
+        // A worker that failed takes no more, and what is sent to nobody is an end.
+        let cut = cut(images, &to, |piece| sender.send(piece).is_ok());
+        drop(sender);
+        let written = workers.into_iter().try_for_each(|worker| worker.join().expect("it does not panic"));
+        cut.and(written)
+    })
+}
+
+/// Gives the pieces of all files.
+fn cut(images: &Path, to: &Path, mut give: impl FnMut(Piece) -> bool) -> Result<(), WorkerError> {
+    for entry in fs::read_dir(images).map_err(WorkerError::io("read", images))? {
+        let entry = entry.map_err(WorkerError::io("read", images))?;
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        let failed = || WorkerError::io("read", &path);
+        let mut file = File::open(&path).map_err(failed())?;
+        if file.metadata().map_err(failed())?.len() <= LARGE {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map_err(failed())?;
+            give((to.join(format!("{name}.zst")), bytes));
+            continue;
+        }
+        let directory = to.join(name);
+        fs::create_dir(&directory).map_err(WorkerError::io("make the directory", &directory))?;
+        for (number, chunk) in Chunks::around(file, AVERAGE).enumerate() {
+            if !give((directory.join(format!("{number:06}.zst")), chunk.map_err(failed())?)) {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Compresses pieces until there are no more.
+fn write(pieces: &Mutex<Receiver<Piece>>) -> Result<(), WorkerError> {
+    let mut compressor = zstd::bulk::Compressor::new(LEVEL).map_err(WorkerError::io("compress", Path::new(MEMORY)))?;
+    loop {
+        let next = pieces.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((path, bytes)) = next else { return Ok(()) };
+        let compressed: io::Result<Vec<u8>> = compressor.compress(&bytes);
+        let written = compressed.and_then(|compressed| fs::write(&path, compressed));
+        written.map_err(WorkerError::io("write", &path))?;
+    }
+}

@@ -1,0 +1,126 @@
+//! Copies of a checkpoint: in the form that is chosen, and when that does not start and nobody has asked for it, in the
+//! next one, which is told.
+
+use std::path::{Path, PathBuf};
+
+use super::ports::all_ports;
+use crate::cli::error::CliError;
+use crate::cli::output::{Display, note};
+use crate::client::{Client, Prepared, Request};
+use crate::container::{ContainerOptions, Network};
+use crate::instance::{Instance, InstanceError, Order, Reason, up};
+use crate::spec::{Form, FormName, Made};
+
+/// Seconds that an instance may take when nothing is said of it.
+const TIMEOUT: u64 = 60;
+
+/// What is wanted of all instances of a call, whatever they are made from.
+pub(super) struct Wanted<'a> {
+    pub(super) client: &'a Client,
+    pub(super) request: &'a Request,
+    /// This program.
+    pub(super) program: PathBuf,
+    pub(super) count: u16,
+    pub(super) owner: Option<u32>,
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) ports: Vec<u16>,
+    pub(super) timeout: Option<u64>,
+}
+
+impl Wanted<'_> {
+    /// Returns the order for the command of an image.
+    pub(super) fn order(&self, root: &Path, config: &Path) -> Result<Order, CliError> {
+        let options = ContainerOptions {
+            command: Vec::new(),
+            environment: self.environment.clone(),
+            directory: None,
+            binds: Vec::new(),
+            network: Network::None,
+        };
+        let mut order = Order {
+            client: self.client.root().to_owned(),
+            environment: self.request.parts.name.clone(),
+            key: self.request.parts.key().to_string(),
+            root: root.to_owned(),
+            config: config.to_owned(),
+            layers: Vec::new(),
+            images: None,
+            form: None,
+            options,
+            ports: Vec::new(),
+            ready: None,
+            warmup: Vec::new(),
+            restored: None,
+            timeout_seconds: self.timeout.unwrap_or(TIMEOUT),
+            owner: self.owner,
+        };
+        order.ports = all_ports(&order.image()?, &self.ports)?;
+        Ok(order)
+    }
+
+    pub(super) async fn start(&self, order: &Order) -> Result<Vec<Instance>, InstanceError> {
+        up(&self.program, order, self.count.into()).await
+    }
+
+    /// Returns the order for copies of a checkpoint.
+    fn order_copies(&self, prepared: &Prepared) -> Result<Order, CliError> {
+        let Prepared { facts, choice, root, config, layers, images, .. } = prepared;
+        let service = facts.service.clone();
+        let mut order = self.order(root, config)?;
+        order.layers.clone_from(layers);
+        order.images.clone_from(images);
+        order.form = Some(choice.form);
+        order.options.command = service.cmd.unwrap_or_default();
+        order.ready = Some(service.ready);
+        if choice.form == FormName::Cold {
+            order.warmup = service.warmup;
+        }
+        order.restored = service.restored;
+        order.timeout_seconds = self.timeout.or(service.timeout).unwrap_or(TIMEOUT);
+        Ok(order)
+    }
+}
+
+/// Starts copies of a checkpoint in the form that was chosen for this host, or asked for.
+pub(super) async fn start_copies(
+    wanted: &Wanted<'_>,
+    mut prepared: Prepared,
+    asked: Option<FormName>,
+    display: &Display,
+) -> Result<Vec<Instance>, CliError> {
+    note(&prepared.choice.why);
+    loop {
+        let form = prepared.choice.form;
+        let error = match wanted.start(&wanted.order_copies(&prepared)?).await {
+            Ok(instances) => return Ok(instances),
+            Err(error) => error,
+        };
+        let next = after(form, &prepared.facts.made).filter(|_| asked.is_none() && is_of_form(&error));
+        let Some(next) = next else { return Err(error.into()) };
+        note(&format!("{} instead of {}, which does not start here: {error}", next.as_str(), form.as_str()));
+        let fetched = wanted.client.fetch_checkpoint(wanted.request, Some(next), display).await;
+        display.clear();
+        prepared = fetched?;
+    }
+}
+
+/// Returns the form that is tried when one does not start.
+fn after(form: FormName, made: &Made) -> Option<FormName> {
+    match form {
+        FormName::Memory if matches!(made.filesystem, Form::Published { .. }) => Some(FormName::Filesystem),
+        FormName::Memory | FormName::Filesystem => Some(FormName::Cold),
+        FormName::Cold => None,
+    }
+}
+
+/// Says whether another form may start where this one does not.
+fn is_of_form(error: &InstanceError) -> bool {
+    match error {
+        InstanceError::Failed(failure) => match failure.reason {
+            Reason::Host | Reason::Ended | Reason::NotReady | Reason::Other => true,
+            // It is the same in all forms.
+            Reason::NoCommand | Reason::Beside => false,
+        },
+        _ => false,
+    }
+}

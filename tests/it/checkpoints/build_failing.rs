@@ -1,0 +1,74 @@
+//! Services that become no checkpoint, and hosts that make none: each is told with its reason.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::build::{Case, service};
+use crate::support::{criu, fail, processes};
+
+#[test]
+fn a_service_that_does_not_get_ready_ends_with_its_log() {
+    let silent = ["sh", "-c", "echo the service waits; exec sleep 4321"];
+    let case = Case::with(&service(&json!({"cmd": silent, "ready": {"tcp": 80}, "timeout": 2})));
+    let daemon = case.daemon();
+    let said = fail(&mut case.ask(&daemon), 16);
+    assert!(said.contains("its service did not become a checkpoint, as its log says"), "{said}");
+    assert!(said.contains("the service waits"), "{said}");
+    assert!(processes(|line| line == "sleep 4321").is_empty(), "nothing of it is left");
+}
+
+#[test]
+fn a_service_that_ends_shows_what_it_said_last() {
+    let case = Case::with(&service(&json!({"cmd": ["sh", "-c", "echo cannot open the data >&2; exit 3"]})));
+    let said = fail(&mut case.ask(&case.daemon()), 16);
+    assert!(said.contains("cannot open the data"), "{said}");
+}
+
+#[test]
+fn a_command_that_is_not_in_the_image_is_named() {
+    let case = Case::with(&service(&json!({"cmd": ["no-such-server"]})));
+    let said = fail(&mut case.ask(&case.daemon()), 16);
+    assert!(said.contains("no-such-server"), "{said}");
+}
+
+#[test]
+fn a_warm_up_that_fails_fails_the_build() {
+    let case = Case::with(&service(&json!({"warmup": [["sh", "-c", "echo no schema >&2; exit 9"]]})));
+    let said = fail(&mut case.ask(&case.daemon()), 16);
+    assert!(said.contains("no schema"), "{said}");
+}
+
+#[test]
+fn what_is_no_image_environment_is_refused_by_its_field() {
+    for image in [json!({"path": "root"}), json!({"env": "plain"}), json!({"env": "image", "path": "root"})] {
+        let case = Case::with(&service(&json!({"image": image})));
+        let said = fail(&mut case.ask(&case.daemon()), 16);
+        assert!(said.contains("image: it is no environment of kind `image`"), "{image}: {said}");
+    }
+}
+
+#[test]
+fn a_host_without_a_criu_that_works_says_how_to_get_one() {
+    let case = Case::new();
+    let old = case.world.write("old-criu", "#!/bin/sh\necho 'Version: 3.17'\n");
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o755)).expect("temporary");
+    let remedy = "to get it: install the package `criu` of Debian 14 or later, or name another CRIU, 4.2 or later, by ENVSERVE_CRIU";
+    for (program, reason) in
+        [(&*old, "is CRIU 3.17, and 4.2 or later is needed"), (Path::new("/nowhere/criu"), "/nowhere/criu")]
+    {
+        let daemon = case.daemon_with(program, &["--checkpoints-for-all"]);
+        let said = fail(&mut case.ask(&daemon), 15);
+        assert!(said.contains("this host cannot make checkpoints: ") && said.contains(reason), "{said}");
+        assert!(said.contains(remedy), "{said}");
+        assert_eq!(daemon.builds(), 0);
+    }
+    let mut private = case.world.client("private");
+    private.env("ENVSERVE_CRIU", &old).args(["fetch", "--absent", "--quiet"]).arg(&case.spec);
+    assert!(fail(&mut private, 15).contains(remedy));
+    let mut private = case.world.client("without-runc");
+    private.env("ENVSERVE_CRIU", criu()).env("PATH", "/nowhere").args(["fetch", "--absent", "--quiet"]).arg(&case.spec);
+    assert!(fail(&mut private, 15).contains("`runc` is not installed; to get it: install the package `runc`"));
+}

@@ -1,0 +1,49 @@
+//! What is refused, and what fails.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use super::{ask, case, fail, told};
+
+#[test]
+fn a_command_restored_that_fails_is_told_with_what_it_says() {
+    let case = case();
+    for form in [&[][..], &["--form", "filesystem"]] {
+        let error = fail(case.up(&["--env", "GIVEN=bad"]).args(form), 1);
+        assert!(
+            error.contains("the command `restored`, `python3 /srv/service.py copied` has failed: exit code 1"),
+            "{error}"
+        );
+        assert!(error.contains("| this is not to be given") && !error.contains("instead of"), "{error}");
+    }
+    assert!(case.directories().is_empty());
+    let instance = &told(&mut case.up(&[])).0[0];
+    assert_eq!(ask(instance, "get"), "warm");
+}
+
+#[test]
+fn what_is_part_of_a_checkpoint_cannot_be_given() {
+    let case = case();
+    for (given, what) in [(&["--ready-tcp", "80"][..], "a probe"), (&["--", "ls"], "a command")] {
+        let error = fail(&mut case.up(given), 2);
+        assert!(error.contains(&format!("{what} cannot be given for a checkpoint")), "{error}");
+    }
+    let error = fail(case.up(&["-e", "main", "", "image", "--form", "cold"]).args(["--", "ls"]), 2);
+    assert!(error.contains("has no forms"), "{error}");
+}
+
+#[test]
+fn an_ordinary_user_is_told_that_this_host_cannot() {
+    let case = case();
+    let (program, root) = (case.world.path("user/envserve"), case.world.path("user/root"));
+    fs::create_dir_all(&root).expect("temporary");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(case.world.path(""), open).expect("temporary");
+    std::os::unix::fs::chown(&root, Some(65_534), Some(65_534)).expect("root");
+    fs::copy(env!("CARGO_BIN_EXE_envserve"), &program).expect("temporary");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(program).arg("up");
+    command.arg(&case.spec).env("HOME", &root).env("ENVSERVE_ROOT", &root).env("ENVSERVE_SERVE", &case.daemon.address);
+    let error = fail(command.stdin(Stdio::null()), 15);
+    assert!(error.contains("root"), "{error}");
+}
