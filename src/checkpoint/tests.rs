@@ -1,9 +1,7 @@
 //! What tests of checkpoints share.
 
 use crate::digest::DigestFunction;
-use crate::spec::{
-    CheckpointFacts, FINGERPRINT_VERSION, Fingerprint, Form, ImageFacts, Made, Ready, Service, Stop,
-};
+use crate::spec::{CheckpointFacts, FINGERPRINT_VERSION, Fingerprint, Form, ImageFacts, Made, Ready, Service, Stop};
 
 /// Returns the facts of a checkpoint that has both forms.
 pub(crate) fn facts() -> CheckpointFacts {

@@ -11,7 +11,7 @@ use super::error::CliError;
 use super::output::{self, Display};
 use super::placement::StoreArguments;
 use crate::client::{
-    self, Client, ClientError, Fetched, FetchedSource, Loader, NixOutput, Placement, Probed, Prepared, Request, Start,
+    self, Client, ClientError, Fetched, FetchedSource, Loader, NixOutput, Placement, Prepared, Probed, Request, Start,
     Stored, View,
 };
 use crate::oci::LayerCompression;

@@ -190,7 +190,9 @@ pub enum ClientError {
     #[error(transparent)]
     Choice(#[from] ChoiceError),
     /// A checkpoint is of use only to start it.
-    #[error("a checkpoint is a service that can be started: it is neither entered nor copied, and no command runs in it")]
+    #[error(
+        "a checkpoint is a service that can be started: it is neither entered nor copied, and no command runs in it"
+    )]
     OnlyStarted,
     /// An ordinary user cannot start checkpoints.
     #[error("only root can start a service from a checkpoint")]

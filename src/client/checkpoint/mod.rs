@@ -167,10 +167,11 @@ impl Client {
         let (top, place) = (self.root().to_owned(), prepared.directory.clone());
         blocking(move || make_home(&top, &place)).await?;
         let parts = Parts::at(stored.image, &facts.image, directories.clone(), store).await?;
-        let mut downloaded = match self.bring_upper_layers(&parts, &stored.layers, &prepared.layers, cas, events).await? {
-            Brought::Here { downloaded, .. } => downloaded,
-            Brought::Lost(lost) => return Ok(Brought::Lost(lost)),
-        };
+        let mut downloaded =
+            match self.bring_upper_layers(&parts, &stored.layers, &prepared.layers, cas, events).await? {
+                Brought::Here { downloaded, .. } => downloaded,
+                Brought::Lost(lost) => return Ok(Brought::Lost(lost)),
+            };
         if prepared.images.is_some() {
             let memory = stored.memory.ok_or_else(|| unusable(CheckpointError::NoMemory))?;
             let listing = directories.listing(memory).map_err(|error| unusable(error.into()))?;

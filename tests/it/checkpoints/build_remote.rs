@@ -1,16 +1,14 @@
 //! Checkpoints made by workers of an endpoint elsewhere.
 
 use std::path::Path;
-use std::process::Command;
 
 use super::build::Case;
 use crate::support::{Daemon, criu, fail};
 
 /// Starts `envserve execute` with this CRIU and these options.
 fn endpoint(case: &Case, criu: &Path, options: &[&str]) -> Daemon {
-    let mut command = Command::new("env");
-    command.env("ENVSERVE_CRIU", criu);
-    Daemon::start_by(command, "execute", &case.world.path("endpoint"), options)
+    let criu = criu.to_str().expect("UTF-8");
+    Daemon::start_as("execute", &case.world.path("endpoint"), &[&["--criu", criu], options].concat())
 }
 
 /// Starts a daemon over an endpoint, with these options.
