@@ -66,6 +66,14 @@ impl Case {
         descriptor(&mut self.ask(daemon))
     }
 
+    /// Makes the checkpoint another one, which nobody has built.
+    pub(super) fn change(&self) {
+        let environments = fs::read_to_string(self.world.path("source/ENVS")).expect("there");
+        let mut environments: Value = serde_json::from_str(&environments).expect("JSON");
+        environments["warm"]["warmup"] = json!([["sh", "-c", "echo other >/srv/warm"]]);
+        self.world.spec("warm", &environments);
+    }
+
     /// Asks for another environment of the same file.
     pub(super) fn other(&self, name: &str) {
         self.world.write("spec.json", crate::support::spec(name).to_string());
