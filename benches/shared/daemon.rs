@@ -15,6 +15,11 @@ impl Place {
         Self(directory.expect("a temporary directory can be made"))
     }
 
+    /// Makes one where temporary files are.
+    pub(crate) fn on_disk() -> Self {
+        Self(tempfile::tempdir().expect("a temporary directory can be made"))
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
@@ -52,6 +57,7 @@ impl Daemon {
             .args([verb, "--listen", "127.0.0.1:0", "--root"])
             .arg(root)
             .args(options)
+            .envs(criu())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -61,6 +67,15 @@ impl Daemon {
         BufReader::new(stdout).read_line(&mut address).expect("the daemon prints its address");
         Self { child, address: address.trim().to_owned() }
     }
+}
+
+/// Returns the variable that names the CRIU which `.ci/peers` has unpacked, if it has.
+pub(crate) fn criu() -> Option<(&'static str, PathBuf)> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from);
+    let cache = || set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+    let build = set("ENVSERVE_BUILD_DIR").or_else(|| Some(cache()?.join("envserve-build")))?;
+    let program = set("ENVSERVE_CRIU").unwrap_or_else(|| build.join("peers/criu/bin/criu"));
+    program.exists().then_some(("ENVSERVE_CRIU", program))
 }
 
 /// Returns the processor time that a process has used.

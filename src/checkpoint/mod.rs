@@ -11,6 +11,8 @@
 //! root there; it runs no command outside of them.
 
 mod choice;
+mod known;
+mod memory;
 mod order;
 mod outcome;
 mod stored;
@@ -19,7 +21,11 @@ pub(crate) mod tests;
 mod worker;
 
 pub use choice::{Choice, ChoiceError, choose};
+pub use known::KnownCheckpoints;
+pub use memory::MemoryError;
 pub use order::{CONFIG, ORDER, Order, ROOT_ARCHIVE, VERB};
 pub use outcome::{LAYER_PREFIX, MADE, MEMORY, OUTCOME, Outcome};
 pub use stored::Stored;
 pub use worker::{Say, WorkerError, make};
+
+pub(crate) use memory::{MAX_MEMORY, each, image_files, unpack};

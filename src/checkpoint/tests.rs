@@ -1,7 +1,10 @@
 //! What tests of checkpoints share.
 
 use crate::digest::DigestFunction;
-use crate::spec::{CheckpointFacts, FINGERPRINT_VERSION, Fingerprint, Form, ImageFacts, Made, Ready, Service, Stop};
+use crate::spec::{
+    CheckpointFacts, DESCRIPTOR_VERSION, Descriptor, FINGERPRINT_VERSION, Fingerprint, Form, ImageFacts, KindName,
+    Made, Provenance, Provides, Ready, Service, Stop,
+};
 
 /// Returns the facts of a checkpoint that has both forms.
 pub(crate) fn facts() -> CheckpointFacts {
@@ -24,6 +27,23 @@ pub(crate) fn facts() -> CheckpointFacts {
             filesystem: Form::Published { ready_ms: 400, layers: 2 },
         },
         sensitive: true,
+    }
+}
+
+/// Returns a descriptor with these facts.
+pub(crate) fn descriptor() -> Descriptor {
+    let digest = DigestFunction::Blake3.empty();
+    let provenance = Provenance { builder: "envserve".into(), actions: Vec::new(), built_at: 0, duration_ms: 0 };
+    Descriptor {
+        version: DESCRIPTOR_VERSION,
+        kind: KindName::Checkpoint,
+        root: digest,
+        tree: digest,
+        provides: Provides::default(),
+        nix: None,
+        image: None,
+        checkpoint: Some(facts()),
+        provenance,
     }
 }
 

@@ -12,6 +12,7 @@ use super::placement::StoreArguments;
 use super::security::{RemoteSecurityArguments, ServeSecurityArguments};
 use super::sources::ClientSourceArguments;
 use crate::client::{Client, ClientError, ClientOptions, Events, Fetched, OnUnavailable, Request, View};
+use crate::host::Criu;
 use crate::spec::{Config, Spec, Target};
 use crate::store::blocking;
 use crate::transport::Endpoint;
@@ -80,7 +81,7 @@ impl ClientArguments {
             serve: serve.map(|text| text.parse::<Endpoint>()).transpose()?,
             security: self.security.security()?,
             remote_security: self.remote_security.security()?,
-            criu: std::env::var_os("ENVSERVE_CRIU").filter(|path| !path.is_empty()).map(PathBuf::from),
+            criu: Criu::named(),
             program,
             idle_seconds: self.idle_seconds,
             environment: std::env::vars().collect(),

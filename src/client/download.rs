@@ -16,10 +16,10 @@ use tokio::sync::mpsc;
 
 use super::ClientError;
 use super::connect::Reached;
-use super::cores::on_all_cores;
 use super::destination::Destination;
 use super::events::{Event, Events};
 use crate::digest::Digest;
+use crate::host::on_all_cores;
 use crate::store::{BATCH_BYTES, BlobSink, RemoteBlobStore, StoreError, blocking, wire};
 
 /// Fewest batches that a worker has asked for at a time: one arrives while the other is written.

@@ -11,12 +11,12 @@ use std::sync::{Mutex, PoisonError};
 
 use super::ClientError;
 use super::connect::Reached;
-use super::cores::on_all_cores;
 use super::destination::Linked;
 use super::download::download;
 use super::events::Events;
 use super::missing::{Missing, Place};
 use crate::digest::{Digest, DigestFunction};
+use crate::host::on_all_cores;
 use crate::store::{FileBlobStore, Linker, ListedFile, Listing, blocking};
 
 /// Files that a thread takes from the list at a time.

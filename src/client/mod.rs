@@ -19,7 +19,6 @@
 mod brought;
 mod checkpoint;
 mod connect;
-mod cores;
 mod destination;
 mod download;
 mod enter;
@@ -77,7 +76,7 @@ pub struct ClientOptions {
     pub security: Security,
     /// The same for the remote-execution endpoint whose CAS the server names.
     pub remote_security: Security,
-    /// CRIU, if it is not to be looked for in `PATH`.
+    /// CRIU, where there is one.
     pub criu: Option<PathBuf>,
     /// The program to start as private daemon.
     pub program: PathBuf,

@@ -1,5 +1,6 @@
 //! Beside the service in a container: commands that are run there, and its clean end.
 
+use std::fs;
 use std::io;
 use std::pin::pin;
 use std::process::Stdio;
@@ -98,6 +99,9 @@ impl Running {
         match by {
             StopBy::Signal(name) => {
                 let Some(signal) = signal(name) else { return Err(io::ErrorKind::InvalidInput.into()) };
+                if !self.heeds(signal)? {
+                    return Ok(Stopped::Killed(format!("its first process has no handler of {}", shown(by))));
+                }
                 // It can only fail because the process is dead.
                 let _dead = pidfd_send_signal(self.process.get_ref(), signal);
             }
@@ -112,6 +116,25 @@ impl Running {
         self.dead().await;
         Ok(Stopped::Cleanly)
     }
+
+    /// Says whether the first process of the container does anything on a signal: the kernel does not end it, as it does
+    /// others.
+    fn heeds(&self, signal: Signal) -> io::Result<bool> {
+        let Ok(process) = self.process() else { return Ok(true) };
+        let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+        Ok(has_handler(&status, signal).unwrap_or(true))
+    }
+}
+
+/// Says whether the masks of a process have one for a signal.
+fn has_handler(status: &str, signal: Signal) -> Option<bool> {
+    let mask = |name: &str| {
+        let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+        u64::from_str_radix(value.trim(), 16).ok()
+    };
+    // What is blocked, it waits for.
+    let heeded = mask("SigCgt:")? | mask("SigBlk:")?;
+    Some(heeded >> (signal.as_raw() - 1) & 1 == 1)
 }
 
 fn shown(by: &StopBy) -> String {
@@ -165,5 +188,37 @@ async fn end_of(mut stream: impl AsyncRead + Unpin, kept: &mut Vec<u8>) {
     {
         kept.extend_from_slice(&chunk[..length]);
         kept.drain(..kept.len().saturating_sub(KEPT));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_heeded_that_is_caught_or_waited_for() {
+        let status = |blocked: &str, caught: &str| format!("SigBlk:\t{blocked}\nSigIgn:\t0\nSigCgt:\t{caught}\n");
+        assert_eq!(has_handler(&status("0", "0000000000004002"), Signal::TERM), Some(true));
+        assert_eq!(has_handler(&status("0000000000004000", "0"), Signal::TERM), Some(true));
+        assert_eq!(has_handler(&status("0", "0000000000000002"), Signal::TERM), Some(false));
+        assert_eq!(has_handler("", Signal::TERM), None);
+    }
+
+    #[tokio::test]
+    async fn of_what_a_command_says_the_end_is_kept() {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "head -c 100000 /dev/zero; echo the end; echo and errors >&2; exit 3"]);
+        let Ran { code, output } = ran(command).await.expect("it starts");
+        assert_eq!(code, 3);
+        assert!(output.len() <= KEPT && output.ends_with("the end\nand errors"), "{}", output.len());
+    }
+
+    #[tokio::test]
+    async fn what_a_command_has_left_running_is_not_waited_for() {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "echo said; sleep 30 & exit 0"]);
+        let began = std::time::Instant::now();
+        assert_eq!(ran(command).await.expect("it starts"), Ran { code: 0, output: "said".to_owned() });
+        assert!(began.elapsed() < Duration::from_secs(25));
     }
 }

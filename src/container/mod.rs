@@ -25,6 +25,7 @@ mod owner;
 mod process;
 mod programs;
 mod ready;
+mod root;
 mod service;
 
 use std::path::PathBuf;
@@ -46,6 +47,7 @@ pub(crate) use owner::Owner;
 pub(crate) use process::{Processes, World, code, command, wait, watched};
 pub(crate) use programs::Programs;
 pub(crate) use ready::until_ready;
+pub(crate) use root::{FileFacts, MakeError, Plan, PlannedFile, content_name};
 pub(crate) use service::{Beginning, Running, Service};
 
 /// What is run, and how.

@@ -13,6 +13,7 @@ pub(crate) mod bubblewrap;
 pub(crate) mod cgroup;
 mod command;
 mod containers;
+mod cores;
 mod cpu;
 mod criu;
 pub(crate) mod criu_files;
@@ -28,15 +29,11 @@ pub(crate) mod users;
 use std::path::PathBuf;
 
 pub use ability::Ability;
+pub(crate) use cores::{cores, on_all_cores};
 pub use criu::Criu;
 pub use fingerprint::{FingerprintError, fingerprint};
 pub(crate) use programs::find;
 pub use trial::{Trial, TrialError};
-
-/// Returns the number of cores that this process may use.
-pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
 
 /// The first of the host's ids for containers and ranges of users when envserve is root: where those begin that
 /// systemd, too, gives to containers by itself.

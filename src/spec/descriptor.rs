@@ -101,6 +101,11 @@ impl Descriptor {
         json::canonical(self)
     }
 
+    /// Returns the digest of these bytes, by which actions name checkpoints.
+    pub fn digest(&self) -> Digest {
+        self.root.function().digest(&self.canonical())
+    }
+
     /// Returns the descriptor that stored bytes state.
     ///
     /// # Errors

@@ -58,10 +58,12 @@ pub enum Table {
     OciTags,
     /// Archive of a layer and compression → what it becomes.
     OciForms,
+    /// Digest of the descriptor of a checkpoint → the descriptor.
+    Checkpoints,
 }
 
 impl Table {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Entries,
         Self::Actions,
         Self::Trees,
@@ -76,6 +78,7 @@ impl Table {
         Self::OciBlobs,
         Self::OciTags,
         Self::OciForms,
+        Self::Checkpoints,
     ];
 
     /// Returns the name of the column family. The number is the version of the record's form.
@@ -95,6 +98,7 @@ impl Table {
             Self::OciBlobs => "oci-blobs-1",
             Self::OciTags => "oci-tags-1",
             Self::OciForms => "oci-forms-1",
+            Self::Checkpoints => "checkpoints-1",
         }
     }
 

@@ -42,6 +42,12 @@ pub type Say<'a> = &'a dyn Fn(&str);
 /// # Errors
 /// When this host cannot do it, the order is not of the form, or the service does not get warm.
 pub fn make(directory: &Path, say: Say) -> Result<(), WorkerError> {
+    let made = make_all(directory, say);
+    place::clear(directory);
+    made
+}
+
+fn make_all(directory: &Path, say: Say) -> Result<(), WorkerError> {
     let order = order::order(directory)?;
     let image = order::image(directory)?;
     let of_files = Owner::current()?;

@@ -35,9 +35,7 @@ impl Place {
                 Ok(place) => return Ok(place),
                 Err(error) => tried.push(told(&error)),
             }
-            if parent == own {
-                drop(remove_tree(&own));
-            }
+            clear(action);
         }
         Err(WorkerError::Place { reason: tried.join("; ") })
     }
@@ -74,6 +72,16 @@ impl Place {
         command.args(["--extract", "--same-permissions", "--same-owner", "--delay-directory-restore", "--file"]);
         command.arg(archive).arg("--directory").arg(self.root());
         run(command, "unpack the root file system")
+    }
+}
+
+/// Removes what there is of ours in the directory of the action.
+pub(super) fn clear(action: &Path) {
+    match remove_tree(&action.join(OWN)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(%error, "cannot remove where the worker has worked");
+        }
+        _ => {}
     }
 }
 

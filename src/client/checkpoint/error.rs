@@ -1,11 +1,9 @@
 //! What can be wrong with a checkpoint.
 
-use std::io;
-
+use crate::checkpoint::MemoryError;
 use crate::client::ClientError;
 use crate::digest::Digest;
 use crate::oci::StoredImageError;
-use crate::spec::shown;
 use crate::store::DirectoryError;
 
 /// Why a checkpoint cannot be used.
@@ -28,39 +26,14 @@ pub enum CheckpointError {
     /// The descriptor says that there is the form `memory`, and the tree lacks it.
     #[error("its tree has no memory")]
     NoMemory,
-    /// Something in its memory is not as it should be.
-    #[error("`{path}` of its memory cannot be taken: {what}")]
-    Memory {
-        /// The path, cut to a readable length.
-        path: String,
-        /// What is wrong.
-        what: &'static str,
-    },
-    /// A piece of its memory cannot be unpacked.
-    #[error("`{path}` of its memory cannot be unpacked")]
-    Unpack {
-        /// The path, cut to a readable length.
-        path: String,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// The memory is larger than any.
-    #[error("its memory is longer than {limit} bytes")]
-    TooLarge {
-        /// The limit passed.
-        limit: u64,
-    },
+    /// Its memory cannot be used.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
 }
 
 impl CheckpointError {
     /// Returns a closure that makes an error of what is wrong with the checkpoint of a tree.
     pub(super) fn of(root: Digest) -> impl Fn(Self) -> ClientError {
         move |source| ClientError::Checkpoint { root, source: Box::new(source) }
-    }
-
-    /// Returns a closure that makes `Memory` of what is wrong with a path.
-    pub(super) fn memory(path: &str) -> impl Fn(&'static str) -> Self {
-        move |what| Self::Memory { path: shown(path), what }
     }
 }

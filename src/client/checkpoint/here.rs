@@ -15,14 +15,13 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 impl Client {
     /// Returns the fingerprint of this host, or why it has none: what it would be of no use without.
     pub(super) async fn fingerprint(&self) -> Result<Fingerprint, String> {
-        let criu = self.options.criu.clone().or_else(|| host::find("criu"));
-        let criu = criu.ok_or_else(|| "`criu` is not installed".to_owned())?;
+        let criu = self.options.criu.as_deref().ok_or_else(|| "`criu` is not installed".to_owned())?;
         let runc = host::find("runc").ok_or_else(|| "`runc` is not installed".to_owned())?;
-        let subject = subject(&criu, &runc).map_err(|error| error.to_string())?;
+        let subject = subject(criu, &runc).map_err(|error| error.to_string())?;
         if let Some(known) = self.memo.get(&subject) {
             return Ok(known);
         }
-        let found = host::fingerprint(Some(&criu)).await.map_err(|error| error.to_string())?;
+        let found = host::fingerprint(Some(criu)).await.map_err(|error| error.to_string())?;
         self.memo.put(&subject, &found);
         Ok(found)
     }

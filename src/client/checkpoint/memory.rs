@@ -13,9 +13,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::pieces::image_files;
-use super::unpack::{MAX_MEMORY, Packed, each};
 use super::{CheckpointError, checkpoints};
+use crate::checkpoint::{MAX_MEMORY, MemoryError, each, image_files, unpack};
 use crate::client::brought::Brought;
 use crate::client::connect::Reached;
 use crate::client::destination::Stored;
@@ -24,7 +23,7 @@ use crate::client::events::Events;
 use crate::client::materialize::prepare;
 use crate::client::{Client, ClientError};
 use crate::digest::Digest;
-use crate::store::{FileBlobStore, Listing, blocking, is_settled, remove_tree};
+use crate::store::{FileBlobStore, Listing, StoreError, VerifiedRead, blocking, is_settled, remove_tree};
 
 const IMAGES: &str = "images";
 const FILES: &str = "files.json";
@@ -85,7 +84,7 @@ impl Client {
         cas: &Reached,
         events: &dyn Events,
     ) -> Result<Brought<()>, ClientError> {
-        let files = image_files(&listing).map_err(CheckpointError::of(root))?;
+        let files = image_files(&listing).map_err(unusable(root))?;
         let (memory, client, blobs) = (Memory::of(checkpoint), self.root().to_owned(), self.store().await?.clone());
         let prepared = blocking(move || {
             let (lock, partial) = prepare(&memory.home)?;
@@ -106,7 +105,8 @@ impl Client {
             return Ok(Brought::Lost(lost));
         }
         blocking(move || {
-            let unpacked = packed.unpack(root, &files, &partial.join(IMAGES), MAX_MEMORY);
+            let unpacked = unpack(&files, |digest| packed.open(digest), &partial.join(IMAGES), MAX_MEMORY);
+            let unpacked = unpacked.map_err(unusable(root));
             let finished = unpacked.and_then(|lengths| finish(&partial, &lengths, &memory.home));
             if finished.is_err() {
                 // It may be large, and is removed by the next one in any case.
@@ -119,6 +119,35 @@ impl Client {
     }
 }
 
+/// Returns a closure that makes an error of what is wrong with the memory of a checkpoint.
+fn unusable(root: Digest) -> impl Fn(MemoryError) -> ClientError {
+    move |error| match error {
+        MemoryError::Store(error) => error.into(),
+        error => CheckpointError::of(root)(CheckpointError::from(error)),
+    }
+}
+
+/// Where the pieces are.
+struct Packed {
+    /// The blobs of checkpoints, which only root can read.
+    own: FileBlobStore,
+    /// All blobs of this host; those of a private daemon are there too.
+    blobs: FileBlobStore,
+}
+
+impl Packed {
+    /// Says whether a piece is here, and right.
+    fn has(&self, digest: &Digest) -> Result<bool, StoreError> {
+        Ok(self.own.open_verified(digest)?.is_some() || self.blobs.open_verified(digest)?.is_some())
+    }
+
+    fn open(&self, digest: &Digest) -> Result<VerifiedRead, StoreError> {
+        let own = self.own.open_read(digest)?;
+        let found = own.map_or_else(|| self.blobs.open_read(digest), |own| Ok(Some(own)))?;
+        found.ok_or(StoreError::Missing { digest: *digest, role: "piece of a memory" })
+    }
+}
+
 /// Returns the pieces that are not here. Those that are have been read whole.
 fn missing(packed: &Packed, listing: &Listing) -> Result<Vec<Digest>, ClientError> {
     let mut seen = HashSet::new();
@@ -128,7 +157,7 @@ fn missing(packed: &Packed, listing: &Listing) -> Result<Vec<Digest>, ClientErro
         if !packed.has(digest)? {
             missing.lock().unwrap_or_else(PoisonError::into_inner).push(*digest);
         }
-        Ok(())
+        Ok::<_, StoreError>(())
     })?;
     Ok(missing.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

@@ -13,10 +13,8 @@
 mod error;
 mod here;
 mod memory;
-mod pieces;
 #[cfg(test)]
 mod tests;
-mod unpack;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -8,9 +8,9 @@ use tempfile::NamedTempFile;
 
 use super::keeper::Keeper;
 use super::places::{MissingFiles, Walk, link_all};
-use super::plan::Plan;
 use crate::client::ClientError;
 use crate::client::destination::Destination;
+use crate::container::Plan;
 use crate::digest::Digest;
 use crate::store::{FileBlobStore, StoreError};
 

@@ -17,8 +17,8 @@ use rustix::fs::{AtFlags, Mode, OFlags, ioctl_ficlone, linkat, openat, statat, u
 use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
-use super::facts::{FileFacts, content_name};
 use crate::client::ClientError;
+use crate::container::{FileFacts, content_name};
 use crate::digest::{Digest, DigestFunction};
 use crate::store::{FileBlobStore, VerifiedRead};
 

@@ -8,7 +8,6 @@ use std::path::Path;
 use super::keeper::Keeper;
 use super::make::make;
 use super::parts::Parts;
-use super::plan::Plan;
 use super::root::keeper;
 use crate::client::brought::Brought;
 use crate::client::connect::Reached;
@@ -16,7 +15,7 @@ use crate::client::events::Events;
 use crate::client::fill::Filled;
 use crate::client::materialize::prepare;
 use crate::client::{Client, ClientError};
-use crate::container::Owner;
+use crate::container::{Owner, Plan};
 use crate::oci::{Attributes, StoredLayer, upper_layer};
 use crate::store::{Listing, blocking};
 

@@ -1,31 +1,24 @@
 //! Making a root file system in a new directory.
 //!
-//! Directories first, closed to others; then files, linked where they are kept, copied where their content is here,
-//! downloaded where not; then what is no file. Symlinks come late, so none is ever followed, and the attributes of
-//! directories last, from the inside out.
+//! In the order of `container/root/make.rs`: files are linked where they are kept, copied where their content is here,
+//! downloaded where not.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, makedev, mknodat, utimensat};
-
 use super::arriving::Arriving;
-use super::facts::{Facts, FileFacts};
 use super::keeper::Keeper;
 use super::places::{MissingFiles, Walk, link_all};
-use super::plan::{Plan, PlannedFile};
 use crate::client::ClientError;
 use crate::client::connect::Reached;
-use crate::client::cores::on_all_cores;
 use crate::client::download::download;
 use crate::client::events::Events;
 use crate::client::fill::Filled;
+use crate::container::{FileFacts, Plan, PlannedFile};
 use crate::digest::Digest;
-use crate::oci::Special;
+use crate::host::on_all_cores;
 use crate::store::{FileBlobStore, blocking};
 
 /// Files that a thread takes from the list at a time.
@@ -50,7 +43,7 @@ pub(super) async fn make(
     let (plan, arriving) = {
         let top = top.clone();
         blocking(move || {
-            make_directories(&top, &plan)?;
+            plan.make_directories(&top)?;
             let plan = Arc::new(plan);
             let missing = link_kept(&keeper, &top, &plan.files)?;
             tracing::debug!(files = plan.files.len(), missing = missing.len(), "linked what is kept");
@@ -67,18 +60,10 @@ pub(super) async fn make(
     }
     tracing::debug!(bytes = downloaded, "downloaded what was missing");
     blocking(move || {
-        make_others(&top, &plan)?;
+        plan.make_others(&top)?;
         Ok(Filled::Whole { downloaded })
     })
     .await
-}
-
-fn make_directories(top: &Path, plan: &Plan) -> Result<(), ClientError> {
-    for (directory, _) in &plan.directories {
-        let path = if directory.is_empty() { top.to_owned() } else { top.join(directory) };
-        fs::create_dir(&path).map_err(ClientError::io("make the directory", &path))?;
-    }
-    Ok(())
 }
 
 /// Links every file that is kept, on all cores, and returns the places of the others.
@@ -135,49 +120,4 @@ fn copy_known(
         Ok::<_, ClientError>(())
     })?;
     Ok(absent.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// Makes what is no first path of a file, and gives directories their attributes.
-fn make_others(top: &Path, plan: &Plan) -> Result<(), ClientError> {
-    for (path, first) in &plan.links {
-        let (path, first) = (top.join(path), top.join(first));
-        fs::hard_link(&first, &path).map_err(ClientError::io("make the hard link", &path))?;
-    }
-    for (path, special, facts) in &plan.specials {
-        make_special(&top.join(path), *special, facts)?;
-    }
-    for (path, target, facts) in &plan.symlinks {
-        let path = top.join(path);
-        symlink(target, &path).map_err(ClientError::io("make the symlink", &path))?;
-        set_itself(&path, facts)?;
-    }
-    for (path, facts) in plan.directories.iter().rev() {
-        let path = if path.is_empty() { top.to_owned() } else { top.join(path) };
-        let set = File::open(&path).and_then(|directory| facts.set(&directory));
-        set.map_err(ClientError::io("set the attributes of", &path))?;
-    }
-    Ok(())
-}
-
-fn make_special(path: &Path, special: Special, facts: &Facts) -> Result<(), ClientError> {
-    let (kind, major, minor) = match special {
-        Special::Char { major, minor } => (FileType::CharacterDevice, major, minor),
-        Special::Block { major, minor } => (FileType::BlockDevice, major, minor),
-        Special::Fifo => (FileType::Fifo, 0, 0),
-    };
-    let made = mknodat(CWD, path, kind, Mode::RUSR, makedev(major, minor));
-    made.map_err(|error| ClientError::io("make the device or fifo", path)(error.into()))?;
-    set_itself(path, facts)?;
-    // A new owner would take set-user-id away.
-    let mode = Permissions::from_mode(facts.mode.into());
-    fs::set_permissions(path, mode).map_err(ClientError::io("set the mode of", path))
-}
-
-/// Sets owner and time of what cannot be opened. Linux gives it no extended attributes that layers carry.
-fn set_itself(path: &Path, facts: &Facts) -> Result<(), ClientError> {
-    if let Some((uid, gid)) = facts.owner {
-        lchown(path, Some(uid), Some(gid)).map_err(ClientError::io("give away", path))?;
-    }
-    let set = utimensat(CWD, path, &facts.times(), AtFlags::SYMLINK_NOFOLLOW);
-    set.map_err(|error| ClientError::io("set the time of", path)(error.into()))
 }

@@ -15,7 +15,6 @@ mod archive;
 mod arriving;
 mod docker;
 mod error;
-mod facts;
 mod install;
 mod keeper;
 mod layer;
@@ -24,7 +23,6 @@ mod load;
 mod make;
 mod parts;
 mod places;
-mod plan;
 mod root;
 mod run;
 #[cfg(test)]

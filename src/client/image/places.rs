@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::facts::FileFacts;
 use super::keeper::{Keeper, Target};
-use super::plan::PlannedFile;
 use crate::client::ClientError;
+use crate::container::{FileFacts, PlannedFile};
 use crate::digest::Digest;
 use crate::store::StoreError;
 

@@ -14,10 +14,10 @@ use super::store_root::{Making, StoreRoot};
 use super::{Registering, database, kept};
 use crate::client::ClientError;
 use crate::client::connect::Reached;
-use crate::client::cores::on_all_cores;
 use crate::client::events::Events;
 use crate::client::fill::{Filled, Filling, fill};
 use crate::digest::Digest;
+use crate::host::on_all_cores;
 use crate::nix::{Registration, StorePath};
 use crate::store::{FileBlobStore, Listing, blocking};
 

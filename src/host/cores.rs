@@ -1,9 +1,12 @@
-//! Work on all cores.
+//! The cores of this host, and work on all of them.
 
-use crate::host::cores;
+/// Returns the number of cores that this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
 
 /// Runs the same work on as many threads as there are cores; the first error is returned.
-pub(super) fn on_all_cores<E: Send>(work: impl Fn() -> Result<(), E> + Sync) -> Result<(), E> {
+pub(crate) fn on_all_cores<E: Send>(work: impl Fn() -> Result<(), E> + Sync) -> Result<(), E> {
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..cores()).map(|_| scope.spawn(&work)).collect();
         let own = work();

@@ -8,7 +8,7 @@ use rustix::fs::{
     Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, fchmod, fchown, fsetxattr, futimens,
 };
 
-use crate::container::Owner;
+use super::super::Owner;
 use crate::digest::{Digest, DigestFunction};
 use crate::oci::Entry;
 
@@ -19,26 +19,26 @@ const XATTRS_SHOWN: usize = 32;
 
 /// What a file, or a directory, is like on this host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     /// The twelve bits.
-    pub(super) mode: u16,
+    pub(crate) mode: u16,
     /// Owner and group, for those who can give files away.
-    pub(super) owner: Option<(u32, u32)>,
+    pub(crate) owner: Option<(u32, u32)>,
     /// The second of its change.
-    pub(super) mtime: i64,
-    pub(super) xattrs: BTreeMap<String, Vec<u8>>,
+    pub(crate) mtime: i64,
+    pub(crate) xattrs: BTreeMap<String, Vec<u8>>,
 }
 
 /// A file with this content that is like that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct FileFacts {
-    pub(super) digest: Digest,
-    pub(super) facts: Facts,
+pub(crate) struct FileFacts {
+    pub(crate) digest: Digest,
+    pub(crate) facts: Facts,
 }
 
 impl Facts {
     /// Returns what an entry of an image is like on this host.
-    pub(super) fn of(entry: &Entry, owner: Owner, directory: bool) -> Self {
+    pub(crate) fn of(entry: &Entry, owner: Owner, directory: bool) -> Self {
         let metadata = &entry.metadata;
         let kept = metadata.xattrs.iter().filter(|(name, _)| owner.keeps(name));
         Self {
@@ -53,7 +53,7 @@ impl Facts {
     ///
     /// # Errors
     /// When the system refuses.
-    pub(super) fn set(&self, file: &File) -> io::Result<()> {
+    pub(crate) fn set(&self, file: &File) -> io::Result<()> {
         // A new owner takes capabilities and set-user-id away; a closed mode, the right to set attributes.
         if let Some((uid, gid)) = self.owner {
             fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
@@ -66,7 +66,7 @@ impl Facts {
     }
 
     /// Returns the times for the system.
-    pub(super) fn times(&self) -> Timestamps {
+    pub(crate) fn times(&self) -> Timestamps {
         Timestamps {
             last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
             last_modification: Timespec { tv_sec: self.mtime, tv_nsec: 0 },
@@ -76,7 +76,7 @@ impl Facts {
 
 impl FileFacts {
     /// Returns the name that tells it from other files.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let Facts { mode, owner, mtime, xattrs } = &self.facts;
         let (uid, gid) = owner.unwrap_or_default();
         let mut name = format!("{}-{mode:04o}-{uid}-{gid}-{mtime}", content_name(&self.digest));
@@ -89,7 +89,7 @@ impl FileFacts {
     }
 
     /// Says whether a file can be it: content and extended attributes are not looked at.
-    pub(super) fn fit(&self, found: &Stat) -> bool {
+    pub(crate) fn fit(&self, found: &Stat) -> bool {
         let Facts { mode, owner, mtime, .. } = &self.facts;
         u64::try_from(found.st_size) == Ok(self.digest.size())
             && found.st_mode & 0o7777 == u32::from(*mode)
@@ -99,6 +99,6 @@ impl FileFacts {
 }
 
 /// Returns what the names of all files with a content begin with.
-pub(super) fn content_name(digest: &Digest) -> String {
+pub(crate) fn content_name(digest: &Digest) -> String {
     format!("{}-{}", digest.hash(), digest.size())
 }

@@ -1,8 +1,8 @@
-//! What the files of CRIU are made of: the pieces in the tree of a checkpoint (checkpoint/outcome.rs).
+//! What the files of CRIU are made of: the pieces in the tree of a checkpoint (outcome.rs).
 //!
 //! Names come from the server, so each is checked.
 
-use super::CheckpointError;
+use super::MemoryError;
 use crate::digest::Digest;
 use crate::spec::valid_name;
 use crate::store::Listing;
@@ -12,23 +12,23 @@ const PACKED: &str = ".zst";
 
 /// A file that CRIU wrote.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct ImageFile {
-    pub(super) name: String,
+pub(crate) struct ImageFile {
+    pub(crate) name: String,
     /// In their order.
-    pub(super) pieces: Vec<Digest>,
+    pub(crate) pieces: Vec<Digest>,
 }
 
 /// Returns the files that the memory of a checkpoint comes to.
 ///
 /// # Errors
 /// When it has anything that is no piece of a file, or lacks one.
-pub(super) fn image_files(listing: &Listing) -> Result<Vec<ImageFile>, CheckpointError> {
+pub(crate) fn image_files(listing: &Listing) -> Result<Vec<ImageFile>, MemoryError> {
     if let Some((path, _)) = listing.symlinks.first() {
-        return Err(CheckpointError::memory(path)("it is a symlink"));
+        return Err(MemoryError::piece(path)("it is a symlink"));
     }
     let mut files: Vec<ImageFile> = Vec::new();
     for piece in &listing.files {
-        let wrong = CheckpointError::memory(&piece.path);
+        let wrong = MemoryError::piece(&piece.path);
         let (name, number) = match piece.path.split_once('/') {
             None => (piece.path.strip_suffix(PACKED).ok_or_else(|| wrong("it is no packed file"))?, None),
             Some((name, number)) => (name, Some(number)),
@@ -47,10 +47,10 @@ pub(super) fn image_files(listing: &Listing) -> Result<Vec<ImageFile>, Checkpoin
     let mut names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
     names.sort_unstable();
     if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(CheckpointError::memory(pair[0])("it is there twice"));
+        return Err(MemoryError::piece(pair[0])("it is there twice"));
     }
     match listing.directories.iter().find(|path| names.binary_search(&path.as_str()).is_err()) {
-        Some(path) => Err(CheckpointError::memory(path)("it is a directory of no pieces")),
+        Some(path) => Err(MemoryError::piece(path)("it is a directory of no pieces")),
         None => Ok(files),
     }
 }
@@ -110,7 +110,7 @@ mod tests {
         ];
         for (directories, paths) in cases {
             let error = image_files(&listing(directories, paths));
-            assert!(matches!(error, Err(CheckpointError::Memory { .. })), "{directories:?} {paths:?}: {error:?}");
+            assert!(matches!(error, Err(MemoryError::Piece { .. })), "{directories:?} {paths:?}: {error:?}");
         }
         let link = Listing { symlinks: vec![("a.zst".into(), "b".into())], ..Listing::default() };
         assert!(image_files(&link).is_err());

@@ -2,50 +2,50 @@
 
 use std::collections::HashMap;
 
+use super::super::Owner;
 use super::facts::{Facts, FileFacts};
-use crate::container::Owner;
 use crate::oci::{Entry, EntryContent, Special};
 
 /// What is to be made, by path.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// The root first, and each before what it contains.
-    pub(super) directories: Vec<(String, Facts)>,
+    pub(crate) directories: Vec<(String, Facts)>,
     /// The first path of each file, those of one directory together.
-    pub(super) files: Vec<PlannedFile>,
+    pub(crate) files: Vec<PlannedFile>,
     /// The other paths, with the first one.
-    pub(super) links: Vec<(String, String)>,
+    pub(crate) links: Vec<(String, String)>,
     /// Symlinks with their targets.
-    pub(super) symlinks: Vec<(String, String, Facts)>,
+    pub(crate) symlinks: Vec<(String, String, Facts)>,
     /// Devices and fifos.
-    pub(super) specials: Vec<(String, Special, Facts)>,
+    pub(crate) specials: Vec<(String, Special, Facts)>,
     /// What this host cannot have.
-    pub(super) left_out: LeftOut,
+    pub(crate) left_out: LeftOut,
 }
 
 /// A file to be made.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct PlannedFile {
-    pub(super) path: String,
-    pub(super) file: FileFacts,
+pub(crate) struct PlannedFile {
+    pub(crate) path: String,
+    pub(crate) file: FileFacts,
     /// How many paths it has in the image.
-    pub(super) names: u64,
+    pub(crate) names: u64,
 }
 
 /// How many things cannot be made as the image says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct LeftOut {
+pub(crate) struct LeftOut {
     /// Entries of other owners, which are the user's now.
-    pub(super) owners: usize,
+    pub(crate) owners: usize,
     /// Files that would set a user or group id, or have capabilities.
-    pub(super) powers: usize,
+    pub(crate) powers: usize,
     /// Devices.
-    pub(super) devices: usize,
+    pub(crate) devices: usize,
 }
 
 impl Plan {
     /// Plans a root file system.
-    pub(super) fn new(entries: Vec<Entry>, owner: Owner) -> Self {
+    pub(crate) fn new(entries: Vec<Entry>, owner: Owner) -> Self {
         let mut plan = Self::default();
         let mut names: HashMap<String, u64> = HashMap::new();
         for entry in entries {
@@ -87,7 +87,7 @@ impl LeftOut {
     }
 
     /// Tells the user, if there is something to tell.
-    pub(super) fn tell(&self) {
+    pub(crate) fn tell(&self) {
         let Self { owners, powers, devices } = self;
         if *self != Self::default() {
             tracing::warn!(
@@ -99,7 +99,7 @@ impl LeftOut {
 }
 
 /// Returns the path of the directory in which something stands.
-pub(super) fn parent(path: &str) -> &str {
+fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
