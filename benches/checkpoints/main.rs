@@ -56,7 +56,8 @@ struct Arguments {
 
 /// Lays out the example, with its packages.
 fn example(place: &Place, debian: Option<&Path>) {
-    let (example, copy) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/testcontainers"), place.path("example"));
+    let (example, copy) =
+        (Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/testcontainers"), place.path("example"));
     run(Command::new("cp").arg("-a").arg(example).arg(&copy));
     let here = copy.join("debian");
     match debian {
@@ -78,8 +79,11 @@ fn beside_cold(service: &Service, rounds: usize) {
 
 /// A copy in a form, beside runc alone on the same.
 fn beside_runc(service: &Service, form: &str, rounds: usize, place: &Place) {
+    let keeper = match service.up_in(form) {
+        Ok(keeper) => keeper,
+        Err(error) => return println!("{}: not in the form {form}: {error}", service.name),
+    };
     let mut measured = Rounds::default();
-    let keeper = service.up(1, &["--form", form]);
     for _ in 0..rounds {
         measured.own.push(service.first_answer(&["--form", form]));
         measured.other.push(service.bare(&keeper, place));
@@ -97,7 +101,10 @@ fn at_once(service: &Service, count: usize, rounds: usize) {
         let begun = Instant::now();
         let copies = service.up(count, &[]);
         thread::scope(|scope| {
-            (0..count).for_each(|number| drop(scope.spawn(|| service.question.ask(&copies.address(number)))));
+            for number in 0..count {
+                let address = copies.address(number);
+                scope.spawn(move || service.question.ask(&address));
+            }
         });
         all.push(begun.elapsed().as_secs_f64());
         starts.extend(copies.starts());
@@ -134,12 +141,14 @@ fn main() {
         let service = Service::new(name, question, port, &place, &daemon);
         let begun = Instant::now();
         let form = service.up(1, &[]).form().to_owned();
-        println!("{name}: built and fetched in {:.1} s; its fastest form here is {form}", begun.elapsed().as_secs_f64());
+        println!(
+            "{name}: built and fetched in {:.1} s; its fastest form here is {form}",
+            begun.elapsed().as_secs_f64()
+        );
         // Everything that is used once has been, and what is read is in memory.
         service.first_answer(&["--form", "cold"]);
         beside_cold(&service, rounds);
         for form in ["memory", "filesystem"] {
-            service.first_answer(&["--form", form]);
             beside_runc(&service, form, rounds, &place);
         }
         at_once(&service, copies, rounds);
