@@ -4,5 +4,6 @@ mod build;
 mod build_access;
 mod build_failing;
 mod build_remote;
+mod example;
 mod up;
 mod worker;
