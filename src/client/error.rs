@@ -135,6 +135,12 @@ pub enum ClientError {
         /// The address of the file.
         address: String,
     },
+    /// A root is computed from an environment that is not built, and nothing may be built.
+    #[error("a root is computed from environment `{environment}`, which is not built")]
+    Unbuilt {
+        /// The environment.
+        environment: String,
+    },
     /// The environment failed to build.
     #[error("environment `{}` failed to build: {}", .0.environment, .0.reason)]
     Failed(Box<FailedBuild>),
