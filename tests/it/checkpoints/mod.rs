@@ -5,5 +5,6 @@ mod build_access;
 mod build_failing;
 mod build_remote;
 mod example;
+mod fetch;
 mod up;
 mod worker;
