@@ -4,4 +4,5 @@ mod build;
 mod build_access;
 mod build_failing;
 mod build_remote;
+mod services;
 mod up;
