@@ -114,7 +114,12 @@ fn kept(form: &Form, name: FormName) -> Result<Offer, ChoiceError> {
 }
 
 /// Says why: how fast it and the others were, and what stands in the way of those that cannot be had.
-fn why(form: FormName, offer: Offer, wish: Option<FormName>, offers: &[(FormName, Result<Offer, ChoiceError>)]) -> String {
+fn why(
+    form: FormName,
+    offer: Offer,
+    wish: Option<FormName>,
+    offers: &[(FormName, Result<Offer, ChoiceError>)],
+) -> String {
     let asked = if wish.is_some() { ", as asked for" } else { "" };
     let mut why = format!("{}{asked}: {} ms where it was made", called(form), offer.ms);
     let others = || offers.iter().filter(|(other, _)| *other != form);

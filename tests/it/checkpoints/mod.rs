@@ -6,3 +6,4 @@ mod build_failing;
 mod build_remote;
 mod services;
 mod up;
+mod worker;
