@@ -6,5 +6,6 @@ mod build_failing;
 mod build_remote;
 mod example;
 mod fetch;
+mod services;
 mod up;
 mod worker;
