@@ -56,7 +56,8 @@ struct Arguments {
 
 /// Lays out the example, with its packages.
 fn example(place: &Place, debian: Option<&Path>) {
-    let (example, copy) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/testcontainers"), place.path("example"));
+    let (example, copy) =
+        (Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/testcontainers"), place.path("example"));
     run(Command::new("cp").arg("-a").arg(example).arg(&copy));
     let here = copy.join("debian");
     match debian {
@@ -134,7 +135,10 @@ fn main() {
         let service = Service::new(name, question, port, &place, &daemon);
         let begun = Instant::now();
         let form = service.up(1, &[]).form().to_owned();
-        println!("{name}: built and fetched in {:.1} s; its fastest form here is {form}", begun.elapsed().as_secs_f64());
+        println!(
+            "{name}: built and fetched in {:.1} s; its fastest form here is {form}",
+            begun.elapsed().as_secs_f64()
+        );
         // Everything that is used once has been, and what is read is in memory.
         service.first_answer(&["--form", "cold"]);
         beside_cold(&service, rounds);

@@ -88,6 +88,15 @@ pub fn choose(
     Ok(Choice { form, layers: offer.layers, why: why(form, offer, wish, &offers) })
 }
 
+/// Returns the form that is tried when copies do not start in another one.
+pub fn next_form(form: FormName, made: &Made) -> Option<FormName> {
+    match form {
+        FormName::Memory if matches!(made.filesystem, Form::Published { .. }) => Some(FormName::Filesystem),
+        FormName::Memory | FormName::Filesystem => Some(FormName::Cold),
+        FormName::Cold => None,
+    }
+}
+
 fn memory(made: &Made, here: Result<&Fingerprint, &str>) -> Result<Offer, ChoiceError> {
     let offer = kept(&made.memory, FormName::Memory)?;
     let here = here.map_err(|reason| ChoiceError::Lacks { reason: line(reason) })?;
@@ -105,7 +114,12 @@ fn kept(form: &Form, name: FormName) -> Result<Offer, ChoiceError> {
 }
 
 /// Says why: how fast it and the others were, and what stands in the way of those that cannot be had.
-fn why(form: FormName, offer: Offer, wish: Option<FormName>, offers: &[(FormName, Result<Offer, ChoiceError>)]) -> String {
+fn why(
+    form: FormName,
+    offer: Offer,
+    wish: Option<FormName>,
+    offers: &[(FormName, Result<Offer, ChoiceError>)],
+) -> String {
     let asked = if wish.is_some() { ", as asked for" } else { "" };
     let mut why = format!("{}{asked}: {} ms where it was made", called(form), offer.ms);
     let others = || offers.iter().filter(|(other, _)| *other != form);

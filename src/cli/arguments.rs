@@ -1,6 +1,7 @@
 //! Arguments that several verbs share, and what becomes of them.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
@@ -11,9 +12,11 @@ use super::output::Display;
 use super::placement::StoreArguments;
 use super::security::{RemoteSecurityArguments, ServeSecurityArguments};
 use super::sources::ClientSourceArguments;
-use crate::client::{Client, ClientError, ClientOptions, Events, Fetched, OnUnavailable, Request, View};
+use crate::client::{
+    Building, Client, ClientError, ClientOptions, Event, Events, Fetched, OnUnavailable, Request, View,
+};
 use crate::host::Criu;
-use crate::spec::{Config, Spec, Target};
+use crate::spec::{Config, Spec, Target, nearest_few};
 use crate::store::blocking;
 use crate::transport::Endpoint;
 
@@ -110,9 +113,9 @@ pub(super) struct Worked<T> {
 }
 
 /// A spec, and the directory that its relative paths start from.
-struct Located {
-    spec: Spec,
-    base: PathBuf,
+pub(super) struct Located {
+    pub(super) spec: Spec,
+    pub(super) base: PathBuf,
 }
 
 impl SpecArguments {
@@ -136,8 +139,31 @@ impl SpecArguments {
         events: &dyn Events,
         work: impl AsyncFn(&Client, &Request) -> Result<T, ClientError>,
     ) -> Result<Worked<T>, CliError> {
+        self.work_building(Building::Allowed, events, work).await
+    }
+
+    /// Turns the spec into a request and looks at it, without having anything built.
+    pub(super) async fn look<T>(
+        self,
+        events: &dyn Events,
+        look: impl AsyncFn(&Client, &Request) -> Result<T, ClientError>,
+    ) -> Result<Worked<T>, CliError> {
+        self.work_building(Building::Forbidden, events, look).await
+    }
+
+    async fn work_building<T>(
+        self,
+        building: Building,
+        events: &dyn Events,
+        work: impl AsyncFn(&Client, &Request) -> Result<T, ClientError>,
+    ) -> Result<Worked<T>, CliError> {
+        let assigned: Vec<String> = self.config.iter().filter_map(|text| variable(text)).collect();
+        let warned = AtomicBool::new(false);
         let attempt = async |client: &Client, spec: &Spec, base: &Path| {
-            let request = client.request(spec.clone(), base, events).await?;
+            let request = client.request(spec.clone(), base, building, events).await?;
+            if !warned.swap(true, Ordering::Relaxed) {
+                assigned.iter().for_each(|name| warn_unknown(name, &request, events));
+            }
             let outcome = work(client, &request).await?;
             Ok((request, outcome))
         };
@@ -172,20 +198,8 @@ impl SpecArguments {
 
     /// Reads the spec, and changes it as the command line says.
     async fn read(&self) -> Result<Located, CliError> {
-        let path = &self.spec;
-        let unreadable = |source| CliError::ReadSpec { path: path.clone(), source };
-        let (name, base, text) = if path == Path::new("-") {
-            let text = blocking(|| {
-                let mut text = Vec::new();
-                std::io::Read::read_to_end(&mut std::io::stdin(), &mut text).map(|_| text)
-            });
-            ("stdin".to_owned(), absolute(Path::new("."))?, text.await.map_err(unreadable)?)
-        } else {
-            let text = std::fs::read(path).map_err(unreadable)?;
-            let parent = absolute(path)?.parent().map(Path::to_owned).unwrap_or_default();
-            (path.display().to_string(), parent, text)
-        };
-        let mut spec = Spec::parse(&name, &text)?;
+        let Located { mut spec, base } = Located::read(&self.spec).await?;
+        let name = name_of(&self.spec);
         if let Some([repository, module, environment]) = self.environment.as_deref() {
             spec = spec.with_environment(&name, Target::new(repository, module, environment)?)?;
         }
@@ -193,5 +207,44 @@ impl SpecArguments {
             spec.config = spec.config.with(&Config::assignment(assignment)?);
         }
         Ok(Located { spec, base })
+    }
+}
+
+/// Returns the variable that an argument sets.
+fn variable(assignment: &str) -> Option<String> {
+    let config = Config::assignment(assignment).ok()?;
+    config.iter().next().map(|(name, _)| name.to_owned())
+}
+
+/// Tells of a variable that was set and means nothing to the environment.
+fn warn_unknown(name: &str, request: &Request, events: &dyn Events) {
+    let known: Vec<&str> = request.parts.effective_config.iter().map(|(name, _)| name).collect();
+    if known.contains(&name) {
+        return;
+    }
+    let known = nearest_few(name, known, usize::MAX);
+    events.event(Event::UnknownVariable { name: name.to_owned(), environment: request.parts.target(), known });
+}
+
+/// What messages call a spec file.
+fn name_of(path: &Path) -> String {
+    if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() }
+}
+
+impl Located {
+    /// Reads the spec of a file, or of stdin.
+    pub(super) async fn read(path: &Path) -> Result<Self, CliError> {
+        let unreadable = |source| CliError::ReadSpec { path: path.to_owned(), source };
+        let (base, text) = if path == Path::new("-") {
+            let text = blocking(|| {
+                let mut text = Vec::new();
+                std::io::Read::read_to_end(&mut std::io::stdin(), &mut text).map(|_| text)
+            });
+            (absolute(Path::new("."))?, text.await.map_err(unreadable)?)
+        } else {
+            let text = std::fs::read(path).map_err(unreadable)?;
+            (absolute(path)?.parent().map(Path::to_owned).unwrap_or_default(), text)
+        };
+        Ok(Self { spec: Spec::parse(&name_of(path), &text)?, base })
     }
 }

@@ -179,6 +179,7 @@ fn client_exit(error: &ClientError) -> Exit {
         | ClientError::Source(SourceError::Store(StoreError::Rpc { source, .. })) => code_exit(source.code()),
         ClientError::Failed(_) => Exit::BuildFailed,
         ClientError::Lost { .. } => Exit::Lost,
+        ClientError::Unbuilt { .. } => Exit::Miss,
         ClientError::Waited { .. } => Exit::Deadline,
         ClientError::View { .. } | ClientError::OnlyStarted => Exit::Usage,
         ClientError::OnlyRoot => Exit::HostCannot,

@@ -11,7 +11,7 @@ use super::error::CliError;
 use super::output::{self, Display};
 use super::placement::StoreArguments;
 use crate::client::{
-    self, Client, ClientError, Fetched, FetchedSource, Loader, NixOutput, Placement, Probed, Prepared, Request, Start,
+    self, Client, ClientError, Fetched, FetchedSource, Loader, NixOutput, Placement, Prepared, Probed, Request, Start,
     Stored, View,
 };
 use crate::oci::LayerCompression;
@@ -50,7 +50,8 @@ pub(super) struct Arguments {
     load: Option<Loader>,
 
     /// Print the digest of the environment's root Directory, of an image that of its manifest and the property
-    /// `container-image` of actions that run in it, and fetch nothing.
+    /// `container-image` of actions that run in it, of a checkpoint also the property `service` of actions that have a
+    /// copy of it beside them, and fetch nothing.
     #[arg(long)]
     absent: bool,
 
@@ -112,9 +113,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         return say_sources(&fetched?, json);
     }
     if probe {
-        let worked = spec.work(&display, async |client, request| client.probe(request, &placement).await).await;
+        let probed = spec.look(&display, async |client, request| client.probe(request, &placement).await).await;
         display.clear();
-        return say_probed(&worked?, json);
+        return say_probed(probed, json);
     }
     if absent {
         let worked = spec.work(&display, async |client, request| client.fetch_absent(request, &display).await).await;
@@ -218,6 +219,7 @@ impl Arguments {
 fn say_absent(worked: &Worked<Descriptor>, json: bool) -> Result<Exit, CliError> {
     let Worked { client, request, outcome: descriptor } = worked;
     let image = client.container_image(request, descriptor);
+    let service = descriptor.checkpoint.is_some().then(|| format!("{:?}", descriptor.digest()));
     if json {
         let mut object =
             json!({"version": JSON_VERSION, "key": request.parts.key().to_string(), "descriptor": descriptor});
@@ -225,15 +227,23 @@ fn say_absent(worked: &Worked<Descriptor>, json: bool) -> Result<Exit, CliError>
             object["manifest"] = manifest.to_string().into();
             object["container_image"] = property.into();
         }
+        if let Some(service) = service {
+            object["service"] = service.into();
+        }
         output::print(object.to_string().as_bytes())?;
         return Ok(Exit::Done);
     }
-    match image {
-        Some((manifest, property)) => {
+    match (image, service) {
+        (Some((manifest, property)), _) => {
             output::print(manifest.to_string().as_bytes())?;
             output::print(format!("container-image={property}").as_bytes())?;
         }
-        None => output::print(format!("{:?}", descriptor.root).as_bytes())?,
+        (None, service) => {
+            output::print(format!("{:?}", descriptor.root).as_bytes())?;
+            if let Some(service) = service {
+                output::print(format!("service={service}").as_bytes())?;
+            }
+        }
     }
     Ok(Exit::Done)
 }
@@ -281,17 +291,20 @@ fn outputs(fetched: &Fetched) -> Option<(&Stored, Vec<PathBuf>)> {
     Some((stored, stored.outputs.iter().map(|output| stored.root.real(&output.path)).collect()))
 }
 
-fn say_probed(probed: &Worked<Probed>, json: bool) -> Result<Exit, CliError> {
-    let (state, exit) = match probed.outcome {
+fn say_probed(probed: Result<Worked<Probed>, CliError>, json: bool) -> Result<Exit, CliError> {
+    let (key, outcome) = match probed {
+        Ok(Worked { request, outcome, .. }) => (Some(request.parts.key().to_string()), outcome),
+        // What its key is, only a build would tell.
+        Err(CliError::Client(ClientError::Unbuilt { .. })) => (None, Probed::Miss),
+        Err(error) => return Err(error),
+    };
+    let (state, exit) = match outcome {
         Probed::Here => ("here", Exit::Done),
         Probed::Hit => ("hit", Exit::Done),
         Probed::Miss => ("miss", Exit::Miss),
     };
-    let line = if json {
-        json!({"version": JSON_VERSION, "key": probed.request.parts.key().to_string(), "state": state}).to_string()
-    } else {
-        state.to_owned()
-    };
+    let line =
+        if json { json!({"version": JSON_VERSION, "key": key, "state": state}).to_string() } else { state.to_owned() };
     output::print(line.as_bytes())?;
     Ok(exit)
 }

@@ -11,6 +11,7 @@ mod error;
 mod execute;
 mod execution;
 mod exit;
+mod explain;
 mod fetch;
 mod fsck;
 mod gc;
@@ -66,6 +67,8 @@ enum Verb {
     Resolve(resolve::Arguments),
     /// Print the key of an environment.
     Key(key::Arguments),
+    /// Say why an environment is not in the cache: in what its key differs from one that is.
+    Explain(explain::Arguments),
     /// Print the documentation of an environment.
     Describe(describe::Arguments),
     /// Print the variables of an environment, to be evaluated by a shell.
@@ -155,6 +158,7 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Fetch(arguments) => verb_on_one_thread(fetch::run(arguments)),
         Verb::Resolve(arguments) => verb_on_one_thread(resolve::run(arguments)),
         Verb::Key(arguments) => verb_on_one_thread(key::run(arguments)),
+        Verb::Explain(arguments) => verb_on_one_thread(explain::run(arguments)),
         Verb::Describe(arguments) => verb_on_one_thread(describe::run(arguments)),
         Verb::Env(arguments) => verb_on_one_thread(env::run(arguments)),
         Verb::Shell(arguments) => match on_one_thread(shell::prepare(arguments))? {

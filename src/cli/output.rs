@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::error::CliError;
 use crate::client::{Event, Events};
+use crate::spec::{nearest, shown};
 
 /// Time between two lines of progress where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -98,6 +99,13 @@ impl Display {
         drop(writeln!(io::stderr(), "{line}"));
     }
 
+    /// Says a line that is not replaced, unless nothing is to be said.
+    fn warn(&self, text: &str) {
+        if self.said.is_some() || !self.bar.is_hidden() {
+            self.bar.suspend(|| drop(writeln!(io::stderr(), "warning: {text}")));
+        }
+    }
+
     fn spin(&self, message: String) {
         self.bar.set_style(style("{spinner} {wide_msg}"));
         self.bar.enable_steady_tick(Duration::from_millis(100));
@@ -116,6 +124,17 @@ impl Display {
     }
 }
 
+/// Says which variables there are in place of one that there is not.
+fn unknown_variable(name: &str, environment: &str, known: &[String]) -> String {
+    let said = format!("environment `{environment}` has no variable `{}`, so it changes nothing", shown(name));
+    if known.is_empty() {
+        return format!("{said}: there is none that it has");
+    }
+    let meant = nearest(name, known.iter().map(String::as_str));
+    let meant = meant.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+    format!("{said}; {meant}it has `{}`", known.join("`, `"))
+}
+
 fn style(template: &'static str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the templates are constants of this file")
 }
@@ -123,6 +142,9 @@ fn style(template: &'static str) -> ProgressStyle {
 impl Events for Display {
     fn event(&self, event: Event) {
         match event {
+            Event::UnknownVariable { name, environment, known } => {
+                self.warn(&unknown_variable(&name, &environment, &known));
+            }
             Event::Root { repository } => {
                 let line = format!("fetching the sources of `{repository}`");
                 self.say(&line, &line);

@@ -84,7 +84,7 @@ impl Connection {
     }
 
     pub(super) fn sources(&self) -> SourceTreesClient<Channel> {
-        SourceTreesClient::new(self.link.channel())
+        SourceTreesClient::new(self.link.channel()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// Returns the CAS: at the endpoint that the server names, or through the server when that is out of reach.

@@ -135,6 +135,12 @@ pub enum ClientError {
         /// The address of the file.
         address: String,
     },
+    /// A root is computed from an environment that is not built, and nothing may be built.
+    #[error("a root is computed from environment `{environment}`, which is not built")]
+    Unbuilt {
+        /// The environment.
+        environment: String,
+    },
     /// The environment failed to build.
     #[error("environment `{}` failed to build: {}", .0.environment, .0.reason)]
     Failed(Box<FailedBuild>),
@@ -190,7 +196,9 @@ pub enum ClientError {
     #[error(transparent)]
     Choice(#[from] ChoiceError),
     /// A checkpoint is of use only to start it.
-    #[error("a checkpoint is a service that can be started: it is neither entered nor copied, and no command runs in it")]
+    #[error(
+        "a checkpoint is a service that can be started: it is neither entered nor copied, and no command runs in it"
+    )]
     OnlyStarted,
     /// An ordinary user cannot start checkpoints.
     #[error("only root can start a service from a checkpoint")]

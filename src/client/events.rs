@@ -9,6 +9,15 @@ use crate::source::FetchProgress;
 /// A step of the work. Each replaces the one before it on a display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// A variable was set that means nothing to the environment.
+    UnknownVariable {
+        /// The variable.
+        name: String,
+        /// The environment.
+        environment: String,
+        /// The variables that it has, the most like first.
+        known: Vec<String>,
+    },
     /// A root is fetched here, because the server does not know it.
     Root {
         /// Its repository in the spec.

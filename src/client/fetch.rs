@@ -135,10 +135,17 @@ impl Client {
         {
             return Ok(Probed::Here);
         }
+        Ok(if self.at_server(request).await?.is_some() { Probed::Hit } else { Probed::Miss })
+    }
+
+    /// Returns what the server would answer at once; `None` when it would have to build.
+    pub(super) async fn at_server(&self, request: &Request) -> Result<Option<Descriptor>, ClientError> {
+        const RPC: &str = "Environments.Probe";
         let connection = self.connection().await?;
         let answer = connection.wait(connection.environments().probe(question(request, &[]))).await?;
-        let answer = answer.map_err(connection.failed("Environments.Probe"))?.into_inner();
-        Ok(if answer.served.is_some() { Probed::Hit } else { Probed::Miss })
+        let Some(served) = answer.map_err(connection.failed(RPC))?.into_inner().served else { return Ok(None) };
+        let descriptor = Descriptor::parse(&served.descriptor);
+        descriptor.map(Some).map_err(|error| connection.broken(RPC, error.to_string()))
     }
 
     /// Returns the documentation of the environment as JSON.

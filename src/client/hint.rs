@@ -27,6 +27,7 @@ impl ClientError {
                  (`envserve serve --fetch`), or fetch them here with `--fetch-absent`"
                     .to_owned(),
             ),
+            Self::Unbuilt { .. } => Some("fetch that environment first".to_owned()),
             Self::Lost { .. } => Some("the CAS loses blobs faster than they are fetched: enlarge it".to_owned()),
             Self::Nameless { .. } => Some("give it one: `\"distfile\": \"NAME\"`".to_owned()),
             Self::Occupied { .. } => Some("choose another path, or move what is there".to_owned()),

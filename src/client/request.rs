@@ -28,6 +28,15 @@ pub struct Request {
     pub(super) base: PathBuf,
 }
 
+/// Whether the environments of computed roots may be built, so that these are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Building {
+    /// They are built where they are not there.
+    Allowed,
+    /// Then the request cannot be made.
+    Forbidden,
+}
+
 /// What an environments file says of one environment that a client needs to know.
 struct Named<'a> {
     repository: &'a str,
@@ -39,10 +48,17 @@ impl Client {
     /// Turns a spec into a request. `base` is the directory that its relative paths start from.
     ///
     /// # Errors
-    /// When the spec is not content-fixed, a root cannot be known, or the environment does not exist.
-    pub async fn request(&self, spec: Spec, base: &Path, events: &dyn Events) -> Result<Request, ClientError> {
+    /// When the spec is not content-fixed, a root cannot be known, or the environment does not exist; `Unbuilt` when
+    /// a root is computed from an environment that is not built, and may not be.
+    pub async fn request(
+        &self,
+        spec: Spec,
+        base: &Path,
+        building: Building,
+        events: &dyn Events,
+    ) -> Result<Request, ClientError> {
         spec.check_content_fixed()?;
-        let roots = Roots::new(self, &spec, base, events);
+        let roots = Roots::new(self, &spec, base, events).building(building);
         roots.request(&spec.environment, &spec.config).await
     }
 

@@ -3,7 +3,7 @@
 //! An action asks for it by the property `checkpoint` = `criu`, and says nothing else about it: neither another program
 //! or argument nor a variable; the `PATH` is that of the executor. What it gives are files in the input root, which the command reads as what others wrote.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,13 +14,13 @@ use super::action::Action;
 use super::unconfined::Start;
 use super::work::WorkDirectory;
 use crate::checkpoint::VERB;
-use crate::host::{FingerprintError, fingerprint};
+use crate::host::{Criu, FingerprintError, fingerprint};
 use crate::spec::Fingerprint;
 
 /// What the program is called in the command; that of the executor is run.
 const PROGRAM: &str = "envserve";
 /// Where CRIU is, for the command.
-const CRIU: &str = "ENVSERVE_CRIU";
+const CRIU: &str = Criu::VARIABLE;
 /// How long what was found of this host is taken for granted: CRIU or runc may be replaced while a daemon runs.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
@@ -64,6 +64,11 @@ impl CheckpointMaker {
     /// Makes them with the CRIU that is named, or the one in `PATH`.
     pub(super) fn new(criu: Option<PathBuf>) -> Self {
         Self { criu, found: Mutex::default() }
+    }
+
+    /// Returns the CRIU that is named.
+    pub(super) fn criu(&self) -> Option<&Path> {
+        self.criu.as_deref()
     }
 
     /// Returns the fingerprint of this host.

@@ -33,7 +33,6 @@ use super::plan::Plan;
 use super::state::{Instance, STATE_VERSION, Status};
 use crate::container::{
     self, Container, ContainerError, Directory, Output, Processes, Programs, Running, Service, World,
-   
 };
 
 /// Most bytes of an order.
@@ -259,7 +258,8 @@ impl Supervisor {
             // Nobody reaches it before it knows who it is.
             for (port, listener) in &self.ports {
                 let passed = listener.try_clone().and_then(|listener| running.forward(listener, *port));
-                passed.map_err(|error| failed(InstanceError::io("pass on the ports of", &self.state.directory)(error)))?;
+                passed
+                    .map_err(|error| failed(InstanceError::io("pass on the ports of", &self.state.directory)(error)))?;
             }
             return Ok(());
         }

@@ -258,10 +258,7 @@ mod tests {
         let implied = || Exception::Implied { opaque: false };
         let image = of(&["a", "a/b", "c"], vec![("", node(1)), ("a", node(2)), ("a/b", node(3)), ("c", node(4))]);
         let middle = of(&["a"], vec![("a", Exception::Opaque(owner(5))), ("c", Exception::Whiteout)]);
-        let top = of(
-            &["a", "a/b", "a/b/d", "c", "c/d"],
-            vec![("a", implied()), ("a/b", implied()), ("c", implied())],
-        );
+        let top = of(&["a", "a/b", "a/b/d", "c", "c/d"], vec![("a", implied()), ("a/b", implied()), ("c", implied())]);
         let entries = upper_layer(&[image, middle, top]).expect("they fit");
         let owners: Vec<(&str, u32)> = entries.iter().map(|entry| (&*entry.path, entry.metadata.uid)).collect();
         assert_eq!(owners, [("", 1), ("a", 5), ("a/b", 0), ("a/b/d", 0), ("c", 0), ("c/d", 0)]);

@@ -8,6 +8,7 @@ mod flight;
 pub mod grpc;
 mod handshake;
 mod http;
+mod known_keys;
 mod listen;
 mod open;
 mod options;

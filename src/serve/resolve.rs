@@ -1,28 +1,34 @@
 //! The path of a request: key → entry in the cache, or single flight → build → entry; descriptor and lease.
 //! No tonic types here.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+mod explain;
+mod uses;
 
-use async_trait::async_trait;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::admission::Rights;
 use super::cache::{Answer, KeyedCache};
 use super::dispatch::{Dispatch, Properties};
 use super::flight::{Flights, Seat};
+use super::known_keys::KnownKeys;
 use super::wanted::{self, Wanted};
+use crate::checkpoint::KnownCheckpoints;
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{
-    BaseImages, Build, BuildError, CheckpointOptions, Dependencies, ImageBuilds, ImageOptions, Known, NixBuilds,
-    NixOptions, Plan, ProgressSink, Runs, build, definition, plan,
+    BaseImages, Build, BuildError, CheckpointOptions, ImageBuilds, ImageOptions, NixBuilds, NixOptions, ProgressSink,
+    Runs, build, definition, plan,
 };
 use crate::execute::CheckpointWorker;
 use crate::nix::ValidPaths;
 use crate::oci::{KnownArchives, KnownImages};
 use crate::source::{Sources, Turns};
-use crate::spec::{Descriptor, EnvKey, KeyParts, KindName, Shard, ShardParts, SpecError};
+use crate::spec::{Components, EnvKey, KeyParts, KindName, Shard, ShardParts, SpecError};
 use crate::store::{BlobStore, Database, SharedEntries, StoreError};
+
+pub use explain::{Against, Compared, ExplainError, Explained};
+use uses::{InCache, InFlight};
 
 /// Most derivations that are built at a time, for all environments together.
 const MAX_TURNS: usize = 4096;
@@ -85,6 +91,8 @@ struct Inner {
     images: ImageBuilds,
     checkpoints: CheckpointOptions,
     known_images: KnownImages,
+    known_checkpoints: KnownCheckpoints,
+    known_keys: KnownKeys,
     flights: Flights<(Shard, EnvKey), Result<Answer, Arc<BuildError>>>,
     known: wanted::Known,
 }
@@ -150,6 +158,8 @@ impl Resolver {
         let bases: Option<Arc<dyn BaseImages>> = Some(Arc::new(sources.registries()));
         let images = ImageBuilds { archives, bases, runs: Runs::new(images) };
         let nix = NixBuilds { paths, turns: Turns::new(MAX_TURNS), options: nix, scratch };
+        let known_checkpoints = KnownCheckpoints::new(database.clone());
+        let known_keys = KnownKeys::new(database.clone());
         let cache = KeyedCache::new(Arc::clone(&store), database, shared, function, lease);
         Self {
             inner: Arc::new(Inner {
@@ -163,6 +173,8 @@ impl Resolver {
                 images,
                 checkpoints,
                 known_images,
+                known_checkpoints,
+                known_keys,
                 flights: Flights::new(),
                 known: wanted::Known::default(),
             }),
@@ -219,9 +231,9 @@ impl Resolver {
         self.inner.cache.touch_leased().await
     }
 
-    /// Returns the shard of requests with these properties, or of those among them whose environments run only on
-    /// hosts like this one.
-    fn shard(&self, properties: &Properties, host: Option<String>) -> Shard {
+    /// Returns what the shard is made from of requests with these properties, or of those among them whose environments
+    /// run only on hosts like this one.
+    fn shard_parts(&self, properties: &Properties, host: Option<String>) -> ShardParts {
         let Inner { function, endpoint, dispatch, .. } = &*self.inner;
         ShardParts {
             digest_function: *function,
@@ -231,12 +243,11 @@ impl Resolver {
             dispatch: dispatch.rule(properties).cloned(),
             host,
         }
-        .shard()
     }
 
     /// Returns what these parts of a key ask for.
     pub fn wanted(&self, parts: KeyParts, properties: Properties) -> Arc<Wanted> {
-        let shard = self.shard(&properties, None);
+        let shard = self.shard_parts(&properties, None).shard();
         Wanted::new(parts, properties, shard)
     }
 
@@ -252,7 +263,7 @@ impl Resolver {
     async fn lookup(&self, shard: Shard, wanted: &Wanted) -> Result<Option<Answer>, StoreError> {
         let answer = self.inner.cache.lookup(shard, &wanted.key).await?;
         if let Some(answer) = &answer {
-            self.note(wanted, answer).await;
+            self.note(shard, wanted, answer).await;
         }
         Ok(answer)
     }
@@ -267,20 +278,32 @@ impl Resolver {
         // Whoever can make none takes what there is.
         match self.inner.dispatch.executor(&wanted.properties).checkpoints().await {
             Ok(CheckpointWorker::Own(host)) if *host != facts.made.host => {
-                let shard = self.shard(&wanted.properties, Some(host.to_string()));
+                let shard = self.shard_parts(&wanted.properties, Some(host.to_string())).shard();
                 Ok((shard, self.lookup(shard, wanted).await?))
             }
             _ => Ok((wanted.shard, answer)),
         }
     }
 
-    /// Has the image known that is about to be answered. Whoever wants an environment gets it all the same when that
-    /// fails; it is tried again with the next answer.
-    async fn note(&self, wanted: &Wanted, answer: &Answer) {
+    /// Has the image known that is about to be answered, and what its key was made from. Whoever wants an environment
+    /// gets it all the same when that fails; it is tried again with the next answer.
+    async fn note(&self, shard: Shard, wanted: &Wanted, answer: &Answer) {
         let Wanted { parts, properties, key, .. } = wanted;
+        if !self.inner.known_keys.is_noted(shard, key) {
+            let host = answer.descriptor.checkpoint.as_ref().map(|facts| facts.made.host.to_string());
+            let components = Components::new(parts.clone(), self.shard_parts(properties, host));
+            if let Err(error) = self.inner.known_keys.note(shard, components, &answer.descriptor).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(%key, error, "cannot remember what a key was made from: `explain` will not know it");
+            }
+        }
         if let Err(error) = self.inner.known_images.note(key, parts, properties, &answer.descriptor).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(%key, error, "cannot remember an image: the registry does not have it");
+        }
+        if let Err(error) = self.inner.known_checkpoints.note(&answer.descriptor).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(%key, error, "cannot remember a checkpoint: actions do not have it beside them");
         }
     }
 
@@ -379,7 +402,7 @@ impl Resolver {
         .await?;
         tracing::info!(%key, environment, ms = started.elapsed().as_millis(), "built");
         let answer = own.cache.write(shard, key, built).await?;
-        self.note(wanted, &answer).await;
+        self.note(shard, wanted, &answer).await;
         Ok(answer)
     }
 }
@@ -390,60 +413,4 @@ fn check(rights: Rights, environment: &str, answer: &Answer) -> Result<(), Build
         return Ok(());
     }
     Err(BuildError::CheckpointDenied { environment: environment.to_owned() })
-}
-
-/// The environments that a plan need not go into.
-struct InCache<'a> {
-    resolver: &'a Resolver,
-    shard: Shard,
-}
-
-#[async_trait]
-impl Known for InCache<'_> {
-    async fn is_known(&self, key: &EnvKey) -> Result<bool, BuildError> {
-        Ok(self.resolver.inner.cache.lookup(self.shard, key).await?.is_some())
-    }
-}
-
-/// The environments that a build uses: each from the cache, or by a flight of its own.
-struct InFlight<'a> {
-    resolver: &'a Resolver,
-    properties: &'a Properties,
-    progress: &'a ProgressSink,
-    total: u32,
-    waiting: Mutex<Plan>,
-}
-
-impl<'a> InFlight<'a> {
-    fn new(resolver: &'a Resolver, properties: &'a Properties, progress: &'a ProgressSink, plan: Plan) -> Self {
-        let total = plan.actions();
-        progress.actions(0, total);
-        Self { resolver, properties, progress, total, waiting: Mutex::new(plan) }
-    }
-
-    fn done(&self, key: &EnvKey) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.done(key);
-        self.progress.actions(self.total - waiting.actions(), self.total);
-    }
-}
-
-#[async_trait]
-impl Dependencies for InFlight<'_> {
-    async fn environment(&self, parts: KeyParts) -> Result<Arc<Descriptor>, BuildError> {
-        let wanted = self.resolver.wanted(parts, self.properties.clone());
-        let key = wanted.key;
-        let resolution = self.resolver.resolve(wanted, &[], Rights::ALL).await?;
-        let answer = match resolution {
-            Resolution::Hit(answer) => answer,
-            Resolution::Building { mut flight, .. } => {
-                while let Some(progress) = flight.next().await {
-                    self.progress.show(&progress);
-                }
-                flight.answer().await.map_err(BuildError::Dependency)?
-            }
-        };
-        self.done(&key);
-        Ok(answer.descriptor)
-    }
 }

@@ -18,6 +18,7 @@ use crate::execute::{ExecuteError, HOST_VIOLATION};
 use crate::nix::NarError;
 use crate::oci::{LayerError, StoredImageError};
 use crate::serve::remote::RemoteError;
+use crate::serve::resolve::ExplainError;
 use crate::spec::{GitId, SpecError};
 use crate::store::StoreError;
 use crate::store::wire::WireError;
@@ -110,6 +111,8 @@ pub fn execute_status(error: &ExecuteError) -> Status {
         ExecuteError::Denied { .. }
         | ExecuteError::Refused { .. }
         | ExecuteError::Users { .. }
+        | ExecuteError::Services { .. }
+        | ExecuteError::Service { .. }
         | ExecuteError::UnknownImage { .. }
         | ExecuteError::Image { .. }
         | ExecuteError::Output { .. }
@@ -154,6 +157,15 @@ pub fn build_status(error: &BuildError) -> Status {
         },
         BuildError::Dependency(error) => build_status(error),
         BuildError::Lost { .. } => logged(Code::Internal, error),
+    }
+}
+
+/// Returns the status of a request that cannot be compared with another.
+pub fn explain_status(error: &ExplainError) -> Status {
+    match error {
+        ExplainError::Build(error) => build_status(error),
+        ExplainError::Unknown { .. } => told(Code::NotFound, error),
+        ExplainError::Name { .. } | ExplainError::Ambiguous { .. } => told(Code::InvalidArgument, error),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! As with Git, an empty directory is not part of a tree, nor is `.git`. Calls block.
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -36,6 +37,26 @@ impl Objects for IdsOnly {
     }
 }
 
+/// Computes ids, and keeps what each tree holds.
+#[derive(Default)]
+struct TreesOnly(HashMap<GitId, Vec<GitEntry>>);
+
+impl Objects for TreesOnly {
+    fn blob(&mut self, path: &Path, bytes: &[u8]) -> Result<GitId, SourceError> {
+        IdsOnly.blob(path, bytes)
+    }
+
+    fn file(&mut self, path: &Path, size: u64) -> Result<GitId, SourceError> {
+        IdsOnly.file(path, size)
+    }
+
+    fn tree(&mut self, path: &Path, entries: Vec<GitEntry>) -> Result<GitId, SourceError> {
+        let id = IdsOnly.tree(path, entries.clone())?;
+        self.0.insert(id, entries);
+        Ok(id)
+    }
+}
+
 impl Objects for Import {
     fn blob(&mut self, path: &Path, bytes: &[u8]) -> Result<GitId, SourceError> {
         self.blob(path, bytes)
@@ -56,6 +77,16 @@ impl Objects for Import {
 /// When it cannot be read, or holds what Git does not: devices, sockets, names that are not UTF-8.
 pub fn tree_id_of_path(path: &Path) -> Result<GitId, SourceError> {
     scan_root(path, &mut IdsOnly)
+}
+
+/// Returns what the Git tree of a directory holds, and every tree in it, by their ids.
+///
+/// # Errors
+/// As `tree_id_of_path`.
+pub fn trees_of_path(path: &Path) -> Result<HashMap<GitId, Vec<GitEntry>>, SourceError> {
+    let mut trees = TreesOnly::default();
+    scan_root(path, &mut trees)?;
+    Ok(trees.0)
 }
 
 /// Writes a directory into the Git cache and returns its tree id.

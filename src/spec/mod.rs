@@ -8,6 +8,7 @@ pub mod json;
 
 mod bisimulation;
 mod checkpoint;
+mod components;
 mod config;
 mod description;
 mod descriptor;
@@ -34,6 +35,7 @@ mod spec;
 mod tests;
 
 pub use checkpoint::{CheckpointFacts, Form, FormName, Made};
+pub use components::{BindingPath, Component, Components, KeyDifference};
 pub use config::Config;
 pub use description::{Description, ResolvedRepository};
 pub use descriptor::{DESCRIPTOR_VERSION, Descriptor, ImageFacts, NixFacts, NixOutput, Provenance};
@@ -47,6 +49,7 @@ pub use kind::{
     Base, CheckpointFields, Command, ImageFields, ImageSettings, Kind, KindName, Layer, NixFields, NixMode, Ready,
     Service, Stop, StopBy, TreeFields,
 };
+pub(crate) use nearest::{nearest, nearest_few};
 pub use path::{PathError, RelativePath, valid_name};
 pub use place::Place;
 pub(crate) use place::shown;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::digest::{Digest, DigestFunction};
@@ -37,7 +38,7 @@ impl fmt::Display for Shard {
 }
 
 /// What a shard is made from: who executes and how, not the address by which someone reaches it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardParts {
     /// The function by which the endpoint names blobs.
     pub digest_function: DigestFunction,

@@ -60,10 +60,12 @@ pub enum Table {
     OciForms,
     /// Digest of the descriptor of a checkpoint → the descriptor.
     Checkpoints,
+    /// Module and name of an environment, shard and key → what these are made from.
+    Components,
 }
 
 impl Table {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Entries,
         Self::Actions,
         Self::Trees,
@@ -79,6 +81,7 @@ impl Table {
         Self::OciTags,
         Self::OciForms,
         Self::Checkpoints,
+        Self::Components,
     ];
 
     /// Returns the name of the column family. The number is the version of the record's form.
@@ -99,6 +102,7 @@ impl Table {
             Self::OciTags => "oci-tags-1",
             Self::OciForms => "oci-forms-1",
             Self::Checkpoints => "checkpoints-1",
+            Self::Components => "components-1",
         }
     }
 
@@ -206,6 +210,20 @@ impl Database {
         blocking(move || {
             let mut changes = this.changes();
             records.iter().for_each(|(table, key, value)| changes.put(*table, key, value));
+            this.apply(changes)
+        })
+        .await
+    }
+
+    /// Removes records; keys that have none are passed over.
+    ///
+    /// # Errors
+    /// As `put`.
+    pub async fn delete_all(&self, table: Table, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
+        let this = self.clone();
+        blocking(move || {
+            let mut changes = this.changes();
+            keys.iter().for_each(|key| changes.delete(table, key));
             this.apply(changes)
         })
         .await

@@ -100,9 +100,47 @@ async fn names_and_ids_that_are_none_are_refused() {
     let mut sources = SourceTreesClient::new(channel.clone());
     let check = v1::CheckRootTreeRequest { tree: "../../objects".to_owned() };
     assert_eq!(sources.check_root_tree(check).await.expect_err("refused").code(), Code::InvalidArgument);
-    let commit = v1::CommitTreeRequest { commit: tree, subdir: "..".to_owned(), ..Default::default() };
+    let commit = v1::CommitTreeRequest { commit: tree.clone(), subdir: "..".to_owned(), ..Default::default() };
     assert_eq!(sources.commit_tree(commit).await.expect_err("refused").code(), Code::InvalidArgument);
+    for (tree, code) in [("", Code::InvalidArgument), ("..", Code::InvalidArgument), (&tree, Code::NotFound)] {
+        let entries = sources.entries(v1::EntriesRequest { tree: tree.to_owned() }).await.expect_err("refused");
+        assert_eq!(entries.code(), code, "{entries:?}");
+    }
     ConfigurationClient::new(channel).get(v1::ConfigurationRequest {}).await.expect("the server goes on");
+}
+
+#[tokio::test]
+async fn nothing_is_explained_to_who_asks_nonsense() {
+    use v1::explain_request::Against;
+    let world = World::new();
+    let spec = world.spec("one", &json!({"one": script("echo x >out", &["out"])}));
+    let daemon = world.daemon();
+    let object = succeed(world.client_of(&daemon, "client").args(["key", "--json"]).arg(&spec));
+    let object: serde_json::Value = serde_json::from_str(&object).expect("JSON");
+    let description = object["repositories"].to_string().into_bytes();
+    let key = json!({"effective_config": {}, "repo_key": object["repo_key"], "target_name": ["", "one"]});
+    let key = key.to_string().into_bytes();
+    let explain = async |key: &[u8], against: Option<Against>| {
+        let (key, description) = (key.to_vec(), description.clone());
+        let request = v1::ExplainRequest { key, description, against, ..Default::default() };
+        EnvironmentsClient::new(daemon.link().channel()).explain(request).await
+    };
+    let answer = explain(&key, None).await.expect("an answer").into_inner();
+    assert_eq!(answer, v1::ExplainResponse::default(), "a miss, with nothing to compare with");
+    let other = v1::KeyComponents { key: b"{}".to_vec(), ..Default::default() };
+    let cases = [
+        (&b"{}"[..], None, Code::InvalidArgument),
+        (&key, Some(Against::OtherKey(String::new())), Code::InvalidArgument),
+        (&key, Some(Against::OtherKey("../../etc".to_owned())), Code::InvalidArgument),
+        (&key, Some(Against::OtherKey("0".repeat(1 << 20))), Code::NotFound),
+        (&key, Some(Against::OtherKey("abcdef".to_owned())), Code::NotFound),
+        (&key, Some(Against::Other(other)), Code::InvalidArgument),
+    ];
+    for (key, against, code) in cases {
+        let status = explain(key, against).await.expect_err("refused");
+        assert_eq!(status.code(), code, "{status:?}");
+        assert!(status.message().len() < 1000, "{status:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,9 @@
 //! The other verbs, and the form of what they print.
 
+mod explain;
+mod probe;
+mod variables;
+
 use std::fs;
 use std::process::Command;
 

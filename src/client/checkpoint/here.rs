@@ -28,7 +28,7 @@ impl Client {
 }
 
 /// Returns what the fingerprint cannot change without.
-fn subject(criu: &Path, runc: &Path) -> io::Result<[String; 7]> {
+pub(super) fn subject(criu: &Path, runc: &Path) -> io::Result<[String; 7]> {
     Ok([
         "fingerprint".to_owned(),
         env!("CARGO_PKG_VERSION").to_owned(),
@@ -42,7 +42,8 @@ fn subject(criu: &Path, runc: &Path) -> io::Result<[String; 7]> {
 
 /// Returns what tells a program from what may come to lie at its place.
 fn program(path: &Path) -> io::Result<String> {
-    let found = fs::metadata(path).map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display())))?;
+    let found =
+        fs::metadata(path).map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display())))?;
     let (seconds, nanoseconds) = (found.mtime(), found.mtime_nsec());
     Ok(format!("{} {} {} {seconds}.{nanoseconds}", path.display(), found.ino(), found.len()))
 }

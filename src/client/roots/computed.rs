@@ -1,7 +1,7 @@
 //! Roots that are computed: the trees to which environments evaluate. They are built by the server and stay there.
 
 use super::Roots;
-use crate::client::{ClientError, Request};
+use crate::client::{Building, ClientError, Request};
 use crate::spec::{Config, Descriptor, GitId, Target};
 
 impl Roots<'_> {
@@ -13,7 +13,13 @@ impl Roots<'_> {
         {
             return Ok(tree);
         }
-        self.build(&request).await
+        match self.building {
+            Building::Allowed => self.build(&request).await,
+            Building::Forbidden => match self.client.at_server(&request).await? {
+                Some(descriptor) => self.take_over(&request, &descriptor).await,
+                None => Err(ClientError::Unbuilt { environment: request.parts.target() }),
+            },
+        }
     }
 
     /// Has the environment of a computed root built, if it is not there, and its tree known to the server.
@@ -24,9 +30,13 @@ impl Roots<'_> {
 
     async fn build(&self, request: &Request) -> Result<GitId, ClientError> {
         let descriptor = Box::pin(self.client.fetch_absent(request, self.events)).await?;
+        self.take_over(request, &descriptor).await
+    }
+
+    async fn take_over(&self, request: &Request, descriptor: &Descriptor) -> Result<GitId, ClientError> {
         let tree = self.client.take_over(descriptor.root).await?;
-        self.client.note(request, &descriptor);
-        self.client.memo.put(&subject(&descriptor), &tree);
+        self.client.note(request, descriptor);
+        self.client.memo.put(&subject(descriptor), &tree);
         Ok(tree)
     }
 }

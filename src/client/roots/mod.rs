@@ -17,7 +17,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
 use super::events::Events;
-use super::{Client, ClientError};
+use super::{Building, Client, ClientError};
 use crate::source::{ArchiveKind, Derivation, SourceError, tree_id_of_files, tree_id_of_path};
 use crate::spec::{Config, Download, GitId, RelativePath, ResolvedRepository, Root, Spec, Target};
 use crate::store::blocking;
@@ -45,6 +45,7 @@ pub(super) struct Roots<'a> {
     pub(super) spec: &'a Spec,
     pub(super) base: &'a Path,
     pub(super) events: &'a dyn Events,
+    building: Building,
     /// Tree ids by repository, each found once.
     trees: BTreeMap<&'a str, OnceCell<GitId>>,
 }
@@ -53,7 +54,12 @@ impl<'a> Roots<'a> {
     /// Returns the roots of a spec, of which none is known yet. `base` is where relative paths start from.
     pub(super) fn new(client: &'a Client, spec: &'a Spec, base: &'a Path, events: &'a dyn Events) -> Self {
         let trees = spec.repositories.keys().map(|name| (name.as_str(), OnceCell::new())).collect();
-        Self { client, spec, base, events, trees }
+        Self { client, spec, base, events, building: Building::Allowed, trees }
+    }
+
+    /// Says whether environments of computed roots may be built; without this, they may.
+    pub(super) fn building(self, building: Building) -> Self {
+        Self { building, ..self }
     }
 
     /// Takes the tree ids over that were found before.

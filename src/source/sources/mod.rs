@@ -18,7 +18,8 @@ use super::{FetchOptions, Fetcher, Registries, SourceError, export_tree, import_
 use crate::digest::{Digest, DigestFunction};
 use crate::spec::{GitId, RelativePath};
 use crate::store::{
-    BlobStore, Directory, GitEntryKind, GitStore, Listing, Node, SourceMaps, StoreError, blocking, collect_tree,
+    BlobStore, Directory, GitEntry, GitEntryKind, GitStore, Listing, Node, SourceMaps, StoreError, blocking,
+    collect_tree,
 };
 
 /// Pieces of work that run side by side.
@@ -143,6 +144,17 @@ impl Sources {
         let root = self.exported(tree).await?.ok_or(SourceError::Unknown { tree })?;
         import_directory(&*self.store, root, &self.git).await?;
         Ok(())
+    }
+
+    /// Returns what a tree holds, without what lies deeper.
+    ///
+    /// # Errors
+    /// `Unknown` when the tree is nowhere.
+    pub async fn entries(&self, tree: GitId) -> Result<Vec<GitEntry>, SourceError> {
+        self.bring_to_git(tree).await?;
+        let git = self.git.clone();
+        let entries = blocking(move || if git.has_tree(tree)? { git.tree(tree) } else { Ok(None) }).await?;
+        entries.ok_or(SourceError::Unknown { tree })
     }
 
     /// Takes over a tree that a client uploaded: returns its Git tree id, and knows it from now on.

@@ -3,11 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::json;
 
 use super::build::{Case, service};
-use crate::support::{criu, fail, processes};
+use crate::support::{criu, fail, files, processes, until};
 
 #[test]
 fn a_service_that_does_not_get_ready_ends_with_its_log() {
@@ -39,6 +40,42 @@ fn a_warm_up_that_fails_fails_the_build() {
     let case = Case::with(&service(&json!({"warmup": [["sh", "-c", "echo no schema >&2; exit 9"]]})));
     let said = fail(&mut case.ask(&case.daemon()), 16);
     assert!(said.contains("no schema"), "{said}");
+}
+
+#[test]
+fn a_worker_that_takes_too_long_is_killed_with_its_service() {
+    let case = Case::with(&service(&json!({"cmd": ["sh", "-c", "echo begun; exec sleep 5432"], "ready": {"tcp": 80}})));
+    let daemon = case.daemon_with(&criu(), &["--checkpoints-for-all", "--action-timeout-seconds", "6"]);
+    let said = fail(&mut case.ask(&daemon), 16);
+    assert!(said.contains("its service did not become a checkpoint: its command did not end within 6 s"), "{said}");
+    nothing_is_left(&case, "sleep 5432");
+}
+
+#[test]
+fn a_killed_daemon_leaves_no_service_behind() {
+    let case = Case::with(&service(&json!({"cmd": ["sh", "-c", "exec sleep 5433"], "ready": {"tcp": 80}})));
+    let daemon = case.daemon();
+    let mut client = case.ask(&daemon).stderr(Stdio::null()).spawn().expect("it starts");
+    until("the service runs", || (!processes(|line| line == "sleep 5433").is_empty()).then_some(()));
+    let daemon = daemon.kill_and_restart();
+    client.wait().expect("ours");
+    nothing_is_left(&case, "sleep 5433");
+    drop(daemon);
+}
+
+/// Waits until the service is gone, with the worker's mounts and directories.
+fn nothing_is_left(case: &Case, service: &str) {
+    let root = case.world.path("daemon").display().to_string();
+    until("the service and its worker are gone", || {
+        let own = |line: &str| line == service || line.contains("make-checkpoint") && line.contains(&root);
+        processes(own).is_empty().then_some(())
+    });
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("Linux");
+    assert!(!mounts.contains(&root), "{mounts}");
+    until("its directory is gone", || {
+        let all = files(&case.world.path("daemon/tmp"));
+        (!all.iter().any(|path| path.ends_with("order.json"))).then_some(())
+    });
 }
 
 #[test]

@@ -5,3 +5,4 @@ mod build_access;
 mod build_failing;
 mod build_remote;
 mod up;
+mod worker;

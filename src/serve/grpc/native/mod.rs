@@ -1,5 +1,6 @@
 //! The native protocol: `Environments`, `SourceTrees`, `Configuration`.
 
+mod explain;
 mod sources;
 
 use std::path::PathBuf;
@@ -187,6 +188,11 @@ impl Environments for Native {
     async fn describe(&self, request: Request<v1::EnvironmentName>) -> Result<Response<v1::DescribeResponse>, Status> {
         let definition = self.definition(request.into_inner()).await?;
         Ok(Response::new(v1::DescribeResponse { description: describe(&definition) }))
+    }
+
+    async fn explain(&self, request: Request<v1::ExplainRequest>) -> Result<Response<v1::ExplainResponse>, Status> {
+        let rights = Rights::of(&request);
+        self.explained(request.into_inner(), rights).await.map(Response::new)
     }
 
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {

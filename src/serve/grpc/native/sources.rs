@@ -13,7 +13,7 @@ use crate::serve::resolve::Resolver;
 use crate::serve::status;
 use crate::source::{ArchiveKind, Derived, Distfile, Origin, SourceError};
 use crate::spec::Special;
-use crate::store::wire;
+use crate::store::{GitEntry, wire};
 
 /// Most files of a distdir.
 const MAX_FILES: usize = 10_000;
@@ -159,6 +159,18 @@ impl SourceTrees for Native {
         let tree = git_id("tree", &request.tree)?;
         let resolver = self.resolver().await?;
         answer(resolver, resolver.sources().tree_structure(tree).await, request.backup).await
+    }
+
+    async fn entries(&self, request: Request<v1::EntriesRequest>) -> Result<Response<v1::EntriesResponse>, Status> {
+        let tree = git_id("tree", &request.into_inner().tree)?;
+        let entries = self.resolver().await?.sources().entries(tree).await;
+        let entries = entries.map_err(|error| status::source_status(&error))?;
+        let entry = |GitEntry { name, kind, id }| v1::entries_response::Entry {
+            name,
+            mode: kind.mode().to_owned(),
+            id: id.to_string(),
+        };
+        Ok(Response::new(v1::EntriesResponse { entries: entries.into_iter().map(entry).collect() }))
     }
 
     async fn tree(&self, request: Request<v1::TreeRequest>) -> Result<Response<v1::TreeResponse>, Status> {

@@ -10,7 +10,10 @@ fn a_command_restored_that_fails_is_told_with_what_it_says() {
     let case = case();
     for form in [&[][..], &["--form", "filesystem"]] {
         let error = fail(case.up(&["--env", "GIVEN=bad"]).args(form), 1);
-        assert!(error.contains("the command `restored`, `python3 /srv/service.py copied` has failed: exit code 1"), "{error}");
+        assert!(
+            error.contains("the command `restored`, `python3 /srv/service.py copied` has failed: exit code 1"),
+            "{error}"
+        );
         assert!(error.contains("| this is not to be given") && !error.contains("instead of"), "{error}");
     }
     assert!(case.directories().is_empty());

@@ -33,7 +33,10 @@ fn twenty_have_the_data_of_the_warm_up_and_nothing_of_each_other() {
     let listed = case.listed();
     for (number, instance) in instances.iter().enumerate() {
         let now = listed.iter().find(|now| id(now) == id(instance)).expect("there");
-        assert_eq!((&now["ports"], &now["status"], &now["form"]), (&instance["ports"], &"running".into(), &"memory".into()));
+        assert_eq!(
+            (&now["ports"], &now["status"], &now["form"]),
+            (&instance["ports"], &"running".into(), &"memory".into())
+        );
         assert_eq!(now["generation"] == instance["generation"], ![3, 7].contains(&number));
         let told = ask(instance, "told_by");
         assert!(told.starts_with(now["generation"].as_str().expect("a text")), "{told}");

@@ -33,7 +33,10 @@ fn each_form_can_be_asked_for_and_tells_the_copy_what_it_is() {
         assert_eq!(ask(instance, "told_by"), format!("{generation} {} {form} given its", id(instance)));
         // What is in memory has the variables that it had.
         assert_eq!(ask(instance, "env GIVEN"), of_command);
-        assert_eq!(succeed(&mut case.exec(&id(instance), &["python3", "-c", "import os; print(os.environ['GIVEN'])"])), "given");
+        assert_eq!(
+            succeed(&mut case.exec(&id(instance), &["python3", "-c", "import os; print(os.environ['GIVEN'])"])),
+            "given"
+        );
     }
 }
 
