@@ -2,6 +2,7 @@
 //! No tonic types here.
 
 mod explain;
+mod plan;
 mod uses;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ use crate::spec::{Components, EnvKey, KeyParts, KindName, Shard, ShardParts, Spe
 use crate::store::{BlobStore, Database, SharedEntries, StoreError};
 
 pub use explain::{Against, Compared, ExplainError, Explained};
+pub use plan::{Given, Planned, PlannedEnvironment};
 use uses::{InCache, InFlight};
 
 /// Most derivations that are built at a time, for all environments together.
