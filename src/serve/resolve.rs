@@ -3,6 +3,7 @@
 
 mod checkpoints;
 mod explain;
+mod plan;
 mod uses;
 
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ use crate::store::{BlobStore, Database, SharedEntries, StoreError};
 
 use checkpoints::check;
 pub use explain::{Against, Compared, ExplainError, Explained};
+pub use plan::{Given, Planned, PlannedEnvironment};
 use uses::{InCache, InFlight};
 
 /// Most derivations that are built at a time, for all environments together.
