@@ -7,8 +7,6 @@ use tokio::process::Command;
 use super::command::{SHORT, run, shown};
 use super::{Lack, find};
 
-/// Names the program.
-
 /// The oldest version that dumps sockets on kernels from 6.16 on.
 const OLDEST: [u64; 2] = [4, 2];
 const REMEDY: &str =
