@@ -267,10 +267,10 @@ impl LocalExecution {
         if self.options.sandbox == Sandbox::None {
             action.platform.check_unconfined()?;
         }
+        if action.platform.is_about_checkpoints() && !request.checkpoints {
+            return Err(ExecuteError::CheckpointsDenied);
+        }
         if action.platform.checkpoint {
-            if !request.checkpoints {
-                return Err(ExecuteError::CheckpointsDenied);
-            }
             self.checkpoint_maker.fingerprint().await?;
         }
         // It may wait for long, which is of no use when there is no such service.

@@ -128,6 +128,11 @@ impl Platform {
         Err(invalid(reason))
     }
 
+    /// Says whether the command makes a checkpoint, or has a copy of one beside it.
+    pub(super) fn is_about_checkpoints(&self) -> bool {
+        self.checkpoint || self.service.is_some()
+    }
+
     /// Says whether the input root is the whole root file system.
     pub(super) fn whole(&self) -> bool {
         self.root == "/"
