@@ -50,12 +50,30 @@ impl Service {
         command
     }
 
-    /// Starts copies: when this returns they are ready.
-    pub(crate) fn up(&self, count: usize, options: &[&str]) -> Copies<'_> {
+    fn command_up(&self, count: usize, options: &[&str]) -> Command {
         let mut command = self.command("up");
         command.arg(&self.spec).args(["--json", "-n", &count.to_string(), "--owner-pid"]);
-        let printed = run(command.arg(std::process::id().to_string()).args(options));
-        let printed: Value = serde_json::from_str(&printed).expect("JSON");
+        command.arg(std::process::id().to_string()).args(options);
+        command
+    }
+
+    /// Starts copies: when this returns they are ready.
+    pub(crate) fn up(&self, count: usize, options: &[&str]) -> Copies<'_> {
+        self.started(&run(&mut self.command_up(count, options)))
+    }
+
+    /// Starts a copy in a form.
+    ///
+    /// # Errors
+    /// Why it is not there.
+    pub(crate) fn up_in(&self, form: &str) -> Result<Copies<'_>, String> {
+        let output = self.command_up(1, &["--form", form]).output().expect("it can be started");
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if output.status.success() { Ok(self.started(&said(&output.stdout))) } else { Err(said(&output.stderr)) }
+    }
+
+    fn started(&self, printed: &str) -> Copies<'_> {
+        let printed: Value = serde_json::from_str(printed).expect("JSON");
         Copies { service: self, facts: printed["instances"].as_array().expect("a list").clone() }
     }
 

@@ -79,8 +79,11 @@ fn beside_cold(service: &Service, rounds: usize) {
 
 /// A copy in a form, beside runc alone on the same.
 fn beside_runc(service: &Service, form: &str, rounds: usize, place: &Place) {
+    let keeper = match service.up_in(form) {
+        Ok(keeper) => keeper,
+        Err(error) => return println!("{}: not in the form {form}: {error}", service.name),
+    };
     let mut measured = Rounds::default();
-    let keeper = service.up(1, &["--form", form]);
     for _ in 0..rounds {
         measured.own.push(service.first_answer(&["--form", form]));
         measured.other.push(service.bare(&keeper, place));
@@ -98,7 +101,10 @@ fn at_once(service: &Service, count: usize, rounds: usize) {
         let begun = Instant::now();
         let copies = service.up(count, &[]);
         thread::scope(|scope| {
-            (0..count).for_each(|number| drop(scope.spawn(|| service.question.ask(&copies.address(number)))));
+            for number in 0..count {
+                let address = copies.address(number);
+                scope.spawn(move || service.question.ask(&address));
+            }
         });
         all.push(begun.elapsed().as_secs_f64());
         starts.extend(copies.starts());
@@ -143,7 +149,6 @@ fn main() {
         service.first_answer(&["--form", "cold"]);
         beside_cold(&service, rounds);
         for form in ["memory", "filesystem"] {
-            service.first_answer(&["--form", form]);
             beside_runc(&service, form, rounds, &place);
         }
         at_once(&service, copies, rounds);

@@ -88,6 +88,15 @@ pub fn choose(
     Ok(Choice { form, layers: offer.layers, why: why(form, offer, wish, &offers) })
 }
 
+/// Returns the form that is tried when copies do not start in another one.
+pub fn next_form(form: FormName, made: &Made) -> Option<FormName> {
+    match form {
+        FormName::Memory if matches!(made.filesystem, Form::Published { .. }) => Some(FormName::Filesystem),
+        FormName::Memory | FormName::Filesystem => Some(FormName::Cold),
+        FormName::Cold => None,
+    }
+}
+
 fn memory(made: &Made, here: Result<&Fingerprint, &str>) -> Result<Offer, ChoiceError> {
     let offer = kept(&made.memory, FormName::Memory)?;
     let here = here.map_err(|reason| ChoiceError::Lacks { reason: line(reason) })?;

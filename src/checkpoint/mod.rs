@@ -20,7 +20,7 @@ mod stored;
 pub(crate) mod tests;
 mod worker;
 
-pub use choice::{Choice, ChoiceError, choose};
+pub use choice::{Choice, ChoiceError, choose, next_form};
 pub use known::KnownCheckpoints;
 pub use memory::MemoryError;
 pub use order::{CONFIG, ORDER, Order, ROOT_ARCHIVE, VERB};

@@ -64,3 +64,19 @@ fn host() -> Fingerprint {
         user_map: text("0 1879048192 65536"),
     }
 }
+
+/// Returns bytes of which not all are alike.
+pub(crate) fn bytes(length: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(7);
+    std::iter::repeat_with(|| random.u8(..4)).take(length).collect()
+}
+
+/// Returns bytes packed in a frame that states how long they are.
+pub(crate) fn stated(bytes: &[u8]) -> Vec<u8> {
+    zstd::bulk::compress(bytes, 3).expect("memory")
+}
+
+/// The same, in a frame that does not state it.
+pub(crate) fn unstated(bytes: &[u8]) -> Vec<u8> {
+    zstd::stream::encode_all(bytes, 3).expect("memory")
+}

@@ -50,7 +50,8 @@ pub(super) struct Arguments {
     load: Option<Loader>,
 
     /// Print the digest of the environment's root Directory, of an image that of its manifest and the property
-    /// `container-image` of actions that run in it, and fetch nothing.
+    /// `container-image` of actions that run in it, of a checkpoint also the property `service` of actions that have a
+    /// copy of it beside them, and fetch nothing.
     #[arg(long)]
     absent: bool,
 
@@ -218,6 +219,7 @@ impl Arguments {
 fn say_absent(worked: &Worked<Descriptor>, json: bool) -> Result<Exit, CliError> {
     let Worked { client, request, outcome: descriptor } = worked;
     let image = client.container_image(request, descriptor);
+    let service = descriptor.checkpoint.is_some().then(|| format!("{:?}", descriptor.digest()));
     if json {
         let mut object =
             json!({"version": JSON_VERSION, "key": request.parts.key().to_string(), "descriptor": descriptor});
@@ -225,15 +227,23 @@ fn say_absent(worked: &Worked<Descriptor>, json: bool) -> Result<Exit, CliError>
             object["manifest"] = manifest.to_string().into();
             object["container_image"] = property.into();
         }
+        if let Some(service) = service {
+            object["service"] = service.into();
+        }
         output::print(object.to_string().as_bytes())?;
         return Ok(Exit::Done);
     }
-    match image {
-        Some((manifest, property)) => {
+    match (image, service) {
+        (Some((manifest, property)), _) => {
             output::print(manifest.to_string().as_bytes())?;
             output::print(format!("container-image={property}").as_bytes())?;
         }
-        None => output::print(format!("{:?}", descriptor.root).as_bytes())?,
+        (None, service) => {
+            output::print(format!("{:?}", descriptor.root).as_bytes())?;
+            if let Some(service) = service {
+                output::print(format!("service={service}").as_bytes())?;
+            }
+        }
     }
     Ok(Exit::Done)
 }

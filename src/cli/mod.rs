@@ -32,8 +32,8 @@ mod sources;
 mod store;
 mod trial;
 
+use std::ffi::OsString;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -94,15 +94,6 @@ enum Verb {
     Down(instance::down::Arguments),
     /// List the instances that are there.
     Ps(instance::ps::Arguments),
-    /// Look after an instance, as `up` says.
-    #[command(name = SUPERVISE_VERB, hide = true)]
-    Supervise,
-    /// Hand a container that is being started to the process that looks after it.
-    #[command(name = HOOK_VERB, hide = true)]
-    Attach {
-        /// Where that listens.
-        socket: PathBuf,
-    },
     /// Make the forms of a warm service, as an action.
     #[command(name = CHECKPOINT_VERB, hide = true)]
     MakeCheckpoint,
@@ -123,6 +114,9 @@ const TERMINATED: u8 = 143;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    if let Some(exit) = run_by_itself() {
+        return exit;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -132,13 +126,32 @@ pub fn main() -> ExitCode {
         }
     };
     output::start_log(matches!(cli.verb, Verb::Serve(_) | Verb::Execute(_)));
-    match run(cli.verb) {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            output::show_error(&error);
-            error.exit().into()
+    ended(run(cli.verb))
+}
+
+fn ended(outcome: Result<Exit, CliError>) -> ExitCode {
+    let exit = outcome.unwrap_or_else(|error| {
+        output::show_error(&error);
+        error.exit()
+    });
+    exit.into()
+}
+
+/// Runs one of the verbs by which this program starts itself whenever an instance starts: to put a whole command line
+/// together for them would take longer than what they do.
+fn run_by_itself() -> Option<ExitCode> {
+    let words: Vec<OsString> = std::env::args_os().skip(1).take(3).collect();
+    let outcome = match &words[..] {
+        // Looks after an instance, as `up` says.
+        [verb] if verb == SUPERVISE_VERB => {
+            output::start_log(false);
+            supervise().map_err(CliError::from)
         }
-    }
+        // Hands a container that is being started to the process that looks after it.
+        [verb, socket] if verb == HOOK_VERB => attach(socket.as_ref()).map_err(|error| ClientError::from(error).into()),
+        _ => return None,
+    };
+    Some(ended(outcome.map(|()| Exit::Done)))
 }
 
 fn run(verb: Verb) -> Result<Exit, CliError> {
@@ -167,8 +180,6 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Reset(arguments) => instance::reset::run(arguments),
         Verb::Down(arguments) => instance::down::run(arguments),
         Verb::Ps(arguments) => instance::ps::run(arguments),
-        Verb::Supervise => Ok(supervise().map(|()| Exit::Done)?),
-        Verb::Attach { socket } => Ok(attach(&socket).map(|()| Exit::Done).map_err(ClientError::from)?),
         Verb::MakeCheckpoint => make_checkpoint::run(),
         Verb::Gc(arguments) => gc::run(&arguments),
         Verb::Fsck(arguments) => fsck::run(&arguments),

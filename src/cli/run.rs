@@ -50,7 +50,7 @@ pub(super) async fn prepare(arguments: Arguments) -> Result<Prepared, CliError> 
     let Arguments { spec, variables, binds, directory, network, command } = arguments;
     let environment = variables.iter().filter_map(|text| variable(text)).collect();
     let binds = binds.iter().map(|text| bind(text)).collect::<Result<_, _>>()?;
-    let options = ContainerOptions { command, environment, directory, binds, network };
+    let options = ContainerOptions { command, environment, directory, binds, network, limits: None };
     let (display, placement) = (Display::new(false), Placement::default());
     let fetch = async |client: &Client, request: &Request| client.fetch(request, &placement, &display).await;
     let worked = spec.work(&display, fetch).await;

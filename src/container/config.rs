@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::account::Account;
 use super::hook::Hook;
 use super::owner::Owner;
-use super::{ContainerError, ContainerOptions, Network};
+use super::{ContainerError, ContainerOptions, Limits, Network};
 use crate::host::{FIRST_ID, IDS, platform};
 use crate::oci::{ImageConfig, Platform};
 
@@ -53,6 +53,7 @@ pub(crate) struct Container {
     account: Account,
     owner: Owner,
     network: Network,
+    limits: Option<Limits>,
     terminal: bool,
 }
 
@@ -108,6 +109,7 @@ impl Container {
             account,
             owner,
             network: options.network,
+            limits: options.limits,
             terminal,
         })
     }
@@ -152,6 +154,10 @@ impl Container {
             linux["uidMappings"] = map.clone();
             linux["gidMappings"] = map;
             linux["cgroupsPath"] = format!("/{group}").into();
+            if let Some(Limits { memory_bytes, processes }) = self.limits {
+                let [memory, processes] = [memory_bytes, processes].map(|most| most.min(i64::MAX.unsigned_abs()));
+                linux["resources"] = json!({"memory": {"limit": memory}, "pids": {"limit": processes}});
+            }
         }
         linux["namespaces"] = namespaces.into_iter().map(|kind| json!({"type": kind})).collect();
         linux
@@ -205,6 +211,7 @@ mod tests {
             directory: None,
             binds: Vec::new(),
             network: Network::default(),
+            limits: None,
         }
     }
 

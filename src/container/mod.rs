@@ -63,6 +63,31 @@ pub struct ContainerOptions {
     pub binds: Vec<Bind>,
     /// Whom it can speak to.
     pub network: Network,
+    /// What it may use, when not whatever there is.
+    pub limits: Option<Limits>,
+}
+
+impl ContainerOptions {
+    /// Returns those of a container that sees nothing of this host, with the command of its image.
+    pub(crate) fn alone() -> Self {
+        Self {
+            command: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+            binds: Vec::new(),
+            network: Network::None,
+            limits: None,
+        }
+    }
+}
+
+/// What a container may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Processes and threads at a time.
+    pub processes: u64,
 }
 
 /// A file or directory of this host that is seen in the image.

@@ -117,10 +117,11 @@ pub(crate) fn command(
 ) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(&programs.setpriv);
     command.args(["--pdeathsig", "KILL", "--"]);
-    if processes == Processes::Host {
-        command.args(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--"]);
-    }
-    command.args(["/bin/sh", "-c", FIRST]).arg(&programs.runc);
+    match processes {
+        Processes::Host => command.args(["unshare", "--mount-proc", "--pid", "--fork", "--kill-child", "--"]),
+        Processes::Own => command.args(["/bin/sh", "-c", FIRST]),
+    };
+    command.arg(&programs.runc);
     command.arg("--root").arg(&bundle.state).args(verb).arg("--bundle").arg(&bundle.directory).arg(name);
     command
 }

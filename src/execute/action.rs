@@ -91,7 +91,7 @@ impl Action {
         let action = Self {
             input_root,
             timeout: timeout(message.timeout, options.max_timeout)?,
-            platform: Platform::parse(platform, options.allow_network)?,
+            platform: Platform::parse(function, platform, options.allow_network)?,
             format: command.output_directory_format(),
             cacheable: !message.do_not_cache,
             outputs: outputs(&command)?,

@@ -1,9 +1,11 @@
 //! The one command that an executor runs as root outside of any sandbox: its own, which makes checkpoints.
 //!
 //! An action asks for it by the property `checkpoint` = `criu`, and says nothing else about it: neither another program
-//! or argument nor a variable; the `PATH` is that of the executor. What it gives are files in the input root, which the command reads as what others wrote.
+//! or argument nor a variable; the `PATH` is that of the executor. What it gives are files in the input root, which the
+//! command reads as what others wrote.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,13 +16,15 @@ use super::action::Action;
 use super::unconfined::Start;
 use super::work::WorkDirectory;
 use crate::checkpoint::VERB;
-use crate::host::{FingerprintError, fingerprint};
+use crate::host::{Criu, FingerprintError, fingerprint};
 use crate::spec::Fingerprint;
 
 /// What the program is called in the command; that of the executor is run.
 const PROGRAM: &str = "envserve";
 /// Where CRIU is, for the command.
-const CRIU: &str = "ENVSERVE_CRIU";
+const CRIU: &str = Criu::VARIABLE;
+/// Has what follows die with the executor, as sandboxes do.
+const DIES_WITH_PARENT: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
 /// How long what was found of this host is taken for granted: CRIU or runc may be replaced while a daemon runs.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
@@ -66,6 +70,11 @@ impl CheckpointMaker {
         Self { criu, found: Mutex::default() }
     }
 
+    /// Returns the CRIU that is named.
+    pub(super) fn criu(&self) -> Option<&Path> {
+        self.criu.as_deref()
+    }
+
     /// Returns the fingerprint of this host.
     ///
     /// # Errors
@@ -100,13 +109,10 @@ impl CheckpointMaker {
     pub(super) fn start(&self, work: &WorkDirectory) -> Result<Start, ExecuteError> {
         let directory = work.layers().upper;
         let program = std::env::current_exe().map_err(ExecuteError::io("find this program for", &directory))?;
+        let mut words: Vec<OsString> = DIES_WITH_PARENT.map(OsString::from).to_vec();
+        words.extend([program.into(), VERB.into()]);
         let path = std::env::var_os("PATH").map(|path| ("PATH".into(), path));
         let criu = self.criu.as_ref().map(|criu| (CRIU.into(), criu.into()));
-        Ok(Start {
-            words: vec![program.into(), VERB.into()],
-            variables: path.into_iter().chain(criu).collect(),
-            directory,
-            notice: "",
-        })
+        Ok(Start { words, variables: path.into_iter().chain(criu).collect(), directory, notice: "" })
     }
 }

@@ -128,6 +128,22 @@ pub enum ExecuteError {
         /// Why not.
         reason: String,
     },
+    /// This host starts no services beside actions.
+    #[error("this executor cannot start services beside actions: {reason}")]
+    Services {
+        /// What is lacking.
+        reason: String,
+    },
+    /// The service that the action is to have beside it is not there.
+    #[error("the service `{service:?}` of the action does not start: {reason}{}", said(log))]
+    Service {
+        /// The digest of the descriptor of its checkpoint.
+        service: Digest,
+        /// Why not.
+        reason: String,
+        /// The end of what it has said.
+        log: String,
+    },
     /// The sandbox could not be set up, or broke.
     #[error("the sandbox could not run the command: {reason}")]
     Sandbox {
@@ -161,4 +177,18 @@ fn listed(digests: &[Digest]) -> String {
     let shown: Vec<String> = digests.iter().take(SHOWN).map(|digest| format!("`{digest}`")).collect();
     let more = digests.len().saturating_sub(SHOWN);
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}
+
+/// Returns an error with its causes.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// Returns the end of what something has said, to be told after an error.
+fn said(log: &str) -> String {
+    const SHOWN: usize = 2000;
+    let log = log.trim_end();
+    let start = log.ceil_char_boundary(log.len().saturating_sub(SHOWN));
+    if log.is_empty() { String::new() } else { format!("; it has said:\n{}", &log[start..]) }
 }

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use super::action::Action;
 use super::capture::Capture;
@@ -17,13 +18,14 @@ use super::outputs::{Collector, Room};
 use super::platform::Platform;
 use super::process::{self, Bounds, End, Logs};
 use super::queue::Queue;
+use super::service::{Means, Ready, ReadyServices};
 use super::shared::SharedInputs;
 use super::times::Times;
 use super::unconfined::Start;
 use super::work::WorkDirectory;
 use super::{
     CheckpointWorker, Closure, ExecuteError, ExecuteRequest, Executed, Execution, ExecutionEvents, ExecutionOptions,
-    Images, NoImages, Sandbox, Stage, cached_result, inputs, sandbox, unconfined,
+    Images, NoImages, NoServices, Sandbox, Services, Stage, cached_result, inputs, sandbox, unconfined,
 };
 use crate::digest::DigestFunction;
 use crate::proto::reapi;
@@ -51,6 +53,7 @@ pub struct LocalExecution {
     checkpoints: Arc<Ground>,
     checkpoint_maker: Arc<CheckpointMaker>,
     images: Arc<ReadyImages>,
+    services: Arc<ReadyServices>,
 }
 
 /// A host and what lies ready on it.
@@ -78,14 +81,21 @@ impl LocalExecution {
         let checkpoint_maker = Arc::new(CheckpointMaker::new(options.criu.clone()));
         let options = Arc::new(options);
         let images = Arc::new(ReadyImages::new(Arc::new(NoImages)));
+        let services = Arc::new(ReadyServices::new(Arc::new(NoServices)));
         let (usual, users, checkpoints) = Default::default();
-        Self { store, actions, options, queue, usual, users, checkpoints, checkpoint_maker, images }
+        Self { store, actions, options, queue, usual, users, checkpoints, checkpoint_maker, images, services }
     }
 
     /// Returns the executor with images that actions may run in.
     #[must_use]
     pub fn with_images(self, images: Arc<dyn Images>) -> Self {
         Self { images: Arc::new(ReadyImages::new(images)), ..self }
+    }
+
+    /// Returns the executor with services that actions may have beside them.
+    #[must_use]
+    pub fn with_services(self, services: Arc<dyn Services>) -> Self {
+        Self { services: Arc::new(ReadyServices::new(services)), ..self }
     }
 
     /// Returns the host, prepared for such actions.
@@ -137,9 +147,17 @@ impl LocalExecution {
         if let Some(image) = &image {
             image.stage(&self.store, shared, action, work).await?;
         }
+        let checkpoint = self.services.find(&action.platform).await?;
+        let ready = match &checkpoint {
+            Some(checkpoint) => Some(self.services.ready(&self.means(), work.host(), checkpoint, None).await?),
+            None => None,
+        };
         times.inputs_ready = Some(SystemTime::now());
         events.metadata(&times.metadata(&self.options.worker));
-        let ended = self.command(action, image.as_deref(), work, times, events).await?;
+        let ended = match self.start_service(action, ready, work).await? {
+            Some(left) => self.command(action, image.as_deref(), left, work, times, events).await?,
+            None => Ended { exit_code: None, hit: Hit::default() },
+        };
         let result = self.collect(function, action, work, ended.exit_code, times).await?;
         match ended.exit_code {
             Some(_) => Ok((result, ended.hit)),
@@ -147,11 +165,34 @@ impl LocalExecution {
         }
     }
 
-    /// Runs the command to its end.
+    /// Returns what services are started with.
+    fn means(&self) -> Means<'_> {
+        Means { store: &self.store, maker: &self.checkpoint_maker, limits: &self.options.limits }
+    }
+
+    /// Starts the service that an action is to have beside it, if any, and returns how much time is left for the
+    /// command; none when all of it is over.
+    async fn start_service(
+        &self,
+        action: &Action,
+        ready: Option<Ready<'_>>,
+        work: &mut WorkDirectory,
+    ) -> Result<Option<Duration>, ExecuteError> {
+        let Some(ready) = ready else { return Ok(Some(action.timeout)) };
+        let begun = Instant::now();
+        if let Ok(started) = timeout(action.timeout, self.services.start(&self.means(), ready, work)).await {
+            return started.map(|()| Some(action.timeout.saturating_sub(begun.elapsed())));
+        }
+        let ended = work.evacuate().await;
+        ended.map(|()| None).map_err(ExecuteError::io("end the service in", work.path()))
+    }
+
+    /// Runs the command to its end, for so long at most.
     async fn command(
         &self,
         action: &Action,
         image: Option<&Image>,
+        timeout: Duration,
         work: &mut WorkDirectory,
         times: &mut Times,
         events: &dyn ExecutionEvents,
@@ -160,7 +201,7 @@ impl LocalExecution {
         let logs = Logs { stdout: log("stdout"), stderr: log("stderr") };
         events.logs(logs.stdout.live(), logs.stderr.live());
         let (output_bytes, limits) = (self.options.max_output_bytes, &self.options.limits);
-        let bounds = Bounds { timeout: action.timeout, output_bytes, limits };
+        let bounds = Bounds { timeout, output_bytes, limits };
         let begun = Instant::now();
         let end = match self.options.sandbox {
             _ if action.platform.checkpoint => {
@@ -226,13 +267,15 @@ impl LocalExecution {
         if self.options.sandbox == Sandbox::None {
             action.platform.check_unconfined()?;
         }
+        if action.platform.is_about_checkpoints() && !request.checkpoints {
+            return Err(ExecuteError::CheckpointsDenied);
+        }
         if action.platform.checkpoint {
-            if !request.checkpoints {
-                return Err(ExecuteError::CheckpointsDenied);
-            }
             self.checkpoint_maker.fingerprint().await?;
         }
-        // It may wait for long, and nobody else uses its inputs until then.
+        // It may wait for long, which is of no use when there is no such service.
+        self.services.find(&action.platform).await?;
+        // Nobody else uses its inputs until then.
         let _pin = self.store.pin(closure.blobs());
         let mut times = Times::new(SystemTime::now());
         events.metadata(&times.metadata(""));

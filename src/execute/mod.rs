@@ -30,6 +30,8 @@ mod process;
 mod queue;
 mod remote;
 mod sandbox;
+mod service;
+mod services;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -55,6 +57,7 @@ pub use limits::Limits;
 pub use local::LocalExecution;
 pub use options::{ExecutionOptions, Sandbox};
 pub use remote::RemoteExecution;
+pub use services::{NoServices, Services};
 
 /// Runs actions.
 #[async_trait]

@@ -7,7 +7,7 @@
 //! where or as whom the executor runs. A property may put the input root
 //! elsewhere, or make it the whole root file system; another puts an image into
 //! the place of the host's tools, and a third makes the command root in a
-//! namespace with users of its own.
+//! namespace with users of its own. A command with a service beside it is in the network of that, which nothing else is in.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -20,6 +20,7 @@ use super::action::Action;
 use super::host::Host;
 use super::image::Image;
 use super::limits::Limits;
+use super::service::Beside;
 use super::users;
 use super::work::WorkDirectory;
 use crate::host::{bubblewrap, find};
@@ -38,6 +39,8 @@ pub(super) const ETC_FILES: [(&str, &str); 3] = [
 /// What of the host's `/etc` an action with its network sees.
 const NETWORK_FILES: [&str; 6] =
     ["/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/services", "/etc/ssl", "/etc/ca-certificates", "/etc/gai.conf"];
+/// Tells the command in which form the service beside it was started.
+const SERVICE_FORM: &str = "ENVSERVE_SERVICE_FORM";
 /// Descriptor on which bubblewrap waits for a byte before it starts the command.
 const BLOCK_FD: &str = "3";
 /// Descriptor on which bubblewrap says what becomes of the command.
@@ -62,6 +65,10 @@ pub(super) fn command(
     // The first process in the namespace is bubblewrap; the action can read its environment.
     command.env_clear().current_dir("/");
     command.args(["-c", &(limits.script() + WRAPPER), "sh"]);
+    let service = work.service();
+    if let Some(network) = service.and_then(Beside::network) {
+        command.args(["nsenter".to_owned(), format!("--net={network}"), "--".to_owned()]);
+    }
     host.enter(&mut command);
     let mut root = layers.upper.clone();
     if let Some(lower) = &layers.lower {
@@ -71,7 +78,7 @@ pub(super) fn command(
     let image_root = work.add_image(&mut command).map(|root| host.seen(&root));
     let lacks = ExecuteError::Host { program: "bwrap", package: "bubblewrap" };
     command.arg(find("bwrap").ok_or(lacks)?);
-    add_user(&mut command, host, action.platform.network);
+    add_user(&mut command, host, action.platform.network || service.is_some());
     let place =
         Place { root: &host.seen(&root), image: image_root.as_deref(), tmp: &host.seen(&work.path().join("tmp")) };
     add_root(&mut command, action, host, &place);
@@ -83,6 +90,9 @@ pub(super) fn command(
     let inherited = image.iter().flat_map(|image| &image.environment).filter(|(name, _)| !own(name));
     for (name, value) in inherited.chain(&action.environment) {
         command.args(["--setenv", name, value]);
+    }
+    if let Some(form) = service.and_then(Beside::form) {
+        command.args(["--setenv", SERVICE_FORM, form.as_str()]);
     }
     command.args(["--block-fd", BLOCK_FD, "--json-status-fd", STATUS_FD, "--"]);
     command.args(&action.arguments);

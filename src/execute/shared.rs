@@ -87,10 +87,34 @@ impl SharedInputs {
         host: &Arc<Host>,
         inputs: &Arc<Inputs>,
     ) -> Result<Arc<SharedRoot>, ExecuteError> {
-        let cell = self.cell(inputs);
-        let made = cell.get_or_try_init(|| {
-            let (store, host, inputs) = (store.clone(), Arc::clone(host), Arc::clone(inputs));
-            blocking(move || make(&store, &host, &inputs))
+        let (store, own, inputs, size) =
+            (store.clone(), Arc::clone(host), Arc::clone(inputs), (inputs.entries, inputs.bytes));
+        let made = self.get_made(inputs.root, size, host, async |root: Arc<SharedRoot>| {
+            blocking(move || fill(&store, &own, &inputs, root.path()).map(|()| size)).await
+        });
+        made.await
+    }
+
+    /// Returns what is kept under a digest: what is there, or a new directory, for which `make` says how many entries and
+    /// bytes there are when it has filled it. Those who ask at the same time wait for it.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub(super) async fn get_made(
+        &self,
+        key: Digest,
+        size: (u64, u64),
+        host: &Host,
+        make: impl AsyncFnOnce(Arc<SharedRoot>) -> Result<(u64, u64), ExecuteError>,
+    ) -> Result<Arc<SharedRoot>, ExecuteError> {
+        let cell = self.cell(key, size);
+        let made = cell.get_or_try_init(async || {
+            let parent = host.inputs();
+            let directory = TempDir::new_in(&parent).map_err(ExecuteError::io("make a directory in", &parent))?;
+            let root = Arc::new(SharedRoot { path: directory.keep() });
+            let size = make(Arc::clone(&root)).await?;
+            self.cell(key, size);
+            Ok(root)
         });
         match made.await {
             Ok(root) => Ok(Arc::clone(root)),
@@ -102,11 +126,11 @@ impl SharedInputs {
     }
 
     /// Returns the place for an input root, as the one used last, and lets go of those used longest ago.
-    fn cell(&self, inputs: &Inputs) -> Cell {
+    fn cell(&self, root: Digest, (entries, bytes): (u64, u64)) -> Cell {
         let mut kept = self.kept();
-        let known = kept.iter().position(|kept| kept.root == inputs.root).and_then(|at| kept.remove(at));
-        let (entries, bytes) = (inputs.entries, inputs.bytes);
-        let last = known.unwrap_or_else(|| Kept { root: inputs.root, entries, bytes, directory: Arc::default() });
+        let known = kept.iter().position(|kept| kept.root == root).and_then(|at| kept.remove(at));
+        let mut last = known.unwrap_or_else(|| Kept { root, entries, bytes, directory: Arc::default() });
+        (last.entries, last.bytes) = (last.entries.max(entries), last.bytes.max(bytes));
         let cell = Arc::clone(&last.directory);
         kept.push_back(last);
         let mut gone = Vec::new();
@@ -125,15 +149,11 @@ impl SharedInputs {
     }
 }
 
-fn make(store: &LocalBlobStore, host: &Host, inputs: &Inputs) -> Result<Arc<SharedRoot>, ExecuteError> {
-    let parent = host.inputs();
-    let directory = TempDir::new_in(&parent).map_err(ExecuteError::io("make a directory in", &parent))?;
-    let root = SharedRoot { path: directory.keep() };
-    inputs.fill(store, host, root.path(), host.same_user())?;
-    host.give(root.path()).map_err(ExecuteError::io("give away", root.path()))?;
-    fs::set_permissions(root.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .map_err(ExecuteError::io("set the mode of", root.path()))?;
-    Ok(Arc::new(root))
+fn fill(store: &LocalBlobStore, host: &Host, inputs: &Inputs, root: &Path) -> Result<(), ExecuteError> {
+    inputs.fill(store, host, root, host.same_user())?;
+    host.give(root).map_err(ExecuteError::io("give away", root))?;
+    fs::set_permissions(root, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .map_err(ExecuteError::io("set the mode of", root))
 }
 
 #[cfg(test)]
@@ -141,23 +161,23 @@ mod tests {
     use super::*;
     use crate::digest::DigestFunction;
 
-    fn inputs(number: u64, bytes: u64) -> Inputs {
-        let root = DigestFunction::Sha256.digest(&number.to_le_bytes());
-        Inputs { root, entries: 1, bytes, directories: Default::default() }
+    fn root(number: u64) -> Digest {
+        DigestFunction::Sha256.digest(&number.to_le_bytes())
     }
 
     #[test]
     fn the_root_used_longest_ago_goes_first_and_the_bounds_hold() {
         let shared = SharedInputs::default();
         for number in 0..100 {
-            shared.cell(&inputs(number, 1));
-            shared.cell(&inputs(0, 1));
+            shared.cell(root(number), (1, 1));
+            shared.cell(root(0), (1, 1));
         }
         let kept: Vec<Digest> = shared.kept().iter().map(|kept| kept.root).collect();
         assert_eq!(kept.len(), MAX_ROOTS);
-        assert_eq!(kept[MAX_ROOTS - 1], inputs(0, 1).root);
-        assert_eq!(kept[0], inputs(37, 1).root);
-        shared.cell(&inputs(1000, MAX_BYTES));
+        assert_eq!(kept[MAX_ROOTS - 1], root(0));
+        assert_eq!(kept[0], root(37));
+        // As something turns out to be larger, others go.
+        shared.cell(root(0), (1, MAX_BYTES));
         assert_eq!(shared.kept().len(), 1);
     }
 }

@@ -23,8 +23,8 @@ use super::process::{Bounds, End, Logs, refused};
 use super::work::WorkDirectory;
 use super::{ExecuteError, ExecutionEvents};
 
-/// Waits for a byte, so that the limits hold before the command starts.
-const WRAPPER: &str = r#"; read _; exec "$@" </dev/null"#;
+/// Waits for a byte, so that the limits hold before the command starts. There is none when the executor is gone.
+const WRAPPER: &str = r#"; read _ || exit; exec "$@" </dev/null"#;
 /// Said in the log of each action.
 const NOTICE: &str = "[envserve: this action runs without a sandbox]\n";
 /// How often processes that do not die are killed again.

@@ -8,6 +8,7 @@
 //! overlay/ merged/ the overlay's own, and where it is mounted, in the namespace of the launcher only
 //! image/ image-overlay/ image-merged/  the same three for the image that it runs in
 //! tmp/             seen as /tmp
+//! service/         the instance of the service beside it (instance/mod.rs)
 //! stdout stderr    what was captured
 //! ```
 
@@ -27,6 +28,7 @@ use super::host::Host;
 use super::layers::Layers;
 use super::namespace::Namespace;
 use super::queue::Slot;
+use super::service::Beside;
 use super::shared::SharedRoot;
 use super::unconfined::Unconfined;
 use crate::store::{blocking, remove_tree};
@@ -48,6 +50,7 @@ struct Contents {
     path: PathBuf,
     namespace: Option<Namespace>,
     unconfined: Option<Unconfined>,
+    service: Option<Beside>,
     group: Option<Group>,
     shared: Option<Arc<SharedRoot>>,
     image: Option<Arc<SharedRoot>>,
@@ -69,6 +72,7 @@ impl WorkDirectory {
             path: path.clone(),
             namespace: None,
             unconfined: None,
+            service: None,
             group,
             shared: None,
             image: None,
@@ -144,6 +148,16 @@ impl WorkDirectory {
         }
     }
 
+    /// Takes charge of the service beside the action.
+    pub(super) fn occupy_service(&mut self, service: Beside) -> Option<&mut Beside> {
+        Some(self.contents.as_mut()?.service.insert(service))
+    }
+
+    /// Returns the service beside the action, if it has one.
+    pub(super) fn service(&self) -> Option<&Beside> {
+        self.contents.as_ref()?.service.as_ref()
+    }
+
     /// Takes charge of processes without a namespace.
     pub(super) fn occupy_unconfined(&mut self, processes: Unconfined) {
         if let Some(contents) = &mut self.contents {
@@ -196,6 +210,9 @@ impl Contents {
         }
         if let Some(processes) = &self.unconfined {
             processes.end(self.group.as_ref()).await?;
+        }
+        if let Some(service) = self.service.take() {
+            service.end().await;
         }
         if std::mem::take(&mut self.used) {
             let (host, path) = (Arc::clone(&self.host), self.path.clone());

@@ -7,8 +7,6 @@ use tokio::process::Command;
 use super::command::{SHORT, run, shown};
 use super::{Lack, find};
 
-/// Names the program.
-const VARIABLE: &str = "ENVSERVE_CRIU";
 /// The oldest version that dumps sockets on kernels from 6.16 on.
 const OLDEST: [u64; 2] = [4, 2];
 const REMEDY: &str =
@@ -24,9 +22,12 @@ pub struct Criu {
 }
 
 impl Criu {
+    /// Names the program.
+    pub(crate) const VARIABLE: &str = "ENVSERVE_CRIU";
+
     /// Returns the program that `ENVSERVE_CRIU` names, or the one in `PATH`, whatever its version.
     pub(crate) fn named() -> Option<PathBuf> {
-        let named = std::env::var_os(VARIABLE).filter(|path| !path.is_empty());
+        let named = std::env::var_os(Self::VARIABLE).filter(|path| !path.is_empty());
         named.map(PathBuf::from).or_else(|| find("criu"))
     }
 

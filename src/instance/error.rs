@@ -140,9 +140,21 @@ impl From<ContainerError> for InstanceError {
 
 impl InstanceError {
     /// Returns a closure that turns a system error into `Io`, for `map_err`.
-    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// Says whether a copy may start in another form where it does not in this one.
+    pub fn is_of_form(&self) -> bool {
+        match self {
+            Self::Failed(failure) => match failure.reason {
+                Reason::Host | Reason::Ended | Reason::NotReady | Reason::Other => true,
+                // It is the same in all forms.
+                Reason::NoCommand | Reason::Beside => false,
+            },
+            _ => false,
+        }
     }
 
     /// Returns what the user can do about it, where that is known.

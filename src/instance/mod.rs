@@ -14,6 +14,7 @@
 mod control;
 mod copy;
 mod error;
+mod held;
 mod lease;
 mod order;
 mod plan;
@@ -34,6 +35,7 @@ use crate::container::{Output, Programs, STATE, clear, is_held, wait};
 
 pub use copy::Place;
 pub use error::{Failure, InstanceError, Reason};
+pub use held::Held;
 pub use order::Order;
 pub use state::{Address, Instance, STATE_VERSION, Status};
 pub use supervise::supervise;

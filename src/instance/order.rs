@@ -9,7 +9,7 @@ use super::error::{Failure, InstanceError};
 use super::state::Instance;
 use crate::container::ContainerOptions;
 use crate::oci::ImageConfig;
-use crate::spec::{Command, FormName, Ready};
+use crate::spec::{Command, FormName, Ready, Service};
 
 /// What is to be started.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -47,6 +47,26 @@ pub struct Order {
 }
 
 impl Order {
+    /// Makes it one for a copy of a service, in this form.
+    #[must_use]
+    pub fn of_service(self, service: &Service, form: FormName) -> Self {
+        let Service { cmd, ready, warmup, restored, timeout, .. } = service.clone();
+        Self {
+            form: Some(form),
+            options: ContainerOptions { command: cmd.unwrap_or_default(), ..self.options },
+            ready: Some(ready),
+            warmup: if form == FormName::Cold { warmup } else { Vec::new() },
+            restored,
+            timeout_seconds: timeout.unwrap_or(self.timeout_seconds),
+            ..self
+        }
+    }
+
+    /// Returns it as one line.
+    pub(super) fn line(&self) -> Result<String, InstanceError> {
+        serde_json::to_string(self).map_err(|error| InstanceError::io("describe", &self.root)(error.into()))
+    }
+
     /// Returns the configuration of the image.
     ///
     /// # Errors

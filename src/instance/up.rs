@@ -15,17 +15,17 @@ use super::lease::Owner;
 use super::order::{Order, Reply};
 use super::state::Instance;
 use crate::container::{self, Container, Programs};
-use crate::host::cores;
+use crate::host::{Criu, cores};
 
 /// Most bytes of a reply.
 const MAX_REPLY: u64 = 1 << 20;
 /// How long instances that are not wanted may take to go.
-const END_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const END_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A process that looks after an instance.
-struct Supervised {
-    child: Child,
-    stdin: ChildStdin,
+pub(super) struct Supervised {
+    pub(super) child: Child,
+    pub(super) stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
 }
 
@@ -45,9 +45,8 @@ pub async fn up(program: &Path, order: &Order, count: usize) -> Result<Vec<Insta
     let image = order.image()?;
     Container::new(&order.root, &image, &order.options, of_files, false)?;
     let owner = order.owner.map(Owner::open).transpose()?;
-    let line =
-        serde_json::to_string(order).map_err(|error| InstanceError::io("describe", &order.root)(error.into()))?;
-    let mut all = (0..count).map(|_| Supervised::spawn(program)).collect::<Result<Vec<_>, _>>()?;
+    let line = order.line()?;
+    let mut all = (0..count).map(|_| Supervised::spawn(program, None)).collect::<Result<Vec<_>, _>>()?;
     let starts: Vec<_> = all.iter_mut().map(|supervised| supervised.start(&line)).collect();
     let mut started: Result<Vec<Instance>, InstanceError> = stream::iter(starts).buffered(cores()).try_collect().await;
     if let (Ok(_), Some(pid)) = (&started, order.owner.filter(|_| owner.is_some_and(|owner| owner.is_gone()))) {
@@ -63,8 +62,9 @@ pub async fn up(program: &Path, order: &Order, count: usize) -> Result<Vec<Insta
 }
 
 impl Supervised {
-    fn spawn(program: &Path) -> Result<Self, InstanceError> {
+    pub(super) fn spawn(program: &Path, criu: Option<&Path>) -> Result<Self, InstanceError> {
         let mut command = Command::new(program);
+        command.envs(criu.map(|criu| (Criu::VARIABLE, criu)));
         command.arg(SUPERVISE_VERB).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(InstanceError::io("run", program))?;
         let stdin = child.stdin.take().expect("stdin was made a pipe");
@@ -72,9 +72,9 @@ impl Supervised {
         Ok(Self { child, stdin, stdout })
     }
 
-    async fn start(&mut self, order: &str) -> Result<Instance, InstanceError> {
+    pub(super) async fn start(&mut self, line: &str) -> Result<Instance, InstanceError> {
         let abandoned = || InstanceError::Abandoned { id: None };
-        let written = self.stdin.write_all(format!("{order}\n").as_bytes()).await;
+        let written = self.stdin.write_all(format!("{line}\n").as_bytes()).await;
         written.map_err(|_| abandoned())?;
         let mut line = String::new();
         let read = (&mut self.stdout).take(MAX_REPLY).read_line(&mut line).await;

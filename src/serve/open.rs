@@ -14,6 +14,7 @@ use super::http::registry::Registry;
 use super::options::{EmbeddedOptions, EndpointOptions, ServeOptions};
 use super::remote::{Local, RemoteBackend, RemoteOptions};
 use super::resolve::{Identity, Parts, Resolver};
+use crate::checkpoint::KnownCheckpoints;
 use crate::digest::DigestFunction;
 use crate::execute::LocalExecution;
 use crate::oci::KnownImages;
@@ -84,7 +85,8 @@ async fn open_embedded(options: &ServeOptions, embedded: EmbeddedOptions) -> Res
     let actions = Arc::new(LocalActionCache::new(database.clone()));
     let known_images = KnownImages::new(database.clone());
     let execution = LocalExecution::new(store.clone(), actions.clone(), execution);
-    let execution = Arc::new(execution.with_images(Arc::new(known_images.clone())));
+    let execution = execution.with_images(Arc::new(known_images.clone()));
+    let execution = Arc::new(execution.with_services(Arc::new(KnownCheckpoints::new(database.clone()))));
     let blobs = Arc::new(store.clone());
     let reapi = Reapi::new(store.clone(), actions, execution.clone(), instance.clone());
     // The embedded CAS takes them all.

@@ -111,6 +111,8 @@ pub fn execute_status(error: &ExecuteError) -> Status {
         ExecuteError::Denied { .. }
         | ExecuteError::Refused { .. }
         | ExecuteError::Users { .. }
+        | ExecuteError::Services { .. }
+        | ExecuteError::Service { .. }
         | ExecuteError::UnknownImage { .. }
         | ExecuteError::Image { .. }
         | ExecuteError::Output { .. }

@@ -15,6 +15,17 @@ use crate::support::{Daemon, World};
 
 /// Uploads an action without inputs that runs a shell script, with properties.
 pub(crate) async fn upload(daemon: &Daemon, instance: &str, script: &str, properties: &[(&str, &str)]) -> Digest {
+    upload_as(reapi::Action::default(), daemon, instance, script, properties).await
+}
+
+/// Uploads such an action that is otherwise like this one.
+pub(crate) async fn upload_as(
+    action: reapi::Action,
+    daemon: &Daemon,
+    instance: &str,
+    script: &str,
+    properties: &[(&str, &str)],
+) -> Digest {
     let function = DigestFunction::Sha256;
     let remote = RemoteBlobStore::new(daemon.link(), instance.into(), function);
     let remote: &dyn BlobStore = &remote;
@@ -30,7 +41,7 @@ pub(crate) async fn upload(daemon: &Daemon, instance: &str, script: &str, proper
         command_digest: Some(command.into()),
         input_root_digest: Some(root.into()),
         platform: Some(reapi::Platform { properties: properties.iter().map(property).collect() }),
-        ..Default::default()
+        ..action
     };
     put(action.encode_to_vec()).await
 }

@@ -2,6 +2,8 @@
 
 mod error;
 mod pieces;
+#[cfg(test)]
+mod tests;
 mod unpack;
 
 pub use error::MemoryError;

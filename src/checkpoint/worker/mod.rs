@@ -23,7 +23,7 @@ use std::time::Instant;
 
 pub use error::WorkerError;
 
-use crate::container::{Container, ContainerOptions, Network, Owner, Processes, Programs, Service, World};
+use crate::container::{Container, ContainerOptions, Owner, Processes, Programs, Service, World};
 use crate::host::{Criu, fingerprint};
 use crate::oci::ImageConfig;
 use crate::spec::{Form, Made};
@@ -99,13 +99,8 @@ fn service(
     world: World,
     place: Place,
 ) -> Result<Service, WorkerError> {
-    let options = ContainerOptions {
-        command: order.service.cmd.clone().unwrap_or_default(),
-        environment: Vec::new(),
-        directory: None,
-        binds: Vec::new(),
-        network: Network::None,
-    };
+    let command = order.service.cmd.clone().unwrap_or_default();
+    let options = ContainerOptions { command, ..ContainerOptions::alone() };
     let root = place.root();
     let container = Container::new(&root, image, &options, Owner::Image, false)?;
     let program = std::env::current_exe().map_err(WorkerError::io("find the program", "/proc/self/exe".as_ref()))?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::WorkerError;
-use crate::container::{ContainerOptions, Directory, Mounted, Network, Programs, World};
+use crate::container::{ContainerOptions, Directory, Mounted, Programs, World};
 use crate::host::cgroup;
 use crate::store::remove_tree;
 
@@ -45,14 +45,7 @@ impl Place {
         let root = root(&directory);
         fs::create_dir(&root).map_err(WorkerError::io("make the directory", &root))?;
         let layer = directory.layer()?;
-        let options = ContainerOptions {
-            command: Vec::new(),
-            environment: Vec::new(),
-            directory: None,
-            binds: Vec::new(),
-            network: Network::None,
-        };
-        drop(Mounted::new(&[&root], &directory, &layer, &options, world)?);
+        drop(Mounted::new(&[&root], &directory, &layer, &ContainerOptions::alone(), world)?);
         Ok(Self { directory })
     }
 

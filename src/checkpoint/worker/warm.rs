@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::Trouble;
 use super::{Say, WorkerError};
@@ -11,6 +11,8 @@ use crate::spec;
 
 /// How long a service may take to get warm when nothing is said of that.
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a service that dies may outlive a command beside it.
+const DEATH_TIME: Duration = Duration::from_millis(200);
 /// The exit code of a command that was killed.
 const KILLED: u8 = 137;
 
@@ -31,7 +33,8 @@ pub(super) struct Started {
 }
 
 impl Starter<'_> {
-    fn limit(&self) -> Duration {
+    /// Returns how long it may take until the service is warm.
+    pub(super) fn limit(&self) -> Duration {
         self.spec.timeout.map_or(TIMEOUT, Duration::from_secs)
     }
 
@@ -80,9 +83,15 @@ impl Starter<'_> {
         for command in &self.spec.warmup {
             let shown = command.cmd.join(" ");
             let ran = tokio::select! {
+                biased;
                 () = running.dead() => return Err(self.end(running).await),
                 ran = timeout_at(deadline, running.run(command, [])) => ran,
             };
+            // A command dies with the service, and may do so a moment before.
+            let failed = ran.as_ref().is_ok_and(|ran| ran.as_ref().is_ok_and(|ran| ran.code != 0));
+            if failed && timeout(DEATH_TIME, running.dead()).await.is_ok() {
+                return Err(self.end(running).await);
+            }
             let (trouble, output) = match ran {
                 Ok(Ok(ran)) if ran.code == 0 => continue,
                 Ok(Ok(ran)) => (Trouble::Warmup { command: shown, code: ran.code }, ran.output),

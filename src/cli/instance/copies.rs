@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use super::ports::all_ports;
+use crate::checkpoint::next_form;
 use crate::cli::error::CliError;
 use crate::cli::output::{Display, note};
 use crate::client::{Client, Prepared, Request};
-use crate::container::{ContainerOptions, Network};
-use crate::instance::{Instance, InstanceError, Order, Reason, up};
-use crate::spec::{Form, FormName, Made};
+use crate::container::ContainerOptions;
+use crate::instance::{Instance, InstanceError, Order, up};
+use crate::spec::FormName;
 
 /// Seconds that an instance may take when nothing is said of it.
 const TIMEOUT: u64 = 60;
@@ -30,13 +31,7 @@ pub(super) struct Wanted<'a> {
 impl Wanted<'_> {
     /// Returns the order for the command of an image.
     pub(super) fn order(&self, root: &Path, config: &Path) -> Result<Order, CliError> {
-        let options = ContainerOptions {
-            command: Vec::new(),
-            environment: self.environment.clone(),
-            directory: None,
-            binds: Vec::new(),
-            network: Network::None,
-        };
+        let options = ContainerOptions { environment: self.environment.clone(), ..ContainerOptions::alone() };
         let mut order = Order {
             client: self.client.root().to_owned(),
             environment: self.request.parts.name.clone(),
@@ -65,18 +60,10 @@ impl Wanted<'_> {
     /// Returns the order for copies of a checkpoint.
     fn order_copies(&self, prepared: &Prepared) -> Result<Order, CliError> {
         let Prepared { facts, choice, root, config, layers, images, .. } = prepared;
-        let service = facts.service.clone();
-        let mut order = self.order(root, config)?;
+        let mut order = self.order(root, config)?.of_service(&facts.service, choice.form);
         order.layers.clone_from(layers);
         order.images.clone_from(images);
-        order.form = Some(choice.form);
-        order.options.command = service.cmd.unwrap_or_default();
-        order.ready = Some(service.ready);
-        if choice.form == FormName::Cold {
-            order.warmup = service.warmup;
-        }
-        order.restored = service.restored;
-        order.timeout_seconds = self.timeout.or(service.timeout).unwrap_or(TIMEOUT);
+        order.timeout_seconds = self.timeout.unwrap_or(order.timeout_seconds);
         Ok(order)
     }
 }
@@ -95,32 +82,11 @@ pub(super) async fn start_copies(
             Ok(instances) => return Ok(instances),
             Err(error) => error,
         };
-        let next = after(form, &prepared.facts.made).filter(|_| asked.is_none() && is_of_form(&error));
+        let next = next_form(form, &prepared.facts.made).filter(|_| asked.is_none() && error.is_of_form());
         let Some(next) = next else { return Err(error.into()) };
         note(&format!("{} instead of {}, which does not start here: {error}", next.as_str(), form.as_str()));
         let fetched = wanted.client.fetch_checkpoint(wanted.request, Some(next), display).await;
         display.clear();
         prepared = fetched?;
-    }
-}
-
-/// Returns the form that is tried when one does not start.
-fn after(form: FormName, made: &Made) -> Option<FormName> {
-    match form {
-        FormName::Memory if matches!(made.filesystem, Form::Published { .. }) => Some(FormName::Filesystem),
-        FormName::Memory | FormName::Filesystem => Some(FormName::Cold),
-        FormName::Cold => None,
-    }
-}
-
-/// Says whether another form may start where this one does not.
-fn is_of_form(error: &InstanceError) -> bool {
-    match error {
-        InstanceError::Failed(failure) => match failure.reason {
-            Reason::Host | Reason::Ended | Reason::NotReady | Reason::Other => true,
-            // It is the same in all forms.
-            Reason::NoCommand | Reason::Beside => false,
-        },
-        _ => false,
     }
 }

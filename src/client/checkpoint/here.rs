@@ -28,7 +28,7 @@ impl Client {
 }
 
 /// Returns what the fingerprint cannot change without.
-fn subject(criu: &Path, runc: &Path) -> io::Result<[String; 7]> {
+pub(super) fn subject(criu: &Path, runc: &Path) -> io::Result<[String; 7]> {
     Ok([
         "fingerprint".to_owned(),
         env!("CARGO_PKG_VERSION").to_owned(),

@@ -234,10 +234,12 @@ fn layer(home: &Path, number: usize) -> PathBuf {
     home.join("layers").join(format!("{number:03}"))
 }
 
-/// Makes the directory of a checkpoint, and closes that of all checkpoints to other users.
+/// Makes the directory of a checkpoint, and closes that of all checkpoints to other users; that of all blobs as well, where
+/// a private daemon has what it makes. Environments have their own links to blobs.
 fn make_home(client: &Path, home: &Path) -> Result<(), ClientError> {
-    let all = checkpoints(client);
-    let closed = fs::create_dir_all(&all).and_then(|()| fs::set_permissions(&all, Permissions::from_mode(0o700)));
-    closed.map_err(ClientError::io("make the directory", &all))?;
+    for path in [checkpoints(client), client.join("blobs")] {
+        let closed = fs::create_dir_all(&path).and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o700)));
+        closed.map_err(ClientError::io("make the directory", &path))?;
+    }
     fs::create_dir_all(home).map_err(ClientError::io("make the directory", home))
 }

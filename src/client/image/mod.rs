@@ -27,7 +27,7 @@ mod places;
 mod root;
 mod run;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::path::PathBuf;
 

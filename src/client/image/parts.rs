@@ -21,9 +21,9 @@ fn unusable(root: Digest, source: ImageError) -> ClientError {
 /// An image whose tree was read.
 pub(in crate::client) struct Parts {
     /// The root of its tree.
-    pub(super) root: Digest,
+    pub(in crate::client) root: Digest,
     /// What registries know it by.
-    pub(super) facts: ImageFacts,
+    pub(in crate::client) facts: ImageFacts,
     pub(super) directories: Directories,
     pub(super) image: StoredImage,
 }

@@ -34,27 +34,27 @@ use crate::spec::{DESCRIPTOR_VERSION, KindName, Provenance, Provides};
 use crate::store::{BlobStore, FileBlobStore, MerkleTree, RemoteBlobStore, collect_tree};
 use crate::transport::{Link, Security};
 
-const FUNCTION: DigestFunction = DigestFunction::Blake3;
+pub(in crate::client) const FUNCTION: DigestFunction = DigestFunction::Blake3;
 /// `cap_net_raw+ep`.
 const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 /// Tells a name from the others of a user.
 const NOTE: &str = "user.note";
 
 /// A client and directories beside it.
-struct World {
+pub(in crate::client) struct World {
     directory: TempDir,
-    client: Client,
+    pub(in crate::client) client: Client,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(in crate::client) fn new() -> Self {
         let directory = TempDir::new().expect("temporary");
         let client = Client::new(ClientOptions {
             root: directory.path().join("client"),
             serve: None,
             security: Security::default(),
             remote_security: Security::default(),
-            criu: None,
+            criu: Some(directory.path().join("criu")),
             program: PathBuf::new(),
             idle_seconds: 1,
             environment: BTreeMap::new(),
@@ -65,16 +65,16 @@ impl World {
         Self { directory, client }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(in crate::client) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    async fn store(&self) -> FileBlobStore {
+    pub(in crate::client) async fn store(&self) -> FileBlobStore {
         self.client.store().await.expect("new").clone()
     }
 
     /// Returns the image whose layers are these directories, packed by tar.
-    async fn image(&self, layers: &[&Path]) -> Parts {
+    pub(in crate::client) async fn image(&self, layers: &[&Path]) -> Parts {
         let store = self.store().await;
         let mut stored = Vec::new();
         let mut archives = Vec::new();
@@ -173,18 +173,18 @@ fn descriptor(root: Digest, facts: &ImageFacts) -> Descriptor {
     }
 }
 
-async fn put(store: &FileBlobStore, bytes: &[u8]) -> Digest {
+pub(in crate::client) async fn put(store: &FileBlobStore, bytes: &[u8]) -> Digest {
     let store: &dyn BlobStore = store;
     store.put(FUNCTION, Bytes::copy_from_slice(bytes)).await.expect("right")
 }
 
 /// Returns a CAS that nobody can reach: what these tests need is here.
-fn nowhere() -> Reached {
+pub(in crate::client) fn nowhere() -> Reached {
     let link = Link::new(&"unix:/nowhere".parse().expect("an address"), &Security::default()).expect("an address");
     Reached { blobs: RemoteBlobStore::new(link, String::new(), FUNCTION), latency: Duration::ZERO }
 }
 
-fn packed(directory: &Path) -> Vec<u8> {
+pub(in crate::client) fn packed(directory: &Path) -> Vec<u8> {
     let options = ["--format=pax", "--numeric-owner", "--sort=name", "--xattrs", "--xattrs-include=*", "-c", "-C"];
     let output = Command::new("tar").args(options).arg(directory).arg(".").output().expect("tar is installed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -197,7 +197,7 @@ fn age(path: &Path, second: i64) {
     utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).expect("ours");
 }
 
-fn change(path: &Path, mode: u32, uid: u32, gid: u32) {
+pub(in crate::client) fn change(path: &Path, mode: u32, uid: u32, gid: u32) {
     lchown(path, Some(uid), Some(gid)).expect("root");
     if !fs::symlink_metadata(path).expect("there").is_symlink() {
         fs::set_permissions(path, Permissions::from_mode(mode)).expect("root");
@@ -314,7 +314,7 @@ fn inode(path: &Path) -> u64 {
 }
 
 #[track_caller]
-fn assert_same(one: &Path, other: &Path) {
+pub(in crate::client) fn assert_same(one: &Path, other: &Path) {
     let (one, other) = (look(one), look(other));
     let paths = |looks: &BTreeMap<PathBuf, Look>| looks.keys().cloned().collect::<Vec<_>>();
     assert_eq!(paths(&one), paths(&other));

@@ -4,11 +4,11 @@ use super::super::action::Ran;
 use super::super::image::parts;
 use super::super::{Build, BuildError, FailureReason};
 use super::name;
-use crate::checkpoint::{LAYER_PREFIX, MADE, MEMORY, OUTCOME, Order, Outcome};
+use crate::checkpoint::{LAYER_PREFIX, MADE, MEMORY, OUTCOME, Order, Outcome, image_files};
 use crate::digest::Digest;
 use crate::oci::StoredLayer;
-use crate::spec::{Form, Made, shown};
-use crate::store::{Directory, Node};
+use crate::spec::{Form, Made};
+use crate::store::{Directory, Listing, Node, StoreError, collect_tree};
 
 /// Largest outcome that is read.
 const MAX_OUTCOME: u64 = 1 << 20;
@@ -16,14 +16,8 @@ const MAX_OUTCOME: u64 = 1 << 20;
 const MAX_LAYERS: usize = 16;
 /// Most files that CRIU writes.
 const MAX_FILES: usize = 10_000;
-/// Most chunks of all of them.
-const MAX_CHUNKS: usize = 1 << 20;
-/// Longest name of a file.
-const MAX_NAME: usize = 200;
-/// What names of files and chunks end with.
-const COMPRESSED: &str = ".zst";
-/// How many digits the name of a chunk has.
-const DIGITS: usize = 6;
+/// Most pieces of all of them.
+const MAX_PIECES: usize = 1 << 20;
 
 /// What the worker left.
 pub(super) struct Left {
@@ -107,43 +101,17 @@ async fn layers(build: &Build<'_>, ran: &Ran, left: &Directory, count: usize) ->
 
 /// Says what is wrong with the directory that CRIU filled, if anything is.
 async fn check_memory(build: &Build<'_>, memory: Digest) -> Result<Result<(), String>, BuildError> {
-    let files = parts::directory(build, memory).await?;
-    let (count, mut chunks) = (files.iter().count(), 0);
-    if count == 0 || count > MAX_FILES {
-        return Ok(Err(format!("`{MADE}/{MEMORY}` has {count} entries; 1 to {MAX_FILES} are taken")));
-    }
-    for (name, node) in files.iter() {
-        let wrong = || Ok(Err(format!("`{MADE}/{MEMORY}/{}` is not as it should be", shown(name))));
-        match node {
-            Node::File { .. } if name.strip_suffix(COMPRESSED).is_some_and(is_name) => {}
-            Node::Directory { digest } if is_name(name) => {
-                let directory = parts::directory(build, *digest).await?;
-                if !are_chunks(&directory) {
-                    return wrong();
-                }
-                chunks += directory.iter().count();
-            }
-            _ => return wrong(),
-        }
-    }
-    if chunks > MAX_CHUNKS {
-        return Ok(Err(format!("`{MADE}/{MEMORY}` has {chunks} chunks; {MAX_CHUNKS} are the most")));
+    let tree = collect_tree(build.store, memory).await?;
+    let wrong = |source| StoreError::Directory { digest: memory, source };
+    let listing = Listing::parse(memory, &tree).map_err(wrong)?;
+    let (files, pieces) = match image_files(&listing) {
+        Ok(files) => (files.len(), listing.files.len()),
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    if files == 0 || files > MAX_FILES || pieces > MAX_PIECES {
+        return Ok(Err(format!("its memory has {files} files in {pieces} pieces")));
     }
     Ok(Ok(()))
-}
-
-/// Says whether a name is one of a file that CRIU or runc writes.
-fn is_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    (1..=MAX_NAME).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(fits)
-}
-
-/// Says whether a directory has chunks from number 0 on, and nothing else.
-fn are_chunks(directory: &Directory) -> bool {
-    let are = directory.iter().enumerate().all(|(number, (name, node))| {
-        matches!(node, Node::File { .. }) && name == format!("{number:0DIGITS$}{COMPRESSED}")
-    });
-    are && directory.iter().next().is_some()
 }
 
 #[cfg(test)]
@@ -151,7 +119,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::digest::DigestFunction;
 
     fn outcome(memory: &Value, filesystem: &Value, layers: usize) -> Value {
         let host = json!({
@@ -191,31 +158,5 @@ mod tests {
             assert!(read(&changed).is_err(), "{field}");
         }
         assert!(outcome_of(b"").is_err() && outcome_of(b"\xff{}").is_err());
-    }
-
-    #[test]
-    fn names_are_plain_and_chunks_are_numbered_from_zero() {
-        for name in ["pages-1.img", "core-12.img", "descriptors.json", "tmpfs-dev-73.tar.gz.img", "x_y"] {
-            assert!(is_name(name), "{name}");
-        }
-        for name in ["", ".", "..", ".hidden", "a b", "a\nb", "é", &"x".repeat(MAX_NAME + 1)] {
-            assert!(!is_name(name), "{name}");
-        }
-        let digest = DigestFunction::Blake3.empty();
-        let chunks = |names: &[&str], node: &Node| {
-            let mut tree = crate::store::MerkleTree::default();
-            for at in names {
-                tree.insert(&name(at), node.clone()).expect("free");
-            }
-            let (root, directories) = tree.encode(DigestFunction::Blake3);
-            let bytes = directories.into_iter().find(|(digest, _)| *digest == root).expect("the root").1;
-            are_chunks(&Directory::parse(DigestFunction::Blake3, &bytes).expect("just written"))
-        };
-        let (file, directory) = (Node::File { digest, executable: false }, Node::Directory { digest });
-        assert!(chunks(&["000000.zst", "000001.zst"], &file));
-        for wrong in [&[][..], &["000001.zst"], &["000000.zst", "000002.zst"], &["0.zst"], &["000000.zst", "x"]] {
-            assert!(!chunks(wrong, &file), "{wrong:?}");
-        }
-        assert!(!chunks(&["000000.zst"], &directory));
     }
 }

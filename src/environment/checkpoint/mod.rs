@@ -59,7 +59,8 @@ pub(super) async fn build(build: &Build<'_>, fields: &CheckpointFields) -> Resul
         timeout: None,
         properties: &properties,
     };
-    let ran = action::run(build, task).await.map_err(told)?;
+    // What others have put into the action cache is not taken: CRIU does as root what it says.
+    let ran = action::run(&Build { fresh: true, ..*build }, task).await.map_err(told)?;
     let left = made::read(build, &ran).await.map_err(told)?;
     let Ran { action, .. } = ran;
     let stored = Stored { image: image.root, layers: left.layers, memory: left.memory };

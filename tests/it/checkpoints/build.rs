@@ -12,6 +12,9 @@ use crate::support::{Daemon, World, criu, fail, files, script, succeed};
 /// What busybox is in the image.
 const APPLETS: [&str; 10] = ["cat", "echo", "false", "head", "httpd", "ls", "mkdir", "sh", "sleep", "touch"];
 
+/// The server. The first process of a container heeds only the signals that it asks for.
+const SERVER: &str = "trap exit TERM; httpd -f -p 80 -h /srv & wait";
+
 /// A world with the image of a small web server, and environments over it.
 pub(super) struct Case {
     pub(super) world: World,
@@ -30,7 +33,7 @@ impl Case {
         world.busybox(&APPLETS);
         world.write("source/root/etc/passwd", "root:x:0:0::/root:/bin/sh\n");
         world.write("source/root/srv/index.html", "first");
-        let config = json!({"Env": ["PATH=/bin"], "Cmd": ["httpd", "-f", "-p", "80", "-h", "/srv"]});
+        let config = json!({"Env": ["PATH=/bin"], "Cmd": ["sh", "-c", SERVER]});
         let image = json!({"type": "image", "base": {"path": "root"}, "config": config});
         let user = json!({"type": "tree", "inputs": {"it": {"env": "warm"}}});
         let mut plain = script("echo plain >out", &["out"]);
@@ -47,9 +50,8 @@ impl Case {
 
     /// Starts a daemon with this CRIU and these options.
     pub(super) fn daemon_with(&self, criu: &Path, options: &[&str]) -> Daemon {
-        let mut command = Command::new("env");
-        command.env("ENVSERVE_CRIU", criu);
-        Daemon::start_by(command, "serve", &self.world.path("daemon"), options)
+        let criu = criu.to_str().expect("UTF-8");
+        Daemon::start(&self.world.path("daemon"), &[&["--criu", criu], options].concat())
     }
 
     /// Returns a client that has the checkpoint built, and prints what it is.
@@ -62,6 +64,14 @@ impl Case {
     /// Has the checkpoint built and returns its descriptor.
     pub(super) fn built(&self, daemon: &Daemon) -> Value {
         descriptor(&mut self.ask(daemon))
+    }
+
+    /// Makes the checkpoint another one, which nobody has built.
+    pub(super) fn change(&self) {
+        let environments = fs::read_to_string(self.world.path("source/ENVS")).expect("there");
+        let mut environments: Value = serde_json::from_str(&environments).expect("JSON");
+        environments["warm"]["warmup"] = json!([["sh", "-c", "echo other >/srv/warm"]]);
+        self.world.spec("warm", &environments);
     }
 
     /// Asks for another environment of the same file.
@@ -116,7 +126,10 @@ fn a_checkpoint_is_made_once_with_both_forms_and_is_a_hit_afterwards() {
     for form in ["memory", "filesystem"] {
         let told = &made[form];
         let reason = told["refused"]["reason"].as_str();
-        assert!(told["published"]["ready_ms"].is_u64() || reason.is_some_and(|reason| reason.contains("ms")), "{told}");
+        assert!(
+            told["published"]["ready_ms"].is_u64() || reason.is_some_and(|reason| reason.contains(" ms")),
+            "{told}"
+        );
     }
     let kernel = succeed(Command::new("uname").arg("-r"));
     assert_eq!(made["host"]["kernel-release"], kernel);
@@ -166,7 +179,7 @@ fn a_host_that_can_make_none_is_given_what_there_is() {
 #[test]
 fn a_checkpoint_of_which_a_blob_is_gone_is_made_again() {
     // Enough memory that does not compress for chunks of their own.
-    let held = "x=$(head -c 3000000 /dev/urandom | cat -v); touch /srv/held; exec httpd -f -p 80 -h /srv";
+    let held = format!("x=$(head -c 3000000 /dev/urandom | cat -v); {SERVER}");
     let case = Case::with(&service(&json!({"cmd": ["sh", "-c", held], "timeout": 300})));
     let daemon = case.daemon();
     case.built(&daemon);

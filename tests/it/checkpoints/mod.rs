@@ -4,4 +4,8 @@ mod build;
 mod build_access;
 mod build_failing;
 mod build_remote;
+mod example;
+mod fetch;
+mod services;
 mod up;
+mod worker;

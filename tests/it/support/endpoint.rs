@@ -34,16 +34,26 @@ pub(crate) struct Endpoint {
     pub(crate) kind: Kind,
     pub(crate) address: String,
     directory: TempDir,
+    /// What its workers find in `/usr/local/sbin`, if that is not what the host has there.
+    programs: Option<PathBuf>,
     running: Option<Guarded>,
 }
+
+/// Puts the directory `$1` into the place of `/usr/local/sbin`, for what follows only.
+const WITH_PROGRAMS: &str = r#"mount --bind "$1" /usr/local/sbin && shift && exec "$@""#;
 
 impl Endpoint {
     /// Starts one on a free port.
     pub(crate) fn start(kind: Kind) -> Self {
+        Self::start_with(kind, None)
+    }
+
+    /// Starts one whose workers find these programs in `/usr/local/sbin`, which takes a root that may mount.
+    pub(crate) fn start_with(kind: Kind, programs: Option<PathBuf>) -> Self {
         // PostgreSQL has a user of its own, who has to get there.
         let directory = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o711)).tempdir();
         let address = free_address();
-        let mut endpoint = Self { kind, address, directory: directory.expect("temporary"), running: None };
+        let mut endpoint = Self { kind, address, directory: directory.expect("temporary"), programs, running: None };
         endpoint.start_again();
         endpoint
     }
@@ -101,8 +111,12 @@ impl Endpoint {
         let (host, port) = self.address.split_once(':').expect("HOST:PORT");
         let mut command = match self.kind {
             Kind::BuildGrid => {
-                let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/cluster"));
-                command.arg(port).arg(&storage);
+                let cluster = Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/cluster");
+                let mut command = Command::new("env");
+                if let Some(programs) = &self.programs {
+                    command.args(["unshare", "--mount", "sh", "-c", WITH_PROGRAMS, "sh"]).arg(programs);
+                }
+                command.arg(cluster).arg(port).arg(&storage);
                 command
             }
             Kind::Just => {

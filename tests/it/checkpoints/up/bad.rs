@@ -1,9 +1,10 @@
 //! What is refused, and what fails.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use super::{ask, case, fail, told};
+use super::{ask, case, fail, run, text, told};
 
 #[test]
 fn a_command_restored_that_fails_is_told_with_what_it_says() {
@@ -46,4 +47,24 @@ fn an_ordinary_user_is_told_that_this_host_cannot() {
     command.arg(&case.spec).env("HOME", &root).env("ENVSERVE_ROOT", &root).env("ENVSERVE_SERVE", &case.daemon.address);
     let error = fail(command.stdin(Stdio::null()), 15);
     assert!(error.contains("root"), "{error}");
+}
+
+#[test]
+fn memory_that_was_changed_on_the_disk_is_never_woken_up() {
+    let case = case();
+    case.started(&["--form", "memory"]);
+    let mut found = Command::new("find");
+    found.arg(case.world.path("client/checkpoints")).args(["-path", "*/memory/images/*", "-size", "+16k"]);
+    let found = run(&mut found);
+    let images: Vec<PathBuf> = text(&found.stdout).lines().map(PathBuf::from).collect();
+    assert!(!images.is_empty());
+    for image in &images {
+        let good = fs::read(image).expect("readable");
+        let mut bad = good.clone();
+        bad[good.len() / 2..][..64].fill(0xa5);
+        fs::write(image, &bad).expect("root");
+        let (instances, _) = told(&mut case.up(&["--form", "memory"]));
+        assert_eq!(ask(&instances[0], "get"), "warm");
+        assert!(fs::read(image).expect("readable") == good, "it was unpacked once more");
+    }
 }

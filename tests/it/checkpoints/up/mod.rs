@@ -31,9 +31,6 @@ fn case() -> Case {
         world.write(&format!("source/root/{directory}/.keep"), "");
     }
     let config = json!({"Env": ["PATH=/usr/bin:/bin"], "ExposedPorts": {"7000/tcp": {}}});
-    let of_service = |words: &[&str]| -> Vec<String> {
-        ["python3", "/srv/service.py"].iter().chain(words).map(ToString::to_string).collect()
-    };
     let environments = json!({
         "image": {"type": "image", "base": {"path": "root"}, "config": config},
         "warm": {
@@ -49,8 +46,13 @@ fn case() -> Case {
     let spec = world.spec("warm", &environments);
     let mut command = Command::new("env");
     command.arg(format!("ENVSERVE_CRIU={}", criu().display()));
-    let daemon = Daemon::start_by(command, "serve", &world.path("daemon"), &[]);
+    let daemon = Daemon::start_by(command, "serve", &world.path("daemon"), &["--checkpoints-for-all"]);
     Case::of(world, daemon, spec)
+}
+
+/// Returns the command of the service, with these words.
+fn of_service(words: &[&'static str]) -> Vec<&'static str> {
+    [&["python3", "/srv/service.py"], words].concat()
 }
 
 /// Asks the service of an instance.

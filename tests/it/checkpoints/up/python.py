@@ -9,6 +9,7 @@ import fcntl
 import os
 import random
 import shutil
+import signal
 import socket
 import struct
 import subprocess

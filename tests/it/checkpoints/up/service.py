@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import os
 import random
+import signal
 import socket
 import struct
 import sys
@@ -87,6 +88,7 @@ class Service:
         return os.environ.get(name, "-")
 
     def serve(self):
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         print("serving", flush=True)
         while True:
             stream = self.listener.accept()[0]
