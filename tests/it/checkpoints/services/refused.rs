@@ -56,10 +56,13 @@ async fn a_service_that_does_not_start_fails_the_action_and_its_output_is_told()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_that_makes_no_environments_knows_no_service() {
     let world = World::new();
-    let daemon = Daemon::start_as("execute", &world.path("endpoint"), &[]);
     let service = format!("{:?}", DigestFunction::Sha256.digest(b"x"));
-    let action = upload(&daemon, "", "true", &[("service", &service)]).await;
-    refused(&execute(&daemon.link().channel(), "", action).await, Code::InvalidArgument);
+    // Whoever may have no checkpoints is not even told that.
+    for (options, code) in [(&["--checkpoints-for-all"][..], Code::InvalidArgument), (&[], Code::PermissionDenied)] {
+        let daemon = Daemon::start_as("execute", &world.path("endpoint"), options);
+        let action = upload(&daemon, "", "true", &[("service", &service)]).await;
+        refused(&execute(&daemon.link().channel(), "", action).await, code);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
