@@ -33,6 +33,7 @@ impl Service {
         let (client, spec) = (place.path("client"), place.path(&format!("{name}.json")));
         let service = Self { name, question, port, spec, serve: daemon.address.clone(), client };
         let given = place.path("example").join(format!("{name}.json"));
+        run(service.command("fetch").arg("--absent").arg(&given));
         let resolved = run(service.command("resolve").arg(given));
         let mut resolved: Value = serde_json::from_str(&resolved).expect("JSON");
         for (_, repository) in resolved["repositories"].as_object_mut().expect("an object") {

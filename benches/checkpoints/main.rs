@@ -133,13 +133,13 @@ fn main() {
     let place = Place::on_disk();
     println!("{rounds} rounds in {}; preparing …", place.path("").display());
     example(&place, debian.as_deref());
-    let daemon = Daemon::start("serve", &place.path("daemon"), &[]);
+    let daemon = Daemon::start("serve", &place.path("daemon"), &["--checkpoints-for-all"]);
     for (name, question, port) in [("postgresql", Question::Orders, 5432), ("tomcat", Question::Page, 8080)] {
         if only.as_ref().is_some_and(|only| only != name) {
             continue;
         }
-        let service = Service::new(name, question, port, &place, &daemon);
         let begun = Instant::now();
+        let service = Service::new(name, question, port, &place, &daemon);
         let form = service.up(1, &[]).form().to_owned();
         println!(
             "{name}: built and fetched in {:.1} s; its fastest form here is {form}",

@@ -21,6 +21,7 @@ mod make_checkpoint;
 mod nix;
 mod output;
 mod placement;
+mod plan;
 mod remote;
 mod resolve;
 mod run;
@@ -67,6 +68,8 @@ enum Verb {
     Resolve(resolve::Arguments),
     /// Print the key of an environment.
     Key(key::Arguments),
+    /// Say what fetching an environment would build and move.
+    Plan(plan::Arguments),
     /// Say why an environment is not in the cache: in what its key differs from one that is.
     Explain(explain::Arguments),
     /// Print the documentation of an environment.
@@ -158,6 +161,7 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Fetch(arguments) => verb_on_one_thread(fetch::run(arguments)),
         Verb::Resolve(arguments) => verb_on_one_thread(resolve::run(arguments)),
         Verb::Key(arguments) => verb_on_one_thread(key::run(arguments)),
+        Verb::Plan(arguments) => verb_on_one_thread(plan::run(arguments)),
         Verb::Explain(arguments) => verb_on_one_thread(explain::run(arguments)),
         Verb::Describe(arguments) => verb_on_one_thread(describe::run(arguments)),
         Verb::Env(arguments) => verb_on_one_thread(env::run(arguments)),

@@ -113,7 +113,7 @@ impl Client {
         Err(ClientError::Lost { count: lost.len(), first, endpoint, attempts: ATTEMPTS })
     }
 
-    async fn reach_blobs(&self, events: &dyn Events) -> Result<&Reached, ClientError> {
+    pub(super) async fn reach_blobs(&self, events: &dyn Events) -> Result<&Reached, ClientError> {
         self.connection().await?.blobs(events).await
     }
 
@@ -242,7 +242,7 @@ impl Client {
     }
 
     /// Returns where the environment lies if all of it is here.
-    async fn present(
+    pub(super) async fn present(
         &self,
         request: &Request,
         descriptor: &Descriptor,
@@ -298,7 +298,7 @@ impl Client {
 }
 
 /// Checks that an environment can be had in the form that is wanted.
-fn check_view(descriptor: &Descriptor, placement: &Placement) -> Result<(), ClientError> {
+pub(super) fn check_view(descriptor: &Descriptor, placement: &Placement) -> Result<(), ClientError> {
     let (view, there) = match placement.view {
         View::Dir if descriptor.checkpoint.is_some() && placement.start == Start::Never => {
             return Err(ClientError::OnlyStarted);
@@ -312,7 +312,7 @@ fn check_view(descriptor: &Descriptor, placement: &Placement) -> Result<(), Clie
 }
 
 /// Where an environment lies.
-enum Lies {
+pub(super) enum Lies {
     /// In a directory, or a file, of its own.
     Directory(PathBuf),
     /// In a store.

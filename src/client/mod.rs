@@ -16,6 +16,7 @@
 //! ROOT/private/        socket, lock and log of the private daemon
 //! ```
 
+mod amount;
 mod brought;
 mod checkpoint;
 mod connect;
@@ -35,6 +36,7 @@ mod memo;
 mod missing;
 mod nix;
 mod placement;
+mod plan;
 mod provide;
 mod request;
 mod roots;
@@ -50,6 +52,7 @@ use crate::source::{FetchOptions, Fetcher, Limits};
 use crate::store::{FileBlobStore, GitStore, blocking};
 use crate::transport::{Endpoint, Security};
 
+pub use amount::Amount;
 pub use checkpoint::{CheckpointError, Prepared};
 pub use connect::Connection;
 pub use enter::{Entered, entered};
@@ -61,6 +64,7 @@ pub use image::{ImageError, Loader, RootFileSystem, install_root, name_of, run};
 pub use install::{install, link};
 pub use nix::{ClosureError, NixOutput, StoreRoot, Stored, enter};
 pub use placement::{Placement, Start, View};
+pub use plan::{FetchPlan, PlannedBuild, PlannedState};
 pub use request::{Building, Request};
 pub use sources::FetchedSource;
 pub use unavailable::OnUnavailable;

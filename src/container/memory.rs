@@ -87,6 +87,8 @@ impl Running {
     /// # Cancel safety
     /// The container has to be killed then.
     pub(crate) async fn dump(&self, images: &Path) -> Result<(), ContainerError> {
+        // Before that, runc would not know that it runs.
+        self.begun().await;
         offer(&self.programs, &self.mounted, &self.settings()?)?;
         // runc would close it to the container's users, as one of whom CRIU reads it.
         let made = DirBuilder::new().mode(0o755).create(images);

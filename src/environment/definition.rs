@@ -1,18 +1,38 @@
 //! Reading environments files from roots, and finding the key of an environment that another one uses.
 
+use async_trait::async_trait;
+use bytes::Bytes;
+
 use super::BuildError;
 use crate::source::Sources;
 use crate::spec::{
     Definition, Description, EnvironmentRef, EnvironmentsFile, GitId, KeyParts, RelativePath, ResolvedRepository,
 };
 
+/// Has the environments files of roots.
+#[async_trait]
+pub trait Files: Send + Sync {
+    /// Returns a file of a root; `None` when the root has no such file.
+    ///
+    /// # Errors
+    /// `UnknownRoots` when the root is not known.
+    async fn file(&self, root: GitId, path: &RelativePath) -> Result<Option<Bytes>, BuildError>;
+}
+
+#[async_trait]
+impl Files for Sources {
+    async fn file(&self, root: GitId, path: &RelativePath) -> Result<Option<Bytes>, BuildError> {
+        Ok(Self::file(self, root, path).await?)
+    }
+}
+
 /// Returns the definition of the environment that the key parts name.
 ///
 /// # Errors
 /// When the root is unknown, has no such file, or the file has no such environment; `Config` when the
 /// configuration is not restricted to the variables that matter: then one environment would have many keys.
-pub async fn definition(sources: &Sources, parts: &KeyParts) -> Result<Definition, BuildError> {
-    let definition = named(sources, &parts.description, &parts.module, &parts.name).await?;
+pub async fn definition(files: &dyn Files, parts: &KeyParts) -> Result<Definition, BuildError> {
+    let definition = named(files, &parts.description, &parts.module, &parts.name).await?;
     if parts.effective_config == parts.effective_config.restrict(definition.flexible_config()) {
         return Ok(definition);
     }
@@ -20,14 +40,14 @@ pub async fn definition(sources: &Sources, parts: &KeyParts) -> Result<Definitio
 }
 
 async fn named(
-    sources: &Sources,
+    files: &dyn Files,
     description: &Description,
     module: &RelativePath,
     name: &str,
 ) -> Result<Definition, BuildError> {
     let repository = description.main();
     let path = joined(module, &repository.environments_file)?;
-    definition_at(sources, repository.root, &path, name).await
+    definition_at(files, repository.root, &path, name).await
 }
 
 /// Returns the definition of an environment in a file of a root.
@@ -35,12 +55,12 @@ async fn named(
 /// # Errors
 /// As `definition`.
 pub async fn definition_at(
-    sources: &Sources,
+    files: &dyn Files,
     root: GitId,
     path: &RelativePath,
     name: &str,
 ) -> Result<Definition, BuildError> {
-    let text = sources.file(root, path).await?;
+    let text = files.file(root, path).await?;
     let text = text.ok_or_else(|| BuildError::NoFile { root, file: path.clone() })?;
     let file = EnvironmentsFile::parse(&path.to_string(), &text)?;
     Ok(file.get(name)?.clone())
@@ -82,7 +102,7 @@ fn bound<'a>(parts: &'a KeyParts, binding: &str) -> Result<(&'a str, &'a Resolve
 /// # Errors
 /// When it is in a repository that is not bound, or does not exist.
 pub(super) async fn dependency(
-    sources: &Sources,
+    files: &dyn Files,
     parts: &KeyParts,
     reference: &EnvironmentRef,
 ) -> Result<KeyParts, BuildError> {
@@ -92,7 +112,7 @@ pub(super) async fn dependency(
     };
     let module = reference.module.clone().unwrap_or_else(|| parts.module.clone());
     let name = reference.name.clone();
-    let definition = named(sources, &description, &module, &name).await?;
+    let definition = named(files, &description, &module, &name).await?;
     let effective_config = parts.effective_config.restrict(definition.flexible_config());
     Ok(KeyParts { description, module, name, effective_config })
 }

@@ -17,11 +17,11 @@ mod tree;
 
 pub use build::{Build, Dependencies};
 pub use checkpoint::CheckpointOptions;
-pub use definition::{definition, definition_at, describe, joined};
+pub use definition::{Files, definition, definition_at, describe, joined};
 pub use error::{BuildError, Failure, FailureReason};
 pub use image::{BaseImages, ImageBuilds, ImageOptions, Pulled, Runs};
 pub use nix::{NixBuilds, NixOptions};
-pub use plan::{Known, Plan, plan};
+pub use plan::{Known, Met, Plan, plan, survey};
 pub use progress::{Phase, Progress, ProgressSink};
 pub use publish::Published;
 

@@ -35,14 +35,7 @@ pub(super) struct Platform {
 impl Platform {
     /// Returns what holds for an action without properties.
     fn plain() -> Self {
-        Self {
-            network: false,
-            users: false,
-            checkpoint: false,
-            service: None,
-            image: None,
-            root: BUILD.to_owned(),
-        }
+        Self { network: false, users: false, checkpoint: false, service: None, image: None, root: BUILD.to_owned() }
     }
 
     /// Reads the properties of an action, whose digest is of that function.
@@ -107,7 +100,9 @@ impl Platform {
             (self.service.is_some(), "service", network),
         ];
         if let Some((_, one, (_, other))) = pairs.iter().find(|(asked, _, (also, _))| *asked && *also) {
-            return Err(invalid(format!("asks for `{one}` together with `{other}`, of which one at a time is offered")));
+            return Err(invalid(format!(
+                "asks for `{one}` together with `{other}`, of which one at a time is offered"
+            )));
         }
         let alone = Self { checkpoint: true, ..Self::plain() };
         if self.checkpoint && *self != alone {

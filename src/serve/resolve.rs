@@ -1,7 +1,9 @@
 //! The path of a request: key → entry in the cache, or single flight → build → entry; descriptor and lease.
 //! No tonic types here.
 
+mod checkpoints;
 mod explain;
+mod plan;
 mod uses;
 
 use std::path::PathBuf;
@@ -18,16 +20,17 @@ use crate::checkpoint::KnownCheckpoints;
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{
     BaseImages, Build, BuildError, CheckpointOptions, ImageBuilds, ImageOptions, NixBuilds, NixOptions, ProgressSink,
-    Runs, build, definition, plan,
+    Runs, build, plan,
 };
-use crate::execute::CheckpointWorker;
 use crate::nix::ValidPaths;
 use crate::oci::{KnownArchives, KnownImages};
 use crate::source::{Sources, Turns};
-use crate::spec::{Components, EnvKey, KeyParts, KindName, Shard, ShardParts, SpecError};
+use crate::spec::{Components, EnvKey, KeyParts, Shard, ShardParts, SpecError};
 use crate::store::{BlobStore, Database, SharedEntries, StoreError};
 
+use checkpoints::check;
 pub use explain::{Against, Compared, ExplainError, Explained};
+pub use plan::{Given, Planned, PlannedEnvironment};
 use uses::{InCache, InFlight};
 
 /// Most derivations that are built at a time, for all environments together.
@@ -268,23 +271,6 @@ impl Resolver {
         Ok(answer)
     }
 
-    /// Looks an environment up, and says in which shard it is looked for. A checkpoint that was made on another host
-    /// than that of the executor is not for this one, which has a shard of its own.
-    async fn find(&self, wanted: &Wanted) -> Result<(Shard, Option<Answer>), StoreError> {
-        let answer = self.lookup(wanted.shard, wanted).await?;
-        let Some(facts) = answer.as_ref().and_then(|answer| answer.descriptor.checkpoint.as_ref()) else {
-            return Ok((wanted.shard, answer));
-        };
-        // Whoever can make none takes what there is.
-        match self.inner.dispatch.executor(&wanted.properties).checkpoints().await {
-            Ok(CheckpointWorker::Own(host)) if *host != facts.made.host => {
-                let shard = self.shard_parts(&wanted.properties, Some(host.to_string())).shard();
-                Ok((shard, self.lookup(shard, wanted).await?))
-            }
-            _ => Ok((wanted.shard, answer)),
-        }
-    }
-
     /// Has the image known that is about to be answered, and what its key was made from. Whoever wants an environment
     /// gets it all the same when that fails; it is tried again with the next answer.
     async fn note(&self, shard: Shard, wanted: &Wanted, answer: &Answer) {
@@ -333,12 +319,6 @@ impl Resolver {
         }
         let (flight, joined) = self.fly(shard, wanted, rights);
         Ok(Resolution::Building { flight, joined })
-    }
-
-    /// Says whether an environment is a checkpoint, as far as that can be seen before it is built.
-    async fn is_checkpoint(&self, wanted: &Wanted) -> bool {
-        let definition = definition(&self.inner.sources, &wanted.parts).await;
-        definition.is_ok_and(|definition| definition.kind_name() == KindName::Checkpoint)
     }
 
     /// Checks every entry anew from now on: blobs are gone that should not be.
@@ -405,12 +385,4 @@ impl Resolver {
         self.note(shard, wanted, &answer).await;
         Ok(answer)
     }
-}
-
-/// Refuses a checkpoint to those who may not have any.
-fn check(rights: Rights, environment: &str, answer: &Answer) -> Result<(), BuildError> {
-    if rights.checkpoints || answer.descriptor.checkpoint.is_none() {
-        return Ok(());
-    }
-    Err(BuildError::CheckpointDenied { environment: environment.to_owned() })
 }

@@ -144,6 +144,44 @@ async fn nothing_is_explained_to_who_asks_nonsense() {
 }
 
 #[tokio::test]
+async fn files_that_are_given_for_a_plan_are_read_strictly_and_believed_for_no_more_than_it() {
+    let world = World::new();
+    let spec = world.spec("one", &json!({"one": script("echo x >out", &["out"])}));
+    let daemon = world.daemon();
+    let object = succeed(world.client_of(&daemon, "client").args(["key", "--json"]).arg(&spec));
+    let object: serde_json::Value = serde_json::from_str(&object).expect("JSON");
+    let root = object["repositories"]["0"]["root"][1].as_str().expect("an id").to_owned();
+    let key = json!({"effective_config": {}, "repo_key": object["repo_key"], "target_name": ["", "one"]});
+    let (key, description) = (key.to_string().into_bytes(), object["repositories"].to_string().into_bytes());
+    let plan = async |tree: &str, path: &str, content: &str| {
+        let file = v1::RootFile { tree: tree.to_owned(), path: path.to_owned(), content: content.as_bytes().to_vec() };
+        let (key, description) = (key.clone(), description.clone());
+        let request = v1::PlanRequest { key, description, files: vec![file], ..Default::default() };
+        EnvironmentsClient::new(daemon.link().channel()).plan(request).await
+    };
+    let circle = json!({"one": {"type": "tree", "inputs": {"in": {"env": "one"}}}}).to_string();
+    let cases = [
+        ("", "ENVS", "{}"),
+        ("../objects", "ENVS", "{}"),
+        (&root, "../ENVS", "{}"),
+        (&root, "ENVS", "{}"),
+        (&root, "ENVS", "no JSON"),
+        (&root, "ENVS", &circle),
+    ];
+    for (tree, path, content) in cases {
+        let status = plan(tree, path, content).await.expect_err("refused");
+        assert_eq!(status.code(), Code::InvalidArgument, "{tree} {path} {content}: {status:?}");
+    }
+    let other = json!({"one": {"type": "tree", "inputs": {}}}).to_string();
+    let answer = plan(&root, "ENVS", &other).await.expect("a plan").into_inner();
+    assert_eq!((answer.environments.len(), answer.wanted.len()), (1, 0), "{answer:?}");
+    let status = serve(&daemon.link().channel(), &key, &description).await;
+    assert_eq!(status.code(), Code::NotFound, "the root is as unknown as before: {status:?}");
+    let answer = plan(&"2".repeat(40), "ENVS", "{}").await.expect("a plan").into_inner();
+    assert_eq!(answer.wanted, [v1::RootFile { tree: root, path: "ENVS".to_owned(), content: Vec::new() }]);
+}
+
+#[tokio::test]
 async fn a_tree_that_cannot_be_one_is_not_taken_over() {
     use envserve::proto::reapi;
     let world = World::new();

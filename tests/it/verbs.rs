@@ -1,6 +1,7 @@
 //! The other verbs, and the form of what they print.
 
 mod explain;
+mod plan;
 mod probe;
 mod variables;
 

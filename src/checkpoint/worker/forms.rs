@@ -9,7 +9,7 @@
 
 use std::path::PathBuf;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::warm::{Started, Starter, milliseconds};
 use super::{Say, WorkerError};
@@ -79,11 +79,18 @@ impl<'a> Forms<'a> {
 
     /// Makes the form `memory`, and returns it with a warm service.
     async fn memory(&mut self, mut running: Running, without_ms: u64) -> Result<(Form, Running), WorkerError> {
-        let began = Instant::now();
-        match running.dump(&self.images).await {
-            Ok(()) => {}
-            Err(ContainerError::NotDumped { reason }) => return Ok((refused("it cannot be dumped", &reason), running)),
-            Err(error) => return Err(error.into()),
+        let (began, limit) = (Instant::now(), self.starter.limit());
+        match timeout(limit, running.dump(&self.images)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(ContainerError::NotDumped { reason })) => {
+                return Ok((refused("it cannot be dumped", &reason), running));
+            }
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => {
+                running.kill().await;
+                let form = refused("it cannot be dumped", &format!("CRIU had not done it after {} s", limit.as_secs()));
+                return Ok((form, self.warm().await?.running));
+            }
         }
         (self.say)(&format!("dumped after {} ms", milliseconds(began)));
         running.ended().await.map_err(WorkerError::io("wait for", &self.starter.service.root))?;

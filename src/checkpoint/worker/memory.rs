@@ -75,3 +75,58 @@ fn write(pieces: &Mutex<Receiver<Piece>>) -> Result<(), WorkerError> {
         written.map_err(WorkerError::io("write", &path))?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const PAGE: usize = 4096;
+
+    /// Returns what is left of a directory, chunk by chunk.
+    fn compressed(top: &Path, name: &str, files: &[(&str, &[u8])]) -> PathBuf {
+        let (images, made) = (top.join(format!("{name}-images")), top.join(name));
+        for directory in [&images, &made] {
+            fs::create_dir(directory).expect("temporary");
+        }
+        for (name, bytes) in files {
+            fs::write(images.join(name), bytes).expect("temporary");
+        }
+        compress(&images, &made).expect("compressed");
+        made.join(MEMORY)
+    }
+
+    fn chunks(directory: &Path) -> Vec<Vec<u8>> {
+        let mut paths: Vec<PathBuf> =
+            fs::read_dir(directory).expect("there").flatten().map(|entry| entry.path()).collect();
+        paths.sort();
+        paths.iter().map(|path| fs::read(path).expect("there")).collect()
+    }
+
+    #[test]
+    fn files_come_back_whole_and_those_of_one_lineage_share_most_of_their_chunks() {
+        let top = tempfile::tempdir().expect("temporary");
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut memory: Vec<u8> = (0..12 << 20).map(|_| random.u8(..64)).collect();
+        let first = compressed(top.path(), "first", &[("small.img", b"small"), ("pages-1.img", &memory)]);
+        let small = fs::read(first.join("small.img.zst")).expect("there");
+        assert_eq!(zstd::decode_all(&small[..]).expect("zstd"), b"small");
+        let whole: Vec<u8> = chunks(&first.join("pages-1.img"))
+            .iter()
+            .flat_map(|chunk| zstd::decode_all(&chunk[..]).expect("zstd"))
+            .collect();
+        assert!(whole == memory);
+
+        // Some pages change, and one comes in between.
+        for page in [3, 4, 1000, 2000, 2001] {
+            memory[page * PAGE..(page + 1) * PAGE].fill(7);
+        }
+        memory.splice(1500 * PAGE..1500 * PAGE, [5; PAGE]);
+        let second = compressed(top.path(), "second", &[("small.img", b"small"), ("pages-1.img", &memory)]);
+        let known: BTreeSet<Vec<u8>> = chunks(&first.join("pages-1.img")).into_iter().collect();
+        let all = chunks(&second.join("pages-1.img"));
+        let new = all.iter().filter(|chunk| !known.contains(*chunk)).count();
+        assert!(all.len() > 100 && (1..=12).contains(&new), "{new} of {}", all.len());
+    }
+}

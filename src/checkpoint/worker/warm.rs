@@ -33,7 +33,8 @@ pub(super) struct Started {
 }
 
 impl Starter<'_> {
-    fn limit(&self) -> Duration {
+    /// Returns how long it may take until the service is warm.
+    pub(super) fn limit(&self) -> Duration {
         self.spec.timeout.map_or(TIMEOUT, Duration::from_secs)
     }
 

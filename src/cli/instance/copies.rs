@@ -8,7 +8,7 @@ use crate::checkpoint::next_form;
 use crate::cli::error::CliError;
 use crate::cli::output::{Display, note};
 use crate::client::{Client, Prepared, Request};
-use crate::container::{ContainerOptions};
+use crate::container::ContainerOptions;
 use crate::instance::{Instance, InstanceError, Order, up};
 use crate::spec::FormName;
 

@@ -115,6 +115,11 @@ impl Keeper {
         Ok(false)
     }
 
+    /// Says whether a file is kept. It is not looked at.
+    pub(super) fn has(&self, file: &FileFacts) -> bool {
+        self.path(file).exists()
+    }
+
     /// Removes a file that is not what it should be.
     fn discard(&self, file: &FileFacts) -> Result<(), ClientError> {
         let path = self.path(file);

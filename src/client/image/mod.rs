@@ -11,6 +11,7 @@
 //! OWNER says whose the files are (container/owner.rs). Only what a view needs is downloaded: the root file system without the
 //! layers, or the layers without what they come to.
 
+mod amount;
 mod archive;
 mod arriving;
 mod docker;

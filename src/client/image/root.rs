@@ -109,6 +109,7 @@ impl Client {
         let (client, home) = (self.root().to_owned(), place.home.clone());
         let prepared = blocking(move || {
             let plan = plan(&parts, &attributes, owner)?;
+            plan.left_out.tell();
             let keeper = keeper(&client, owner, &parts.root)?;
             let (lock, partial) = prepare(&home)?;
             Ok::<_, ClientError>((plan, keeper, lock, partial))
@@ -134,11 +135,10 @@ impl Client {
     }
 }
 
-fn plan(parts: &Parts, attributes: &[u8], owner: Owner) -> Result<Plan, ClientError> {
+/// Plans the root file system of an image.
+pub(super) fn plan(parts: &Parts, attributes: &[u8], owner: Owner) -> Result<Plan, ClientError> {
     let attributes = parts.parse_attributes(attributes)?;
     let listing = parts.directories.listing(parts.image.root_file_system.root).map_err(parts.unusable())?;
     let entries = root_file_system(&listing, &attributes).map_err(parts.unusable())?;
-    let plan = Plan::new(entries, owner);
-    plan.left_out.tell();
-    Ok(plan)
+    Ok(Plan::new(entries, owner))
 }

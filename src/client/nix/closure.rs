@@ -137,6 +137,11 @@ impl Closure {
         Ok(Self { registration, paths, listing })
     }
 
+    /// Returns the paths.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &StorePath> {
+        self.paths.iter()
+    }
+
     /// Checks that exactly the paths of the closure are registered.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 //!                                listing ─► missing paths made beside ─► renamed ─► registered
 //! ```
 
+mod amount;
 mod closure;
 mod database;
 mod doubt;

@@ -36,11 +36,7 @@ struct Running {
 ///
 /// # Cancel safety
 /// What was started ends with what is in the work directory.
-pub(super) async fn start(
-    means: &Means<'_>,
-    ready: &Ready<'_>,
-    work: &mut WorkDirectory,
-) -> Result<(), InstanceError> {
+pub(super) async fn start(means: &Means<'_>, ready: &Ready<'_>, work: &mut WorkDirectory) -> Result<(), InstanceError> {
     let program = std::env::current_exe();
     let program = program.map_err(InstanceError::io("find this program at", Path::new("/proc/self/exe")))?;
     let order = ready.order(&work.path().join(DIRECTORY), means.limits);

@@ -16,8 +16,8 @@ use crate::container::{ContainerError, MakeError, Owner, Plan};
 use crate::digest::Digest;
 use crate::execute::shared::SharedRoot;
 use crate::oci::{
-    Attributes, AttributesError, LayerError, MAX_ATTRIBUTES_BYTES, MAX_DOCUMENT_BYTES, StoredImage, StoredImageError, StoredLayer,
-    root_file_system, upper_layer,
+    Attributes, AttributesError, LayerError, MAX_ATTRIBUTES_BYTES, MAX_DOCUMENT_BYTES, StoredImage, StoredImageError,
+    StoredLayer, root_file_system, upper_layer,
 };
 use crate::spec::{Descriptor, FormName};
 use crate::store::{BlobStore, Directories, DirectoryError, Listing, LocalBlobStore, StoreError, blocking};

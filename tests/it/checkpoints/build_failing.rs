@@ -1,14 +1,17 @@
 //! Services that become no checkpoint, and hosts that make none: each is told with its reason.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 
 use super::build::{Case, service};
 use crate::support::{criu, fail, files, processes, until};
+
+/// An ordinary user.
+const USER: u32 = 65_534;
 
 #[test]
 fn a_service_that_does_not_get_ready_ends_with_its_log() {
@@ -108,4 +111,25 @@ fn a_host_without_a_criu_that_works_says_how_to_get_one() {
     let mut private = case.world.client("without-runc");
     private.env("ENVSERVE_CRIU", criu()).env("PATH", "/nowhere").args(["fetch", "--absent", "--quiet"]).arg(&case.spec);
     assert!(fail(&mut private, 15).contains("`runc` is not installed; to get it: install the package `runc`"));
+}
+
+#[test]
+fn an_ordinary_user_is_told_that_it_takes_root() {
+    let case = Case::new();
+    let (home, program) = (case.world.path("home"), case.world.path("envserve"));
+    fs::create_dir(&home).expect("temporary");
+    chown(&home, Some(USER), Some(USER)).expect("root");
+    fs::set_permissions(case.world.path(""), fs::Permissions::from_mode(0o755)).expect("temporary");
+    fs::copy(env!("CARGO_BIN_EXE_envserve"), &program).expect("temporary");
+    let user = USER.to_string();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "--"]).arg(&program);
+    command.args(["fetch", "--absent", "--quiet"]).arg(&case.spec).env_remove("ENVSERVE_SERVE");
+    command
+        .env("HOME", &home)
+        .env("ENVSERVE_ROOT", &home)
+        .env("ENVSERVE_CRIU", criu())
+        .env("ENVSERVE_IDLE_SECONDS", "2");
+    let said = fail(&mut command, 15);
+    assert!(said.contains("only root can dump and restore containers; to get it: run the daemon as root"), "{said}");
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{World, block, criu, path, run, succeed, text, until};
+use crate::support::{Daemon, World, block, criu, path, run, succeed, text, until};
 
 /// What is said in the README before each of its blocks.
 const STEPS: [&str; 3] = ["First, once,", "Then a copy of the database.", "The tests in Python,"];
@@ -12,7 +12,9 @@ const STEPS: [&str; 3] = ["First, once,", "Then a copy of the database.", "The t
 #[test]
 fn tests_in_python_and_in_shell_run_against_copies_of_their_own() {
     let world = World::new();
-    let daemon = world.daemon();
+    let criu = criu();
+    let options = ["--criu", criu.to_str().expect("UTF-8"), "--checkpoints-for-all"];
+    let daemon = Daemon::start(&world.path("daemon"), &options);
     let example = world.path("example");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/testcontainers");
     succeed(Command::new("cp").arg("-a").arg(source).arg(&example));
@@ -23,7 +25,7 @@ fn tests_in_python_and_in_shell_run_against_copies_of_their_own() {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", "1200", "/bin/sh", "-euc"]).arg(format!("exec 2>&1\n{}", script.join("\n")));
     command.current_dir(&example).env_clear().env("HOME", world.path("home")).env("ENVSERVE_SERVE", &daemon.address);
-    command.env("ENVSERVE_ROOT", world.path("client")).env("ENVSERVE_CRIU", criu());
+    command.env("ENVSERVE_ROOT", world.path("client")).env("ENVSERVE_CRIU", &criu);
     let programs = std::iter::once(programs).chain(path()).chain(sbin);
     command.env("PATH", std::env::join_paths(programs).expect("no colon in it"));
     let output = run(&mut command);

@@ -23,6 +23,11 @@ const ADD: &str = "#!/bin/sh\necho Content-type: text/plain; echo; echo $QUERY_S
 /// Asks the service.
 const GET: &str = "get() { busybox wget -q -O - http://127.0.0.1/$1; }";
 
+/// Returns a word that no other run of these tests has.
+fn told_apart(word: &str) -> String {
+    format!("{word}-{}", std::process::id())
+}
+
 /// A daemon with a warm service.
 struct Warm {
     case: Case,
@@ -39,6 +44,7 @@ impl Warm {
 
     /// The same with these fields, and options of the daemon.
     fn with(word: &str, fields: &Value, options: &[&str]) -> Self {
+        let word = told_apart(word);
         let mut service = build::service(&json!({"cmd": ["sh", "-c", format!("{SLOW} {word}")]}));
         for (name, value) in fields.as_object().expect("an object") {
             service[name] = value.clone();
@@ -132,12 +138,13 @@ async fn an_action_in_an_image_of_its_own_has_a_service_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_form_is_the_one_that_starts() {
     let slow_warmup = json!([["sh", "-c", "sleep 3; echo warm >/srv/warm"]]);
-    let command = json!(["httpd", "-f", "-p", "80", "-h", "/srv"]);
+    // The first process of a container heeds only signals that it asks for.
+    let command = json!(["sh", "-c", "trap 'exit 0' TERM; httpd -f -p 80 -h /srv & wait"]);
     let warm = Warm::with("", &json!({"cmd": command, "warmup": slow_warmup}), &[]);
     let (case, service) = (warm.case, warm.service);
     drop(warm.daemon);
     // Nothing is restored without CRIU.
-    let daemon = case.daemon_with(Path::new("/nowhere/criu"), &[]);
+    let daemon = case.daemon_with(Path::new("/nowhere/criu"), &["--checkpoints-for-all"]);
     let warm = Warm { case, daemon, service };
     assert_eq!(said(&warm.run("get warm; echo $ENVSERVE_SERVICE_FORM").await), "warm\nfilesystem\n");
 }
@@ -152,7 +159,7 @@ async fn a_form_that_does_not_start_here_gives_way_to_the_next() {
     let script = format!("#!/bin/sh\n[ \"$1\" != swrk ] || exit 1\nexec '{}' \"$@\"\n", real.display());
     let broken = case.world.write("criu", script);
     fs::set_permissions(&broken, fs::Permissions::from_mode(0o755)).expect("temporary");
-    let daemon = case.daemon_with(&broken, &[]);
+    let daemon = case.daemon_with(&broken, &["--checkpoints-for-all"]);
     let warm = Warm { case, daemon, service };
     let said = said(&warm.run("get warm; echo $ENVSERVE_SERVICE_FORM").await);
     assert!(["warm\nfilesystem\n", "warm\ncold\n"].contains(&said.as_str()), "{said}");

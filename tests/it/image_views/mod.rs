@@ -2,6 +2,7 @@
 
 mod fetch;
 mod load;
+mod plan;
 mod run;
 
 use std::fs;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::clients::bazel::{offline, processes};
-use crate::support::{Daemon, World, block, files, path, run, succeed, text};
+use crate::support::{Daemon, World, block, criu, files, path, run, succeed, text};
 
 /// Most bytes that a client keeps of an image that it does not have.
 const NOTHING: u64 = 100 << 10;
@@ -42,16 +42,34 @@ fn assert_absent(world: &World, daemon: &Daemon) {
     assert!(here < NOTHING && there > 10 * NOTHING, "{here} bytes here, {there} there");
 }
 
+/// Has Bazel run what follows a line of the README, and returns what it says.
+fn by_bazel(world: &World, daemon: &Daemon, example: &Path, before: &str) -> Output {
+    fs::write(example.join(".bazelrc"), offline(world)).expect("temporary");
+    let output = follow(world, daemon, example, before);
+    let shut_down =
+        Command::new("bazel-4").arg("shutdown").current_dir(example).env("HOME", world.path("home")).output();
+    assert!(shut_down.expect("it was there").status.success());
+    output
+}
+
 #[test]
 fn bazel_runs_a_test_in_an_image_that_the_client_never_has() {
     let world = World::new();
     let daemon = world.daemon();
     let example = example(&world);
-    fs::write(example.join(".bazelrc"), offline(&world)).expect("temporary");
-    let output = follow(&world, &daemon, &example, "With Bazel:");
-    let shut_down =
-        Command::new("bazel-4").arg("shutdown").current_dir(&example).env("HOME", world.path("home")).output();
-    assert!(shut_down.expect("it was there").status.success());
+    let output = by_bazel(&world, &daemon, &example, "With Bazel:");
+    assert_eq!(processes(&text(&output.stdout)), ["2 remote"]);
+    assert_absent(&world, &daemon);
+}
+
+#[test]
+fn bazel_runs_a_test_with_a_restored_service_beside_it() {
+    let world = World::new();
+    let mut command = Command::new("env");
+    command.env("ENVSERVE_CRIU", criu());
+    let daemon = Daemon::start_by(command, "serve", &world.path("daemon"), &["--checkpoints-for-all"]);
+    let example = example(&world);
+    let output = by_bazel(&world, &daemon, &example, "The digest of the service");
     assert_eq!(processes(&text(&output.stdout)), ["2 remote"]);
     assert_absent(&world, &daemon);
 }

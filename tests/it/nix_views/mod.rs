@@ -1,5 +1,7 @@
 //! Environments of kind `nix` as a client has them: in a store, entered, registered.
 
+mod plan;
+
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;

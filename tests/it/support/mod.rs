@@ -110,6 +110,24 @@ pub(crate) fn succeed(command: &mut Command) -> String {
     text(&output.stdout).trim().to_owned()
 }
 
+/// Runs a command that prints a JSON object.
+pub(crate) fn object(command: &mut Command) -> Value {
+    serde_json::from_str(&succeed(command)).expect("JSON")
+}
+
+/// Plans a fetch, does it, and checks that both say the same of every byte. Returns the plan.
+pub(crate) fn plan_and_fetch(command: impl Fn(&str) -> Command, arguments: &[&str]) -> Value {
+    let [plan, fetched] = ["plan", "fetch"].map(|verb| object(command(verb).arg("--json").args(arguments)));
+    let (state, bytes) = (&plan["state"], &fetched["downloaded_bytes"]);
+    assert_eq!(fetched["present"], json!(state == "here"), "{plan}\n{fetched}");
+    if state == "build" {
+        assert_eq!(plan["fetch_bytes"], Value::Null, "only the build tells: {plan}");
+    } else {
+        assert_eq!(plan["fetch_bytes"], *bytes, "{plan}\n{fetched}");
+    }
+    plan
+}
+
 /// Runs a command that must end with this code and returns its stderr.
 pub(crate) fn fail(command: &mut Command, code: i32) -> String {
     let output = run(command);

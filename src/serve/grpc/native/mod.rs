@@ -1,6 +1,7 @@
 //! The native protocol: `Environments`, `SourceTrees`, `Configuration`.
 
 mod explain;
+mod plan;
 mod sources;
 
 use std::path::PathBuf;
@@ -175,6 +176,11 @@ impl Environments for Native {
         let answer = answer.map_err(|error| status::build_status(&error))?;
         let served = answer.map(|answer| served(resolver.function(), &answer, true));
         Ok(Response::new(v1::ProbeResponse { served }))
+    }
+
+    async fn plan(&self, request: Request<v1::PlanRequest>) -> Result<Response<v1::PlanResponse>, Status> {
+        let rights = Rights::of(&request);
+        self.planned(request.into_inner(), rights).await.map(Response::new)
     }
 
     async fn variables(

@@ -13,7 +13,8 @@ use crate::support::processes;
 
 /// Returns how many processes there are with a word in what they were started by.
 fn with(word: &str) -> usize {
-    processes(|line| line.contains("httpd") && line.ends_with(word)).len()
+    let word = told_apart(word);
+    processes(|line| line.starts_with("httpd") && line.ends_with(&word)).len()
 }
 
 /// Returns what is left of actions.

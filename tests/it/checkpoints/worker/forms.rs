@@ -76,6 +76,19 @@ fn what_does_not_come_back_is_warmed_up_once_more_for_the_other_form() {
 }
 
 #[test]
+fn a_criu_that_hangs_is_not_waited_for_longer_than_a_service() {
+    let script = "trap exit TERM; test -e /data/before || sleep 2; echo >/data/before; echo is ready; \
+                  while :; do sleep 0.1; done";
+    let case = Case::of_shell(&json!({"cmd": ["sh", "-c", script], "timeout": 8}));
+    let mut worker = case.worker();
+    worker.env("ENVSERVE_CRIU", case.criu_that("[ \"$1\" != swrk ] || exec sleep 98763"));
+    let (outcome, _) = case.made_by(worker);
+    assert_eq!(refused(&outcome, "memory"), "it cannot be dumped: CRIU had not done it after 8 s");
+    assert_eq!((layers(&outcome, "filesystem"), &outcome["layers"]), (1, &json!(1)));
+    assert!(processes(|line| line == "sleep 98763").is_empty());
+}
+
+#[test]
 fn what_does_not_stop_has_a_form_of_its_memory_only() {
     let mut service = shell();
     let no_form = |service: &Value, why: &str| {

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 
 use super::{Case, command, left};
-use crate::support::{processes, until};
+use crate::support::{criu, processes, text, until};
 
 /// Kills a worker when it has said something, and returns its number.
 fn killed_after(case: &Case, line: &str) -> u32 {
@@ -57,4 +58,26 @@ fn a_worker_that_is_killed_while_criu_works_leaves_no_process() {
     child.wait().expect("it ends");
     until("CRIU is dead", || processes(|line| line == "sleep 98762").is_empty().then_some(()));
     gone(&case, child.id());
+}
+
+#[test]
+fn in_a_directory_that_cannot_be_laid_under_a_layer_it_works_elsewhere_and_leaves_nothing_there() {
+    let script = "echo is ready; while :; do sleep 0.1; done";
+    let case = Case::of_shell(&json!({"cmd": ["sh", "-c", script]}));
+    // An overlay is not id-mapped.
+    let over = "mkdir upper work-of-it && mount -t overlay -o lowerdir=action,upperdir=upper,workdir=work-of-it x action \
+                && cd action && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", over, "sh"]).arg(case.worker().get_program()).arg("make-checkpoint");
+    command.current_dir(case.world.path("")).env("ENVSERVE_CRIU", criu()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("it starts");
+    let process = child.id();
+    let output = child.wait_with_output().expect("it ends");
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.starts_with("working in `/var/tmp/envserve-checkpoints/"), "{said}");
+    assert_eq!(left(process), Vec::<String>::new());
+    let names = fs::read_dir(case.world.path("upper")).expect("there").flatten().map(|entry| entry.file_name());
+    assert_eq!(names.filter(|name| name != "made").count(), 0);
+    assert!(case.world.path("upper/made/outcome.json").exists());
 }

@@ -1,0 +1,3 @@
+"""Which service the test has beside it: the README says how this is written."""
+
+SERVICE = ""
