@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::error::CliError;
 use crate::client::{Event, Events};
@@ -18,14 +19,15 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Sends log records to stderr: a daemon's from `info` up, else from `warn` up; `ENVSERVE_LOG` says otherwise.
 pub(super) fn start_log(daemon: bool) {
-    let default = if daemon { "info" } else { "warn" };
-    let filter = EnvFilter::try_from_env("ENVSERVE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .with_target(false)
-        .init();
+        .with_target(false);
+    match EnvFilter::try_from_env("ENVSERVE_LOG") {
+        Ok(filter) => log.with_env_filter(filter).init(),
+        // A filter takes milliseconds to put together.
+        Err(_) => log.with_max_level(if daemon { LevelFilter::INFO } else { LevelFilter::WARN }).init(),
+    }
 }
 
 /// Prints a line to stdout.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::events::Events;
+use super::events::{Events, Quiet};
 use super::roots::{Roots, read_local};
 use super::{Client, ClientError};
 use crate::environment::{BuildError, joined};
@@ -161,6 +161,23 @@ impl Roots<'_> {
     }
 }
 
+impl Client {
+    /// Returns the repositories of a request whose roots the server does not know, with their trees.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn unknown_roots(&self, request: &Request) -> Result<Vec<(String, GitId)>, ClientError> {
+        let mut unknown = Vec::new();
+        let roots = Roots::new(self, &request.spec, &request.base, &Quiet);
+        for (name, repository) in &request.repositories {
+            if !roots.is_known(repository.root).await? {
+                unknown.push((name.clone(), repository.root));
+            }
+        }
+        Ok(unknown)
+    }
+}
+
 impl Request {
     fn named(&self) -> Result<Named<'_>, ClientError> {
         let repository = &self.spec.environment.repository;
@@ -169,7 +186,8 @@ impl Request {
         Ok(Named { repository, tree: resolved.root, path })
     }
 
-    /// Returns the spec with every root fixed by its tree id and absent: what can be handed on without the sources.
+    /// Returns the spec with every root fixed by its tree id and absent: a spec that can be handed on without the
+    /// sources, to whoever has a server that knows these trees.
     pub fn resolved(&self) -> serde_json::Value {
         let repository = |(name, resolved): (&String, &ResolvedRepository)| {
             let root = serde_json::json!(["git tree", resolved.root.to_string()]);

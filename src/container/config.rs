@@ -245,6 +245,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_container_may_use_is_bounded_when_that_is_wanted() {
+        let image = ImageConfig::new(Platform::linux("amd64"));
+        let linux = |limits| {
+            let options = ContainerOptions { limits, ..options(&["x"]) };
+            let container = Container::of(&image, Account::default(), &options, Owner::Image, false);
+            container.expect("a command").document("name", "/r".as_ref(), &[], None)["linux"].clone()
+        };
+        assert_eq!(linux(None).get("resources"), None);
+        let limits = Limits { memory_bytes: u64::MAX, processes: 7 };
+        let resources = json!({"memory": {"limit": i64::MAX}, "pids": {"limit": 7}});
+        assert_eq!(linux(Some(limits))["resources"], resources);
+    }
+
+    #[test]
     fn without_a_command_there_is_nothing_to_run() {
         let image = ImageConfig::new(Platform::linux("amd64"));
         let container = Container::of(&image, Account::default(), &options(&[]), Owner::User, false);

@@ -120,7 +120,8 @@ fn read_repository(node: Node) -> Result<ResolvedRepository, SpecError> {
     })
 }
 
-fn read_root(node: Node) -> Result<GitId, SpecError> {
+/// Reads a root that is known by the id of its tree.
+pub(super) fn read_root(node: Node) -> Result<GitId, SpecError> {
     let wrong = node.invalid("`[\"git tree\", ID]` is expected");
     match <[Node; 2]>::try_from(node.nodes()?) {
         Ok([kind, id]) if kind.value == ROOT_TYPE => id.git_id(),

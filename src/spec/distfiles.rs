@@ -34,6 +34,7 @@ impl Spec {
             | Root::Archive { .. }
             | Root::Zip { .. }
             | Root::GitTree { .. }
+            | Root::Tree { .. }
             | Root::Computed { .. }
             | Root::TreeStructure { .. } => BTreeMap::new(),
         }
@@ -55,6 +56,7 @@ impl Root {
             Self::File { .. }
             | Self::Git { .. }
             | Self::GitTree { .. }
+            | Self::Tree { .. }
             | Self::Distdir { .. }
             | Self::Computed { .. }
             | Self::TreeStructure { .. } => None,

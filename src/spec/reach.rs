@@ -44,7 +44,8 @@ pub(crate) fn references(root: &Root) -> &[String] {
         | Root::Archive { .. }
         | Root::Zip { .. }
         | Root::ForeignFile { .. }
-        | Root::GitTree { .. } => &[],
+        | Root::GitTree { .. }
+        | Root::Tree { .. } => &[],
     }
 }
 

@@ -106,6 +106,13 @@ pub enum Root {
         /// How the root is treated.
         pragma: Pragma,
     },
+    /// A tree that is known by its id alone: the form in which a resolved spec hands roots on.
+    Tree {
+        /// The tree.
+        id: GitId,
+        /// How the root is treated: it is absent, and nothing is left to be treated.
+        pragma: Pragma,
+    },
     /// The shape of another root: its directories, with every file empty.
     TreeStructure {
         /// The repository with that root.
@@ -141,6 +148,11 @@ impl Download {
 }
 
 impl Root {
+    /// Returns the root that is a tree known by its id.
+    pub(crate) fn tree(id: GitId) -> Self {
+        Self::Tree { id, pragma: Pragma { absent: true, ..Pragma::default() } }
+    }
+
     /// Returns the name of the type.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -152,6 +164,7 @@ impl Root {
             Self::GitTree { .. } => "git tree",
             Self::Distdir { .. } => "distdir",
             Self::Computed { .. } => "computed",
+            Self::Tree { .. } => "tree",
             Self::TreeStructure { .. } => "tree structure",
         }
     }
@@ -167,6 +180,7 @@ impl Root {
             | Self::GitTree { pragma, .. }
             | Self::Distdir { pragma, .. }
             | Self::Computed { pragma, .. }
+            | Self::Tree { pragma, .. }
             | Self::TreeStructure { pragma, .. } => pragma,
         }
     }

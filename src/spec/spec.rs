@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::config::Config;
+use super::description::read_root;
 use super::distfiles::check_distdir;
 use super::error::SpecError;
 use super::json;
 use super::nearest::nearest;
-use super::object::Node;
+use super::object::{Node, Object};
 use super::path::RelativePath;
 use super::place::{Place, shown};
 use super::reach::{self, Reach};
@@ -163,11 +164,24 @@ fn repositories(node: Node) -> Result<BTreeMap<String, Repository>, SpecError> {
         .collect()
 }
 
+/// Takes the root of a repository: from where its content comes, or the tree that a resolved spec knows it by.
+fn root(object: &mut Object, name: &str) -> Result<Root, SpecError> {
+    let Some(tree) = object.take("root") else {
+        return object.required("repository", |node| Root::read(node, name));
+    };
+    if object.take("repository").is_some() {
+        return Err(
+            tree.invalid("a repository has either a `root` that is resolved or a `repository` that says where it is")
+        );
+    }
+    read_root(tree).map(Root::tree)
+}
+
 impl Repository {
     fn read(node: Node, name: &str) -> Result<Self, SpecError> {
-        let mut object = node.object(&["repository", "environments_file", "bindings"])?;
+        let mut object = node.object(&["repository", "root", "environments_file", "bindings"])?;
         Ok(Self {
-            root: object.required("repository", |node| Root::read(node, name))?,
+            root: root(&mut object, name)?,
             environments_file: object
                 .optional("environments_file", entry_name)?
                 .unwrap_or_else(|| ENVIRONMENTS_FILE.to_owned()),

@@ -47,6 +47,7 @@ impl Roots<'_> {
                 git_tree(&git, repository, id, command, &environment).await?;
                 Ok(Some(id))
             }
+            Basis::Tree(id) => Ok(self.has_object(id).await?.then_some(id)),
             // What is built is not fetched: the server has it.
             Basis::Command { .. } | Basis::Environment(..) => Ok(None),
             Basis::Files => self.files_here(repository, may_fetch).await,

@@ -31,6 +31,8 @@ enum Basis<'a> {
     Directory(PathBuf),
     /// The tree that a command makes.
     Command { id: GitId, command: &'a [String], set: &'a BTreeMap<String, String>, inherited: &'a [String] },
+    /// A tree that somebody else has resolved.
+    Tree(GitId),
     /// Files that are fetched.
     Files,
     /// The tree of an environment, in a configuration.
@@ -101,7 +103,7 @@ impl<'a> Roots<'a> {
     async fn base_tree(&self, repository: &str) -> Result<GitId, ClientError> {
         match self.basis(repository).await? {
             Basis::Directory(path) => Ok(blocking(move || tree_id_of_path(&path)).await?),
-            Basis::Command { id, .. } => Ok(id),
+            Basis::Command { id, .. } | Basis::Tree(id) => Ok(id),
             Basis::Files => Ok(tree_id_of_files(&self.files(self.root(repository))).map_err(SourceError::from)?),
             Basis::Environment(target, config) => self.computed_tree(&target, config).await,
             Basis::Derived(derivation) => self.derived(repository, derivation).await,
@@ -118,6 +120,7 @@ impl<'a> Roots<'a> {
             Root::GitTree { id, cmd, env, inherit_env, .. } => {
                 Basis::Command { id: *id, command: cmd, set: env, inherited: inherit_env }
             }
+            Root::Tree { id, .. } => Basis::Tree(*id),
             Root::ForeignFile { .. } | Root::Distdir { .. } => Basis::Files,
             Root::Computed { repo, module, name, config, .. } => {
                 let target = Target { repository: repo.clone(), module: module.clone(), name: name.clone() };

@@ -29,7 +29,7 @@ impl Roots<'_> {
         match self.basis(repository).await? {
             // What is nowhere but here.
             Basis::Directory(_) => Ok(None),
-            Basis::Command { id, .. } => Ok(self.is_known(id).await?.then_some(id)),
+            Basis::Command { id, .. } | Basis::Tree(id) => Ok(self.is_known(id).await?.then_some(id)),
             Basis::Files => self.ask_files(repository).await,
             Basis::Environment(target, config) => self.build_computed(&target, config).await.map(Some),
             Basis::Derived(derivation) => self.ask(repository, &derivation).await,

@@ -139,3 +139,27 @@ fn what_is_not_a_spec_is_told_with_its_place() {
     }
     assert!(matches!(parse(&json!({})), Err(SpecError::MissingKey { key: "environment", .. })));
 }
+
+#[test]
+fn a_resolved_root_is_absent_and_fixed() {
+    let with = |repository: Value| parse(&json!({"environment": ["a", "", "x"], "repositories": {"a": repository}}));
+    let spec = with(json!({"root": ["git tree", ID], "bindings": {"b": "a"}})).unwrap();
+    let root = &spec.repositories["a"].root;
+    assert!(matches!(root, Root::Tree { id, .. } if id.to_string() == ID));
+    assert!(root.pragma().absent && spec.check_content_fixed().is_ok());
+    let both = with(json!({"root": ["git tree", ID], "repository": tree()})).unwrap_err();
+    assert!(matches!(&both, SpecError::Invalid { place, .. } if place.path() == "repositories.a.root"), "{both}");
+    let neither = with(json!({})).unwrap_err();
+    assert!(matches!(neither, SpecError::MissingKey { key: "repository", .. }), "{neither}");
+    let bad = [
+        json!(ID),
+        json!(["git tree"]),
+        json!(["file", ID]),
+        json!(["git tree", "1"]),
+        json!(["git tree", ID, 1]),
+        json!({}),
+    ];
+    for root in bad {
+        assert!(with(json!({"root": root})).is_err(), "{root}");
+    }
+}

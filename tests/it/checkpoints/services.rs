@@ -144,7 +144,7 @@ async fn the_form_is_the_one_that_starts() {
     let (case, service) = (warm.case, warm.service);
     drop(warm.daemon);
     // Nothing is restored without CRIU.
-    let daemon = case.daemon_with(Path::new("/nowhere/criu"), &[]);
+    let daemon = case.daemon_with(Path::new("/nowhere/criu"), &["--checkpoints-for-all"]);
     let warm = Warm { case, daemon, service };
     assert_eq!(said(&warm.run("get warm; echo $ENVSERVE_SERVICE_FORM").await), "warm\nfilesystem\n");
 }
@@ -159,7 +159,7 @@ async fn a_form_that_does_not_start_here_gives_way_to_the_next() {
     let script = format!("#!/bin/sh\n[ \"$1\" != swrk ] || exit 1\nexec '{}' \"$@\"\n", real.display());
     let broken = case.world.write("criu", script);
     fs::set_permissions(&broken, fs::Permissions::from_mode(0o755)).expect("temporary");
-    let daemon = case.daemon_with(&broken, &[]);
+    let daemon = case.daemon_with(&broken, &["--checkpoints-for-all"]);
     let warm = Warm { case, daemon, service };
     let said = said(&warm.run("get warm; echo $ENVSERVE_SERVICE_FORM").await);
     assert!(["warm\nfilesystem\n", "warm\ncold\n"].contains(&said.as_str()), "{said}");

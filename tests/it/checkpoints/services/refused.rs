@@ -1,6 +1,7 @@
 //! Actions that get no service.
 
 use envserve::digest::DigestFunction;
+use envserve::proto::reapi::action_cache_client::ActionCacheClient;
 use envserve::store::{BlobStore, RemoteBlobStore};
 
 use super::*;
@@ -55,8 +56,38 @@ async fn a_service_that_does_not_start_fails_the_action_and_its_output_is_told()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_that_makes_no_environments_knows_no_service() {
     let world = World::new();
-    let daemon = Daemon::start_as("execute", &world.path("endpoint"), &[]);
     let service = format!("{:?}", DigestFunction::Sha256.digest(b"x"));
-    let action = upload(&daemon, "", "true", &[("service", &service)]).await;
-    refused(&execute(&daemon.link().channel(), "", action).await, Code::InvalidArgument);
+    // Whoever may have no checkpoints is not even told that.
+    for (options, code) in [(&["--checkpoints-for-all"][..], Code::InvalidArgument), (&[], Code::PermissionDenied)] {
+        let daemon = Daemon::start_as("execute", &world.path("endpoint"), options);
+        let action = upload(&daemon, "", "true", &[("service", &service)]).await;
+        refused(&execute(&daemon.link().channel(), "", action).await, code);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_client_says_that_a_worker_has_left_is_not_taken() {
+    let case = Case::new();
+    let first = case.daemon();
+    let action = |descriptor: &Value| -> Digest {
+        descriptor["provenance"]["actions"][0].as_str().expect("a digest").parse().expect("a digest")
+    };
+    let made = action(&case.built(&first));
+    let other = Daemon::start_by(
+        std::process::Command::new("env"),
+        "serve",
+        &case.world.path("other"),
+        &["--checkpoints-for-all", "--criu", &criu().display().to_string()],
+    );
+    let request = reapi::UpdateActionResultRequest {
+        action_digest: Some(made.into()),
+        action_result: Some(reapi::ActionResult::default()),
+        digest_function: reapi::digest_function::Value::Blake3.into(),
+        ..Default::default()
+    };
+    let mut cache = ActionCacheClient::new(other.link().channel());
+    cache.update_action_result(request).await.expect("everything in it is there");
+    let again = case.built(&other);
+    assert_eq!(action(&again), made);
+    assert_eq!(again["kind"], "checkpoint");
 }
