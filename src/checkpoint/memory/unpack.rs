@@ -60,7 +60,7 @@ pub(crate) fn unpack<R: Read>(
     each(&names, |name| {
         let path = directory.join(name);
         open_to_all(&path, 0o644)?;
-        let settled = File::open(&path).and_then(|file| settle(&file).and_then(|()| file.sync_all()));
+        let settled = File::open(&path).and_then(|file| settle(&file));
         settled.map_err(StoreError::io("write", &path))
     })?;
     Ok(totals)

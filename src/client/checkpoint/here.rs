@@ -10,7 +10,10 @@ use crate::client::Client;
 use crate::host;
 use crate::spec::{FINGERPRINT_VERSION, Fingerprint};
 
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// Returns what is another one each time that this host is started.
+pub(super) fn boot() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
 
 impl Client {
     /// Returns the fingerprint of this host, or why it has none: what it would be of no use without.
@@ -33,7 +36,7 @@ pub(super) fn subject(criu: &Path, runc: &Path) -> io::Result<[String; 7]> {
         "fingerprint".to_owned(),
         env!("CARGO_PKG_VERSION").to_owned(),
         FINGERPRINT_VERSION.to_string(),
-        fs::read_to_string(BOOT_ID)?,
+        boot()?,
         rustix::system::uname().release().to_string_lossy().into_owned(),
         program(criu)?,
         program(runc)?,

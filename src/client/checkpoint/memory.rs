@@ -1,11 +1,12 @@
 //! What CRIU wrote, unpacked into a directory that it reads.
 //!
 //! ```text
-//! HASH/memory/images/NAME    HASH/memory/files.json    how long each is
+//! HASH/memory/images/NAME    HASH/memory/files.json    how long each is, and since when
 //! ```
 //!
 //! The directory is made beside and renamed. Its files are open to those who get to it, as the processes that read them
-//! are no root of this host. All have the time of blobs, so what was changed later is noticed.
+//! are no root of this host. All have the time of blobs, so what was changed later is noticed. Nobody waits for the disk:
+//! what was there before this host was started may be torn, and is made anew of the pieces.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -13,6 +14,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
+use super::here::boot;
 use super::{CheckpointError, checkpoints};
 use crate::checkpoint::{MAX_MEMORY, MemoryError, each, image_files, unpack};
 use crate::client::brought::Brought;
@@ -27,6 +31,15 @@ use crate::store::{FileBlobStore, Listing, StoreError, VerifiedRead, blocking, i
 
 const IMAGES: &str = "images";
 const FILES: &str = "files.json";
+
+/// What was made.
+#[derive(Debug, Serialize, Deserialize)]
+struct Made {
+    /// Since when this host was up.
+    boot: String,
+    /// How long each file is.
+    files: BTreeMap<String, u64>,
+}
 
 /// The memory of a checkpoint on this host.
 #[derive(Debug, Clone)]
@@ -47,19 +60,21 @@ impl Memory {
 
     /// Says whether all of it is here and as it was made. Blocks.
     pub(super) fn is_whole(&self) -> bool {
-        let Ok(files) = fs::read(self.home.join(FILES)) else { return false };
-        let Ok(files) = serde_json::from_slice::<BTreeMap<String, u64>>(&files) else { return false };
-        files.iter().all(|(name, size)| {
+        let Ok(made) = fs::read(self.home.join(FILES)) else { return false };
+        let Ok(made) = serde_json::from_slice::<Made>(&made) else { return false };
+        let whole = |(name, size): (&String, &u64)| {
             let found = fs::symlink_metadata(self.images().join(name));
             found.is_ok_and(|found| found.is_file() && found.len() == *size && is_settled(&found))
-        })
+        };
+        boot().is_ok_and(|boot| boot == made.boot) && made.files.iter().all(whole)
     }
 
     /// Removes what is not whole.
     fn discard(&self) -> Result<(), ClientError> {
         match remove_tree(&self.home) {
             Ok(()) => {
-                tracing::error!(path = %self.home.display(), "a kept memory was changed: removed, counts as absent");
+                let path = self.home.display();
+                tracing::warn!(%path, "a kept memory was changed, or this host was started since: it is made anew");
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -107,7 +122,7 @@ impl Client {
         blocking(move || {
             let unpacked = unpack(&files, |digest| packed.open(digest), &partial.join(IMAGES), MAX_MEMORY);
             let unpacked = unpacked.map_err(unusable(root));
-            let finished = unpacked.and_then(|lengths| finish(&partial, &lengths, &memory.home));
+            let finished = unpacked.and_then(|files| finish(&partial, files, &memory.home));
             if finished.is_err() {
                 // It may be large, and is removed by the next one in any case.
                 drop(remove_tree(&partial));
@@ -163,8 +178,9 @@ fn missing(packed: &Packed, listing: &Listing) -> Result<Vec<Digest>, ClientErro
 }
 
 /// Writes down how long the files are, and puts the directory in its place.
-fn finish(partial: &Path, lengths: &BTreeMap<String, u64>, home: &Path) -> Result<(), ClientError> {
+fn finish(partial: &Path, files: BTreeMap<String, u64>, home: &Path) -> Result<(), ClientError> {
     let path = partial.join(FILES);
-    fs::write(&path, serde_json::json!(lengths).to_string()).map_err(ClientError::io("write", &path))?;
+    let write = || fs::write(&path, serde_json::json!(Made { boot: boot()?, files }).to_string());
+    write().map_err(ClientError::io("write", &path))?;
     fs::rename(partial, home).map_err(ClientError::io("put in place", home))
 }

@@ -31,7 +31,7 @@ use crate::container::Owner;
 use crate::digest::Digest;
 use crate::oci::StoredLayer;
 use crate::spec::{CheckpointFacts, Descriptor, Form, FormName};
-use crate::store::{Directories, blocking};
+use crate::store::{Directories, FileBlobStore, blocking};
 
 pub use error::CheckpointError;
 
@@ -153,10 +153,9 @@ impl Client {
     ) -> Result<Brought<Prepared>, ClientError> {
         let wanted = self.wanted(descriptor, facts, start).await?;
         let (root, store) = (descriptor.root, self.store().await?);
-        let unusable = |error| CheckpointError::of(root)(error);
-        let directories = Directories::parse(root.function(), tree).map_err(|error| unusable(error.into()))?;
-        let blobs = TreeStore { directories: directories.clone(), store: store.clone() };
-        let stored = Stored::read(&blobs, root).await.map_err(|error| unusable(error.into()))?;
+        let unusable = CheckpointError::of(root);
+        let read = read(root, tree, store).await;
+        let (directories, stored) = read.map_err(&unusable)?;
         let (needed, found) = (wanted.choice.layers, stored.layers.len());
         if needed > found {
             return Err(unusable(CheckpointError::Layers { needed, found }));
@@ -172,7 +171,7 @@ impl Client {
             };
         if prepared.images.is_some() {
             let memory = stored.memory.ok_or_else(|| unusable(CheckpointError::NoMemory))?;
-            let listing = directories.listing(memory).map_err(|error| unusable(error.into()))?;
+            let listing = directories.listing(memory).map_err(CheckpointError::from).map_err(unusable)?;
             match self.bring_memory(root, &prepared.directory, listing, cas, events).await? {
                 Brought::Here { downloaded: memory, .. } => downloaded += memory,
                 Brought::Lost(lost) => return Ok(Brought::Lost(lost)),
@@ -215,6 +214,14 @@ impl Prepared {
         let memory = || self.images.is_none() || Memory::of(&self.directory).is_whole();
         self.root.is_dir() && layers && memory()
     }
+}
+
+/// Reads the tree of a checkpoint.
+async fn read(root: Digest, tree: &[u8], store: &FileBlobStore) -> Result<(Directories, Stored), CheckpointError> {
+    let directories = Directories::parse(root.function(), tree)?;
+    let blobs = TreeStore { directories: directories.clone(), store: store.clone() };
+    let stored = Stored::read(&blobs, root).await?;
+    Ok((directories, stored))
 }
 
 /// Under what the tree of the image below a checkpoint is noted.

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
+use super::super::here::boot;
 use super::*;
 use crate::checkpoint::tests::{bytes, unstated};
 
@@ -103,10 +104,15 @@ async fn what_was_changed_or_half_made_is_made_anew() {
     let images = checkpoint.bring(Start::Fastest).await.expect("made").images.expect("it is the form");
     assert!(!images.join("left").exists() && !home.join("memory.partial").exists());
     let pages = images.join("pages-1.img");
-    let spoil: [&dyn Fn(); 3] = [
+    let made = home.join("memory/files.json");
+    let before =
+        || fs::write(&made, fs::read_to_string(&made).expect("there").replace(&boot().expect("Linux"), "before"));
+    let spoil: [&dyn Fn(); 4] = [
         &|| fs::write(&pages, "short").expect("root"),
         &|| fs::write(&pages, vec![1; large.len()]).expect("root"),
         &|| fs::remove_file(&pages).expect("root"),
+        // When this host was another time up.
+        &|| before().expect("root"),
     ];
     for spoil in spoil {
         spoil();
