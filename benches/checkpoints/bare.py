@@ -1,6 +1,6 @@
 """Starts a copy of a service by `runc` and nothing else, and prints the seconds until its first answer.
 
-    unshare --mount --propagation private python3 bare.py SUPERVISOR FORM RUNC CRIU DIRECTORY PORT
+    unshare --mount --propagation private python3 bare.py SUPERVISOR FORM CRIU DIRECTORY PORT
 
 It takes what an instance of envserve runs on, whose process SUPERVISOR is: the configuration of its container, the root
 file system and the layers, for the form `memory` also what CRIU wrote. What it does with them: a mount of each with the
@@ -114,7 +114,7 @@ def enter_network(process):
             raise OSError(ctypes.get_errno(), "setns")
 
 
-def main(supervisor, form, runc, criu, directory, port):
+def main(supervisor, form, criu, directory, port):
     directory = Path(directory)
     shutil.rmtree(directory, ignore_errors=True)
     for name in ("rootfs", "upper", "work", "state", "bin", "criu"):
@@ -130,10 +130,13 @@ def main(supervisor, form, runc, criu, directory, port):
     settings.write_text("network-lock skip\n")
     config["annotations"] = {"org.criu.config": str(settings)}
     (directory / "config.json").write_text(json.dumps(config))
-    (directory / "bin/criu").symlink_to(criu)
+    # runc looks for it in PATH, under this name.
+    (directory / "bin/criu").write_text(f'#!/bin/sh\nexec {criu} "$@"\n')
+    (directory / "bin/criu").chmod(0o755)
     environment = dict(os.environ, PATH=f"{directory}/bin:{os.environ['PATH']}")
     layers = lowers(supervisor)
     namespace = users(mapping)
+    runc = shutil.which("runc", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
     command = [runc, "--root", str(directory / "state")]
     pid = directory / "pid"
     common = ["--detach", "--bundle", str(directory), "--pid-file", str(pid)]
@@ -166,4 +169,4 @@ def main(supervisor, form, runc, criu, directory, port):
 
 if __name__ == "__main__":
     words = sys.argv[1:]
-    main(int(words[0]), *words[1:5], int(words[5]))
+    main(int(words[0]), *words[1:4], int(words[4]))

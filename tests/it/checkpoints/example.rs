@@ -31,7 +31,7 @@ fn tests_in_python_and_in_shell_run_against_copies_of_their_own() {
     let output = run(&mut command);
     let said = text(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", daemon.log());
-    assert!(said.contains("\nRan 8 tests in ") && said.contains("\nOK\n"), "{said}");
+    assert!(said.contains("\nRan 9 tests in ") && said.contains("\nOK\n"), "{said}");
     for name in ["an_order_is_added", "the_orders_of_a_customer_are_deleted", "a_reset_brings_everything_back"] {
         assert!(said.contains(&format!("ok {name}\n")), "{said}");
     }
