@@ -130,7 +130,7 @@ fn spread(mut list: Vec<f64>, digits: usize) -> String {
 fn main() {
     let Arguments { quick, rounds, copies, only, debian, .. } = Arguments::parse();
     let rounds = rounds.unwrap_or(if quick { 3 } else { 7 });
-    let place = Place::on_disk();
+    let place = Place::from(tempfile::tempdir().expect("a temporary directory can be made"));
     println!("{rounds} rounds in {}; preparing …", place.path("").display());
     example(&place, debian.as_deref());
     let daemon = Daemon::start("serve", &place.path("daemon"), &["--checkpoints-for-all"]);

@@ -15,13 +15,15 @@ impl Place {
         Self(directory.expect("a temporary directory can be made"))
     }
 
-    /// Makes one where temporary files are.
-    pub(crate) fn on_disk() -> Self {
-        Self(tempfile::tempdir().expect("a temporary directory can be made"))
-    }
-
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
+    }
+}
+
+/// One at another place.
+impl From<tempfile::TempDir> for Place {
+    fn from(directory: tempfile::TempDir) -> Self {
+        Self(directory)
     }
 }
 

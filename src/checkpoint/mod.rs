@@ -23,7 +23,7 @@ mod worker;
 pub use choice::{Choice, ChoiceError, choose, next_form};
 pub use known::KnownCheckpoints;
 pub use memory::MemoryError;
-pub use order::{CONFIG, ORDER, Order, ROOT_ARCHIVE, VERB};
+pub use order::{COMMAND, CONFIG, ORDER, Order, ROOT_ARCHIVE, VERB};
 pub use outcome::{LAYER_PREFIX, MADE, MEMORY, OUTCOME, Outcome};
 pub use stored::Stored;
 pub use worker::{Say, WorkerError, make};

@@ -6,6 +6,8 @@ use crate::spec::Service;
 
 /// The hidden verb of the worker: the action runs `envserve make-checkpoint` in its input root.
 pub const VERB: &str = "make-checkpoint";
+/// The command of the action.
+pub const COMMAND: [&str; 2] = ["envserve", VERB];
 /// The order, as JSON.
 pub const ORDER: &str = "order.json";
 /// The configuration of the image.

@@ -15,12 +15,10 @@ use super::ExecuteError;
 use super::action::Action;
 use super::unconfined::Start;
 use super::work::WorkDirectory;
-use crate::checkpoint::VERB;
+use crate::checkpoint::{COMMAND, VERB};
 use crate::host::{Criu, FingerprintError, fingerprint};
 use crate::spec::Fingerprint;
 
-/// What the program is called in the command; that of the executor is run.
-const PROGRAM: &str = "envserve";
 /// Where CRIU is, for the command.
 const CRIU: &str = Criu::VARIABLE;
 /// Has what follows die with the executor, as sandboxes do.
@@ -45,8 +43,11 @@ pub(super) fn check(action: &Action) -> Result<(), ExecuteError> {
         return Ok(());
     }
     let invalid = |field, reason: String| Err(ExecuteError::Invalid { what: "command", field, reason });
-    if action.arguments != [PROGRAM, VERB] {
-        return invalid("arguments", format!("is not `{PROGRAM} {VERB}`, the only one with `checkpoint` = `criu`"));
+    if action.arguments != COMMAND {
+        return invalid(
+            "arguments",
+            format!("is not `{}`, the only one with `checkpoint` = `criu`", COMMAND.join(" ")),
+        );
     }
     // That is for workers that look the program up.
     if action.environment.iter().any(|(name, _)| name != "PATH") {

@@ -1,5 +1,7 @@
 //! From options to a daemon whose stores are open.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -157,13 +159,26 @@ pub fn open_store(root: &Path, options: StoreOptions) -> Result<LocalBlobStore, 
     LocalBlobStore::open(root, database, options)
 }
 
+/// Closes what only the daemon reads to other users of this host: there may be checkpoints in it.
+fn close(root: &Path) -> Result<(), StoreError> {
+    ["blobs", "database", "tmp"].iter().map(|name| root.join(name)).try_for_each(|path| {
+        let made =
+            fs::create_dir_all(&path).and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o700)));
+        made.map_err(StoreError::io("close", &path))
+    })
+}
+
 fn open_stores(
     root: &Path,
     repositories: &[PathBuf],
     options: StoreOptions,
 ) -> Result<(LocalBlobStore, GitStore, Database), StoreError> {
     let database = Database::open(&root.join("database"), options.max_size.unwrap_or(u64::MAX))?;
+    let shared = options.shared;
     let store = LocalBlobStore::open(root, database.clone(), options)?;
+    if !shared {
+        close(root)?;
+    }
     let git = GitStore::open(&root.join("git"), repositories)?;
     // The database admits one process: whoever made these is gone.
     store.clear()?;

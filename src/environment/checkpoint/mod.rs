@@ -18,16 +18,14 @@ use super::image::parts;
 use super::progress::Phase;
 use super::publish::Made;
 use super::{Build, BuildError, FailureReason};
-use crate::checkpoint::{CONFIG, MADE, ORDER, Order, ROOT_ARCHIVE, Stored, VERB};
+use crate::checkpoint::{COMMAND, CONFIG, MADE, ORDER, Order, ROOT_ARCHIVE, Stored};
 use crate::digest::Digest;
 use crate::execute::{CheckpointWorker, ExecuteError};
 use crate::oci::StoredImage;
 use crate::spec::{CheckpointFacts, CheckpointFields, Descriptor, ImageFacts, RelativePath, Service, Source};
 use crate::store::Node;
 
-/// The program, as the action names it.
-const PROGRAM: &str = "envserve";
-/// Where workers find it, and runc and CRIU. An embedded executor has all three without that.
+/// Where workers find the program, and runc and CRIU. An embedded executor has all three without that.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Has an embedded executor run it.
 const PROPERTY: (&str, &str) = ("checkpoint", "criu");
@@ -52,7 +50,7 @@ pub(super) async fn build(build: &Build<'_>, fields: &CheckpointFields) -> Resul
     let (image, facts, stored) = image(build, &fields.image).await?;
     let variables = BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]);
     let task = Task {
-        arguments: vec![PROGRAM.to_owned(), VERB.to_owned()],
+        arguments: COMMAND.map(str::to_owned).to_vec(),
         environment: &variables,
         input_root: input_root(build, &stored, &fields.service).await?,
         outputs: vec![name(MADE)],

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use envserve::digest::Digest;
 use envserve::proto::reapi;
+use envserve::store::blocking;
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -79,7 +80,7 @@ impl Warm {
                 Some(files(&place).into_iter().filter(waits).collect::<Vec<_>>()).filter(|all| all.len() == count)
             })
         };
-        tokio::task::spawn_blocking(all).await.expect("they do")
+        blocking(all).await
     }
 
     /// Waits for them and lets them go on.
