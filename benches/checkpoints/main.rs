@@ -88,9 +88,9 @@ fn beside_runc(service: &Service, form: &str, rounds: usize, place: &Place) {
         measured.own.push(service.first_answer(&["--form", form]));
         measured.other.push(service.bare(&keeper, place));
     }
-    let more = measured.own.iter().zip(&measured.other).map(|(own, other)| (own - other) * 1e3).collect();
+    let more = measured.own.iter().zip(&measured.other).map(|(own, other)| own - other).collect();
     measured.print(&format!("{}: up, {form}", service.name), "runc");
-    println!("    more than runc: {}", spread(more, "ms"));
+    println!("    more than runc: {}", spread(more));
 }
 
 /// Many copies at once, beside a single one: how long each took, and when the last one answered.
@@ -110,9 +110,9 @@ fn at_once(service: &Service, count: usize, rounds: usize) {
         starts.extend(copies.starts());
     }
     let p99 = percentile(&mut starts, 99) / percentile(&mut alone, 50);
-    println!("{}: {count} at once, each from its begin until it was ready: {}", service.name, spread(starts, "s"));
-    println!("    a single one: {}; p99 of {count} at once / median of a single one: {p99:.2}", spread(alone, "s"));
-    println!("    until all have answered: {}", spread(all, "s"));
+    println!("{}: {count} at once, each from its begin until it was ready: {}", service.name, spread(starts));
+    println!("    a single one: {}; p99 of {count} at once / median of a single one: {p99:.2}", spread(alone));
+    println!("    until all have answered: {}", spread(all));
 }
 
 fn percentile(list: &mut [f64], percent: usize) -> f64 {
@@ -121,10 +121,10 @@ fn percentile(list: &mut [f64], percent: usize) -> f64 {
 }
 
 /// Returns the median, lowest and highest of a list, and how many these are.
-fn spread(mut list: Vec<f64>, unit: &str) -> String {
+fn spread(mut list: Vec<f64>) -> String {
     let median = percentile(&mut list, 50);
     let (lowest, highest) = (list[0], list[list.len() - 1]);
-    format!("{median:.3} {unit} [{lowest:.3}-{highest:.3}], n={}", list.len())
+    format!("{median:.3} s [{lowest:.3}-{highest:.3}], n={}", list.len())
 }
 
 fn main() {
