@@ -1,6 +1,6 @@
 //! What a process that looks after an instance is told at first, and what it answers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,9 @@ use super::state::Instance;
 use crate::container::ContainerOptions;
 use crate::oci::ImageConfig;
 use crate::spec::{Command, FormName, Ready, Service};
+
+/// Seconds that an instance may take when nothing is said of it.
+const TIMEOUT: u64 = 60;
 
 /// What is to be started.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -47,6 +50,27 @@ pub struct Order {
 }
 
 impl Order {
+    /// Returns one for the command of an image, without ports, ready as soon as it runs, that belongs to nobody.
+    pub fn of_image(client: &Path, environment: String, key: String, root: PathBuf, config: PathBuf) -> Self {
+        Self {
+            client: client.to_owned(),
+            environment,
+            key,
+            root,
+            config,
+            layers: Vec::new(),
+            images: None,
+            form: None,
+            options: ContainerOptions::alone(),
+            ports: Vec::new(),
+            ready: None,
+            warmup: Vec::new(),
+            restored: None,
+            timeout_seconds: TIMEOUT,
+            owner: None,
+        }
+    }
+
     /// Makes it one for a copy of a service, in this form.
     #[must_use]
     pub fn of_service(self, service: &Service, form: FormName) -> Self {

@@ -8,12 +8,8 @@ use crate::checkpoint::next_form;
 use crate::cli::error::CliError;
 use crate::cli::output::{Display, note};
 use crate::client::{Client, Prepared, Request};
-use crate::container::ContainerOptions;
 use crate::instance::{Instance, InstanceError, Order, up};
 use crate::spec::FormName;
-
-/// Seconds that an instance may take when nothing is said of it.
-const TIMEOUT: u64 = 60;
 
 /// What is wanted of all instances of a call, whatever they are made from.
 pub(super) struct Wanted<'a> {
@@ -31,24 +27,12 @@ pub(super) struct Wanted<'a> {
 impl Wanted<'_> {
     /// Returns the order for the command of an image.
     pub(super) fn order(&self, root: &Path, config: &Path) -> Result<Order, CliError> {
-        let options = ContainerOptions { environment: self.environment.clone(), ..ContainerOptions::alone() };
-        let mut order = Order {
-            client: self.client.root().to_owned(),
-            environment: self.request.parts.name.clone(),
-            key: self.request.parts.key().to_string(),
-            root: root.to_owned(),
-            config: config.to_owned(),
-            layers: Vec::new(),
-            images: None,
-            form: None,
-            options,
-            ports: Vec::new(),
-            ready: None,
-            warmup: Vec::new(),
-            restored: None,
-            timeout_seconds: self.timeout.unwrap_or(TIMEOUT),
-            owner: self.owner,
-        };
+        let parts = &self.request.parts;
+        let (environment, key) = (parts.name.clone(), parts.key().to_string());
+        let mut order = Order::of_image(self.client.root(), environment, key, root.to_owned(), config.to_owned());
+        order.options.environment.clone_from(&self.environment);
+        order.timeout_seconds = self.timeout.unwrap_or(order.timeout_seconds);
+        order.owner = self.owner;
         order.ports = all_ports(&order.image()?, &self.ports)?;
         Ok(order)
     }

@@ -21,7 +21,7 @@ use super::shared::{SharedInputs, SharedRoot};
 use super::work::WorkDirectory;
 use super::{ExecuteError, Services};
 use crate::checkpoint::{Choice, choose, next_form};
-use crate::container::{self, ContainerOptions, Owner, Programs};
+use crate::container::{self, Owner, Programs};
 use crate::digest::{Digest, DigestFunction};
 use crate::instance::{InstanceError, Order};
 use crate::spec::{CheckpointFacts, Descriptor, Form, FormName};
@@ -30,9 +30,6 @@ use crate::store::{LocalBlobStore, StoreError};
 pub(super) use beside::Beside;
 
 use parts::{LayError, Parts};
-
-/// Seconds that a service may take to be ready when nothing is said of it.
-const TIMEOUT: u64 = 60;
 
 /// The services that actions have asked for.
 pub(super) struct ReadyServices {
@@ -175,25 +172,13 @@ impl Ready<'_> {
     /// Returns the order for a copy, whose files lie in this directory.
     fn order(&self, directory: &Path, limits: &Limits) -> Order {
         let places = parts::Places::within(self.root.path());
-        let limits = container::Limits { memory_bytes: limits.memory_bytes, processes: limits.processes };
-        let options = ContainerOptions { limits: Some(limits), ..ContainerOptions::alone() };
-        let order = Order {
-            client: directory.to_owned(),
-            environment: "service".to_owned(),
-            key: format!("{:?}", self.checkpoint.digest),
-            root: places.root(),
-            config: places.config(),
-            layers: (0..self.choice.layers).map(|number| places.layer(number)).collect(),
-            images: (self.choice.form == FormName::Memory).then(|| places.memory()),
-            form: None,
-            options,
-            ports: Vec::new(),
-            ready: None,
-            warmup: Vec::new(),
-            restored: None,
-            timeout_seconds: TIMEOUT,
-            owner: Some(std::process::id()),
-        };
+        let (name, key) = ("service".to_owned(), format!("{:?}", self.checkpoint.digest));
+        let mut order = Order::of_image(directory, name, key, places.root(), places.config());
+        order.layers = (0..self.choice.layers).map(|number| places.layer(number)).collect();
+        order.images = (self.choice.form == FormName::Memory).then(|| places.memory());
+        let Limits { memory_bytes, processes, .. } = *limits;
+        order.options.limits = Some(container::Limits { memory_bytes, processes });
+        order.owner = Some(std::process::id());
         order.of_service(&self.checkpoint.facts.service, self.choice.form)
     }
 }

@@ -1,25 +1,15 @@
 //! Instances go with whom they belong to, and with the process that looks after them.
 
-use std::net::TcpStream;
 use std::process::Command;
 
-use super::{Case, address, groups, id, is_alive};
+use super::{Case, groups, id, is_alive};
 use crate::support::{fail, succeed, until};
 
 #[test]
 fn instances_are_gone_when_their_owner_is_killed() {
     let mut case = Case::new();
     let instances = case.started(&["-n", "3", "--ready-tcp", "80"]);
-    assert!(instances.iter().all(|instance| is_alive(&instance["pid"]) && !groups(&id(instance)).is_empty()));
-    case.kill_owner();
-    until("the instances are gone", || case.directories().is_empty().then_some(()));
-    for instance in &instances {
-        until("its processes are gone", || {
-            (!is_alive(&instance["pid"]) && !is_alive(&instance["supervisor"])).then_some(())
-        });
-        assert_eq!(groups(&id(instance)), Vec::<std::path::PathBuf>::new());
-        assert!(TcpStream::connect(address(instance)).is_err());
-    }
+    case.end_with_owner(&instances);
     assert!(case.listed().is_empty());
 }
 

@@ -101,9 +101,43 @@ impl Case {
         names.map(|name| name.to_string_lossy().into_owned()).collect()
     }
 
+    /// Returns `envserve up` of another user than root.
+    pub(crate) fn up_as_nobody(&self) -> Command {
+        let (program, root) = (self.world.path("user/envserve"), self.world.path("user/root"));
+        fs::create_dir_all(&root).expect("temporary");
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(self.world.path(""), open).expect("temporary");
+        std::os::unix::fs::chown(&root, Some(65_534), Some(65_534)).expect("root");
+        fs::copy(env!("CARGO_BIN_EXE_envserve"), &program).expect("temporary");
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(program).arg("up");
+        command.arg(&self.spec).env("HOME", &root).env("ENVSERVE_ROOT", &root);
+        command.env("ENVSERVE_SERVE", &self.daemon.address).stdin(Stdio::null());
+        command
+    }
+
     pub(crate) fn kill_owner(&mut self) {
         self.owner.kill().expect("ours");
         self.owner.wait().expect("ours");
+    }
+
+    /// Kills the owner of all instances, which run, and sees that nothing of them is left.
+    pub(crate) fn end_with_owner(&mut self, instances: &[Value]) {
+        assert!(instances.iter().all(|instance| is_alive(&instance["pid"]) && !groups(&id(instance)).is_empty()));
+        self.kill_owner();
+        until("the instances are gone", || self.directories().is_empty().then_some(()));
+        for instance in instances {
+            until("its processes are gone", || {
+                (!is_alive(&instance["pid"]) && !is_alive(&instance["supervisor"])).then_some(())
+            });
+            assert_eq!(groups(&id(instance)), Vec::<PathBuf>::new());
+            let ports = instance["ports"].as_object().expect("an object");
+            assert!(!ports.is_empty());
+            for address in ports.values() {
+                let address = format!("{}:{}", address["host"].as_str().expect("a text"), address["port"]);
+                assert!(TcpStream::connect(address).is_err(), "{instance}");
+            }
+        }
     }
 }
 

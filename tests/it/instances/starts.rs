@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::json;
 
@@ -106,16 +106,7 @@ fn what_cannot_be_started_is_refused() {
 #[test]
 fn an_ordinary_user_is_told_that_this_host_cannot() {
     let case = Case::new();
-    let (program, root) = (case.world.path("user/envserve"), case.world.path("user/root"));
-    fs::create_dir_all(&root).expect("temporary");
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(case.world.path(""), open).expect("temporary");
-    std::os::unix::fs::chown(&root, Some(65_534), Some(65_534)).expect("root");
-    fs::copy(env!("CARGO_BIN_EXE_envserve"), &program).expect("temporary");
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(program).arg("up");
-    command.arg(&case.spec).env("HOME", &root).env("ENVSERVE_ROOT", &root).env("ENVSERVE_SERVE", &case.daemon.address);
-    let error = fail(command.stdin(Stdio::null()), 15);
+    let error = fail(&mut case.up_as_nobody(), 15);
     assert!(error.contains("only root can have instances"), "{error}");
 }
 

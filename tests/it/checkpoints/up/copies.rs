@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::Stdio;
 
 use super::{ask, case, succeed};
-use crate::instances::{groups, id, is_alive};
+use crate::instances::id;
 use crate::support::until;
 
 #[test]
@@ -63,19 +63,9 @@ fn connections_open_files_watches_and_locks_are_in_each_copy() {
 fn copies_are_gone_when_their_owner_is_killed() {
     let mut case = case();
     let instances = case.started(&["-n", "2", "--form", "memory"]);
-    assert!(instances.iter().all(|instance| is_alive(&instance["pid"]) && !groups(&id(instance)).is_empty()));
     let mounts = || fs::read_to_string("/proc/self/mounts").expect("Linux");
     let top = case.world.path("client").display().to_string();
-    case.kill_owner();
-    until("the instances are gone", || case.directories().is_empty().then_some(()));
-    for instance in &instances {
-        until("its processes are gone", || {
-            (!is_alive(&instance["pid"]) && !is_alive(&instance["supervisor"])).then_some(())
-        });
-        assert_eq!(groups(&id(instance)), Vec::<std::path::PathBuf>::new());
-        let port = instance["ports"]["7000/tcp"]["port"].as_u64().expect("a number");
-        assert!(TcpStream::connect(("127.0.0.1", u16::try_from(port).expect("a port"))).is_err());
-    }
+    case.end_with_owner(&instances);
     assert!(!mounts().contains(&top));
 }
 
