@@ -4,19 +4,45 @@
 //! Sockets belong to the network that their thread is in when they are made. So the thread stays there, and what it
 //! accepts comes from listeners that were made outside.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
 /// Most connections to a container at one time; others wait.
 const CONNECTIONS: usize = 1024;
+
+/// Where connections for a port come in.
+#[derive(Debug)]
+pub(crate) enum Entrance {
+    /// A port of this host.
+    Tcp(TcpListener),
+    /// A socket of this host.
+    Unix(UnixListener),
+}
+
+impl Entrance {
+    /// Returns it once more.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
+            Self::Unix(listener) => Self::Unix(listener.try_clone()?),
+        })
+    }
+}
 
 /// The thread, which ends when this is dropped, with all its connections.
 pub(crate) struct Inside {
@@ -62,15 +88,25 @@ impl Inside {
         self.handle.spawn(work).await.ok()
     }
 
-    /// Passes what connects to a listener on to a port.
+    /// Passes what comes in somewhere on to a port.
     ///
     /// # Errors
     /// When the listener cannot be used.
-    pub(crate) fn forward(&self, listener: TcpListener, port: u16) -> io::Result<()> {
-        listener.set_nonblocking(true)?;
+    pub(crate) fn forward(&self, entrance: Entrance, port: u16) -> io::Result<()> {
         let _here = self.handle.enter();
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        self.handle.spawn(pass_on(listener, port, self.connections.clone()));
+        let connections = self.connections.clone();
+        match entrance {
+            Entrance::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                self.handle.spawn(pass_on(listener, port, connections));
+            }
+            Entrance::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                let listener = tokio::net::UnixListener::from_std(listener)?;
+                self.handle.spawn(pass_on(listener, port, connections));
+            }
+        }
         Ok(())
     }
 }
@@ -90,10 +126,37 @@ pub(super) fn address(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-async fn pass_on(listener: tokio::net::TcpListener, port: u16, connections: Arc<Semaphore>) {
+/// Takes connections of one kind.
+trait Accept: Send + Sync + 'static {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn poll_connection(&self, context: &mut Context<'_>) -> Poll<io::Result<Self::Stream>>;
+}
+
+impl Accept for tokio::net::TcpListener {
+    type Stream = TcpStream;
+
+    fn poll_connection(&self, context: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        self.poll_accept(context).map_ok(|(stream, _)| {
+            // What does not work only makes it slower.
+            drop(stream.set_nodelay(true));
+            stream
+        })
+    }
+}
+
+impl Accept for tokio::net::UnixListener {
+    type Stream = UnixStream;
+
+    fn poll_connection(&self, context: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
+        self.poll_accept(context).map_ok(|(stream, _)| stream)
+    }
+}
+
+async fn pass_on(listener: impl Accept, port: u16, connections: Arc<Semaphore>) {
     loop {
         let Ok(permit) = connections.clone().acquire_owned().await else { return };
-        let Ok((mut outer, _)) = listener.accept().await else {
+        let Ok(mut outer) = poll_fn(|context| listener.poll_connection(context)).await else {
             // Too many open files, say: others may be closed meanwhile.
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             continue;
@@ -103,7 +166,7 @@ async fn pass_on(listener: tokio::net::TcpListener, port: u16, connections: Arc<
             // Whoever connects to a port that nobody serves sees the end of the connection.
             let Ok(mut inner) = TcpStream::connect(address(port)).await else { return };
             // What does not work only makes it slower.
-            drop((outer.set_nodelay(true), inner.set_nodelay(true)));
+            drop(inner.set_nodelay(true));
             // Both sides see how it ends.
             drop(tokio::io::copy_bidirectional(&mut outer, &mut inner).await);
         });

@@ -41,6 +41,7 @@ pub(crate) use config::Container;
 pub(crate) use descriptors::{receive, send};
 pub(crate) use directory::{Directory, clear, is_held};
 pub(crate) use hook::VERB as HOOK_VERB;
+pub(crate) use inside::Entrance;
 pub(crate) use mounts::{Mounted, STATE};
 pub(crate) use output::Output;
 pub(crate) use owner::Owner;

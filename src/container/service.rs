@@ -10,7 +10,6 @@
 use std::fs;
 use std::io::{self, PipeReader};
 use std::iter::once;
-use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -27,7 +26,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::hook::{Attached, Hook, attached};
-use super::inside::Inside;
+use super::inside::{Entrance, Inside};
 use super::output::{Output, keep};
 use super::process::{code, watched};
 use super::{
@@ -211,12 +210,12 @@ impl Running {
         self.runc.as_fd()
     }
 
-    /// Passes what connects to a listener on to a port of the container.
+    /// Passes what comes in somewhere on to a port of the container.
     ///
     /// # Errors
     /// When the listener cannot be used.
-    pub(crate) fn forward(&self, listener: TcpListener, port: u16) -> io::Result<()> {
-        self.inside.forward(listener, port)
+    pub(crate) fn forward(&self, entrance: Entrance, port: u16) -> io::Result<()> {
+        self.inside.forward(entrance, port)
     }
 
     /// Waits until the command has begun.

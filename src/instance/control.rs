@@ -37,22 +37,27 @@ pub(super) struct Answer {
     pub(super) failure: Option<Failure>,
 }
 
-/// Returns a path of the socket that is short enough for one, and what has to be open meanwhile.
-fn path(directory: &Path) -> io::Result<(File, PathBuf)> {
+/// Returns a path of a socket that is short enough for one, and what has to be open meanwhile.
+fn path(directory: &Path, name: &str) -> io::Result<(File, PathBuf)> {
     let open = File::open(directory)?;
-    let path = format!("/proc/self/fd/{}/{SOCKET}", open.as_raw_fd());
+    let path = format!("/proc/self/fd/{}/{name}", open.as_raw_fd());
     Ok((open, path.into()))
 }
 
 /// Listens for an instance.
 pub(super) fn listen(directory: &Path) -> io::Result<UnixListener> {
-    let (_open, path) = path(directory)?;
+    bind(directory, SOCKET)
+}
+
+/// Makes a socket in the directory of an instance.
+pub(super) fn bind(directory: &Path, name: &str) -> io::Result<UnixListener> {
+    let (_open, path) = path(directory, name)?;
     UnixListener::bind(path)
 }
 
 /// Asks something and returns the answer with its files; none when the process ended instead.
 pub(super) fn ask(directory: &Path, request: Request) -> io::Result<Option<(Answer, Vec<OwnedFd>)>> {
-    let (_open, path) = path(directory)?;
+    let (_open, path) = path(directory, SOCKET)?;
     let stream = UnixStream::connect(path)?;
     send(&stream, &serde_json::to_vec(&request)?, &[])?;
     let mut message = vec![0; MAX_MESSAGE];

@@ -5,6 +5,7 @@
 //! ROOT/instances/ID/lock           held as long as somebody looks after it
 //!                  /state.json     what is known of it (state.rs)
 //!                  /control        how to speak to the process that looks after it (control.rs)
+//!                  /PORT.sock      leads to a port of it (ports.rs)
 //!                  /log, log.old   what it says
 //!                  /layer-N        what it writes
 //! ```
@@ -18,6 +19,7 @@ mod held;
 mod lease;
 mod order;
 mod plan;
+mod ports;
 mod state;
 mod supervise;
 mod up;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +49,8 @@ pub struct Address {
     pub host: String,
     /// The port.
     pub port: u16,
+    /// A Unix socket that leads there as well, for root of this host.
+    pub socket: PathBuf,
 }
 
 /// Whether an instance runs.
@@ -62,12 +63,6 @@ pub enum Status {
     Running,
     /// Its command has ended, with this exit code.
     Ended(u8),
-}
-
-impl From<SocketAddr> for Address {
-    fn from(address: SocketAddr) -> Self {
-        Self { host: address.ip().to_string(), port: address.port() }
-    }
 }
 
 impl Instance {

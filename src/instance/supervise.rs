@@ -9,10 +9,8 @@
 //! The instance ends with its owner, by `down`, and with this process, which the kernel makes sure of. Whoever looks
 //! after instances next removes what is on the disk then.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -30,9 +28,10 @@ use super::error::{Failure, InstanceError, Reason};
 use super::lease::{Owner, gone};
 use super::order::{Order, Reply};
 use super::plan::Plan;
+use super::ports::Ports;
 use super::state::{Instance, STATE_VERSION, Status};
 use crate::container::{
-    self, Container, ContainerError, Directory, Output, Processes, Programs, Running, Service, World,
+    self, Container, ContainerError, Directory, Entrance, Output, Processes, Programs, Running, Service, World,
 };
 
 /// Most bytes of an order.
@@ -50,7 +49,7 @@ struct Supervisor {
     state: Instance,
     plan: Plan,
     timeout: Duration,
-    ports: Vec<(u16, TcpListener)>,
+    entrances: Vec<(u16, Entrance)>,
     /// Dropped last: its directory is removed then.
     service: Service,
 }
@@ -95,11 +94,7 @@ fn prepare(order: Order) -> Result<Prepared, InstanceError> {
     let (path, id) = (directory.path().to_owned(), directory.name());
     let plan = Plan::of(&order);
     let world = World::enter(of_files, Processes::Host)?;
-    let listen = |port: &u16| Ok((*port, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?));
-    let ports: io::Result<Vec<(u16, TcpListener)>> = order.ports.iter().map(listen).collect();
-    let ports = ports.map_err(InstanceError::io("find free ports for", &path))?;
-    let addresses = ports.iter().map(|(port, listener)| Ok((format!("{port}/tcp"), listener.local_addr()?.into())));
-    let addresses = addresses.collect::<io::Result<BTreeMap<_, _>>>();
+    let ports = Ports::open(&path, &order.ports).map_err(InstanceError::io("find free ports for", &path))?;
     let state = Instance {
         version: STATE_VERSION,
         id,
@@ -111,14 +106,14 @@ fn prepare(order: Order) -> Result<Prepared, InstanceError> {
         pid: None,
         supervisor: std::process::id(),
         owner: order.owner,
-        ports: addresses.map_err(InstanceError::io("find free ports for", &path))?,
+        ports: ports.addresses,
         directory: path.clone(),
     };
     let listener = control::listen(&path).map_err(InstanceError::io("listen in", &path))?;
     let Order { root, layers, options, .. } = order;
     let service = Service { programs, container, options, root, layers, world, program, directory };
     let timeout = Duration::from_secs(order.timeout_seconds);
-    Ok((owner, Supervisor { running: None, state, plan, timeout, ports, service }, listener))
+    Ok((owner, Supervisor { running: None, state, plan, timeout, entrances: ports.entrances, service }, listener))
 }
 
 /// Answers who has started this process.
@@ -256,8 +251,8 @@ impl Supervisor {
         if let Some(prepared) = prepared {
             prepared.map_err(|failure| (KILLED, failure))?;
             // Nobody reaches it before it knows who it is.
-            for (port, listener) in &self.ports {
-                let passed = listener.try_clone().and_then(|listener| running.forward(listener, *port));
+            for (port, entrance) in &self.entrances {
+                let passed = entrance.try_clone().and_then(|entrance| running.forward(entrance, *port));
                 passed
                     .map_err(|error| failed(InstanceError::io("pass on the ports of", &self.state.directory)(error)))?;
             }

@@ -7,7 +7,7 @@ use crate::cli::output::note;
 use crate::oci::ImageConfig;
 
 /// Most ports of one instance.
-const MAX_PORTS: usize = 256;
+const MAX_PORTS: usize = 128;
 
 /// Returns those that the image exposes, and those that are given.
 pub(super) fn all_ports(image: &ImageConfig, given: &[u16]) -> Result<Vec<u16>, CliError> {

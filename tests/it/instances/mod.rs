@@ -8,6 +8,7 @@ mod starts;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -160,9 +161,15 @@ fn address(instance: &Value) -> String {
     format!("{}:{}", address["host"].as_str().expect("a text"), address["port"])
 }
 
-/// Returns what the web server of an instance answers.
+/// Returns what the web server of an instance answers, by its port and by its socket.
 fn get(instance: &Value) -> String {
-    let mut stream = TcpStream::connect(address(instance)).expect("passed on");
+    let socket = instance["ports"]["80/tcp"]["socket"].as_str().expect("a path");
+    let by_socket = ask(UnixStream::connect(socket).expect("passed on"));
+    assert_eq!(ask(TcpStream::connect(address(instance)).expect("passed on")), by_socket);
+    by_socket
+}
+
+fn ask(mut stream: impl Read + Write) -> String {
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("open");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("text");

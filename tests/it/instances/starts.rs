@@ -83,7 +83,7 @@ fn one_that_does_not_get_ready_is_told_with_its_log() {
 fn what_cannot_be_started_is_refused() {
     let case = Case::with(&json!({"ExposedPorts": {"1000-2000/tcp": {}}}));
     let error = fail(&mut case.up(&["--", "sleep", "1"]), 2);
-    assert!(error.contains("ports to pass on, and at most 256"), "{error}");
+    assert!(error.contains("ports to pass on, and at most 128"), "{error}");
     let case = Case::with(&json!({"ExposedPorts": {"53/udp": {}}}));
     let error = fail(&mut case.up(&[]), 2);
     assert!(error.contains("no command is given, and the image names none"), "{error}");
