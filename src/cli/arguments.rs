@@ -2,26 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use clap::Args;
 
 use super::absolute::absolute;
+use super::client::ClientArguments;
 use super::error::CliError;
-use super::output::Display;
 use super::placement::StoreArguments;
-use super::security::{RemoteSecurityArguments, ServeSecurityArguments};
-use super::sources::ClientSourceArguments;
-use crate::client::{
-    Building, Client, ClientError, ClientOptions, Event, Events, Fetched, OnUnavailable, Request, View,
-};
-use crate::host::Criu;
+use super::progress::Display;
+use crate::client::{Building, Client, ClientError, Event, Events, Fetched, Request, View};
 use crate::spec::{Config, Spec, Target, nearest_few};
 use crate::store::blocking;
-use crate::transport::Endpoint;
-
-/// Seconds that a private daemon stays without anyone connected.
-const IDLE_SECONDS: u64 = 60;
 
 /// Which environment, from which server.
 #[derive(Debug, Args)]
@@ -39,70 +30,6 @@ pub(super) struct SpecArguments {
 
     #[command(flatten)]
     client: ClientArguments,
-}
-
-/// Where the client keeps everything, and whom it asks.
-#[derive(Debug, Args)]
-struct ClientArguments {
-    /// The server to ask: HOST:PORT, grpcs://HOST:PORT or unix:PATH. Without one, a private daemon is started.
-    #[arg(long, env = "ENVSERVE_SERVE", value_name = "ADDRESS")]
-    serve: Option<String>,
-
-    #[command(flatten)]
-    security: ServeSecurityArguments,
-
-    #[command(flatten)]
-    remote_security: RemoteSecurityArguments,
-
-    /// Where everything is kept [default: $XDG_CACHE_HOME/envserve]
-    #[arg(long, env = "ENVSERVE_ROOT", value_name = "DIR")]
-    root: Option<PathBuf>,
-
-    #[command(flatten)]
-    sources: ClientSourceArguments,
-
-    /// What to do when the server, or the endpoint behind it, cannot be reached.
-    #[arg(long, env = "ENVSERVE_ON_UNAVAILABLE", value_enum, default_value_t = OnUnavailable::Fail)]
-    on_unavailable: OnUnavailable,
-
-    /// How long `--on-unavailable wait` waits; without it, for as long as it takes.
-    #[arg(long, value_name = "SECONDS")]
-    wait_seconds: Option<u64>,
-
-    /// Seconds after which an idle private daemon leaves.
-    #[arg(long, env = "ENVSERVE_IDLE_SECONDS", default_value_t = IDLE_SECONDS, hide = true)]
-    idle_seconds: u64,
-}
-
-impl ClientArguments {
-    fn client(self) -> Result<Client, CliError> {
-        let serve = self.serve.filter(|text| !text.is_empty());
-        let program = std::env::current_exe();
-        let program = program.map_err(|source| CliError::Path { path: "envserve".into(), source })?;
-        Ok(Client::new(ClientOptions {
-            root: root(self.root)?,
-            serve: serve.map(|text| text.parse::<Endpoint>()).transpose()?,
-            security: self.security.security()?,
-            remote_security: self.remote_security.security()?,
-            criu: Criu::named(),
-            program,
-            idle_seconds: self.idle_seconds,
-            environment: std::env::vars().collect(),
-            distdirs: self.sources.distdirs.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,
-            fetch_absent: self.sources.fetch_absent,
-            limits: self.sources.limits(),
-        }))
-    }
-}
-
-/// Returns where everything is kept: what was given, or the default.
-pub(super) fn root(given: Option<PathBuf>) -> Result<PathBuf, CliError> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let default = || {
-        let cache = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
-        cache.map(|cache| cache.join("envserve"))
-    };
-    absolute(&given.or_else(default).ok_or(CliError::NoRoot)?)
 }
 
 /// What was done, with the client and the request that the command line came to.
@@ -179,8 +106,8 @@ impl SpecArguments {
         work: impl AsyncFn(&Client, &Spec, &Path) -> Result<T, ClientError>,
     ) -> Result<(Client, T), CliError> {
         let Located { spec, base } = self.read().await?;
-        let (policy, patience) = (self.client.on_unavailable, self.client.wait_seconds.map(Duration::from_secs));
-        let mut client = self.client.client()?;
+        let (policy, patience) = self.client.patience();
+        let mut client = Client::new(self.client.options()?);
         let attempt = async |client: &Client| work(client, &spec, &base).await;
         let outcome = client.persist(policy, patience, events, attempt).await?;
         Ok((client, outcome))
@@ -188,12 +115,12 @@ impl SpecArguments {
 
     /// Returns the first directory for files, absolute.
     pub(super) fn distdir(&self) -> Result<Option<PathBuf>, CliError> {
-        self.client.sources.distdirs.first().map(|path| absolute(path)).transpose()
+        self.client.distdir()
     }
 
     /// Says whether a server is configured.
     pub(super) fn has_server(&self) -> bool {
-        self.client.serve.as_ref().is_some_and(|serve| !serve.is_empty())
+        self.client.has_server()
     }
 
     /// Reads the spec, and changes it as the command line says.

@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::Exit;
 use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
-use super::output::{self, Display};
+use super::output;
+use super::progress::Display;
 use crate::client::{Client, Request};
 
 #[derive(Debug, Args)]

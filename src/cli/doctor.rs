@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::arguments::root;
+use super::client::root;
 use super::error::CliError;
 use super::{Exit, output};
 use crate::host::{self, Ability, Found, Site, State, probe};
@@ -60,7 +60,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
 
 /// Returns the directory in which file systems are tried: the root, or where it would be made.
 fn place(given: Option<PathBuf>) -> Result<PathBuf, CliError> {
-    let root = root(given)?;
+    let root = root(given.as_deref())?;
     Ok(root.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/")).to_owned())
 }
 

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::Exit;
 use super::arguments::{Located, SpecArguments, Worked};
 use super::error::CliError;
-use super::output::{self, Display};
+use super::output;
+use super::progress::Display;
 use crate::client::{Against, Building, Client, ComparedKey, ComponentDifference, Explanation, PathChange, Request};
 
 /// Version of what `--json` prints.

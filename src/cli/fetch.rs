@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::Exit;
 use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
-use super::output::{self, Display};
+use super::output;
 use super::placement::StoreArguments;
+use super::progress::Display;
 use crate::client::{
     self, Client, ClientError, Fetched, FetchedSource, Loader, NixOutput, Placement, Prepared, Probed, Request, Start,
     Stored, View,

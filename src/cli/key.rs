@@ -6,7 +6,8 @@ use serde_json::json;
 use super::Exit;
 use super::arguments::SpecArguments;
 use super::error::CliError;
-use super::output::{self, Display};
+use super::output;
+use super::progress::Display;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

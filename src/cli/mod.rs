@@ -4,6 +4,7 @@
 
 mod absolute;
 mod arguments;
+mod client;
 mod describe;
 mod doctor;
 mod env;
@@ -22,6 +23,7 @@ mod nix;
 mod output;
 mod placement;
 mod plan;
+mod progress;
 mod remote;
 mod resolve;
 mod run;

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use super::Exit;
 use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
-use super::output::{self, Display};
+use super::output;
 use super::placement::StoreArguments;
+use super::progress::Display;
 use crate::client::{Client, FetchPlan, Placement, PlannedBuild, PlannedState, Request, View};
 
 /// Version of what `--json` prints.

@@ -5,7 +5,8 @@ use clap::Args;
 use super::Exit;
 use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
-use super::output::{self, Display};
+use super::output;
+use super::progress::Display;
 use crate::client::{Client, Request};
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use super::Exit;
 use super::absolute::absolute;
 use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
-use super::output::Display;
+use super::progress::Display;
 use crate::client::{self, Client, Placement, Request, RootFileSystem};
 use crate::container::{Bind, ContainerOptions, Network};
 

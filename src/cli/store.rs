@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use super::absolute::absolute;
-use super::arguments::root;
+use super::client::root;
 use super::error::CliError;
 use crate::serve::{self, ServeError};
 use crate::store::{LocalBlobStore, StoreOptions};

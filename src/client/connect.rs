@@ -14,6 +14,7 @@ use crate::digest::DigestFunction;
 use crate::proto::v1;
 use crate::proto::v1::configuration_client::ConfigurationClient;
 use crate::proto::v1::environments_client::EnvironmentsClient;
+use crate::proto::v1::pins_client::PinsClient;
 use crate::proto::v1::source_trees_client::SourceTreesClient;
 use crate::serve::{PrivatePaths, lock_start};
 use crate::store::{Capabilities, RemoteBlobStore, StoreError, blocking, wire};
@@ -81,6 +82,10 @@ pub(super) struct Reached {
 impl Connection {
     pub(super) fn environments(&self) -> EnvironmentsClient<Channel> {
         EnvironmentsClient::new(self.link.channel()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    pub(super) fn pins(&self) -> PinsClient<Channel> {
+        PinsClient::new(self.link.channel()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     pub(super) fn sources(&self) -> SourceTreesClient<Channel> {

@@ -142,7 +142,7 @@ impl Client {
     pub(super) async fn at_server(&self, request: &Request) -> Result<Option<Descriptor>, ClientError> {
         const RPC: &str = "Environments.Probe";
         let connection = self.connection().await?;
-        let answer = connection.wait(connection.environments().probe(question(request, &[]))).await?;
+        let answer = connection.wait(connection.environments().probe(self.question(request, &[]))).await?;
         let Some(served) = answer.map_err(connection.failed(RPC))?.into_inner().served else { return Ok(None) };
         let descriptor = Descriptor::parse(&served.descriptor);
         descriptor.map(Some).map_err(|error| connection.broken(RPC, error.to_string()))
@@ -187,6 +187,16 @@ impl Client {
         self.memo.get(&self.subject(request))
     }
 
+    fn question(&self, request: &Request, lost: &[Digest]) -> v1::ServeRequest {
+        v1::ServeRequest {
+            key: request.parts.canonical(),
+            description: request.parts.description.canonical(),
+            properties: request.properties.clone().into_iter().collect(),
+            lost_blobs: lost.iter().map(|digest| (*digest).into()).collect(),
+            priority: self.options.priority,
+        }
+    }
+
     /// Asks the server, and gives it the roots that it does not know.
     async fn serve(&self, request: &Request, lost: &[Digest], events: &dyn Events) -> Result<Descriptor, ClientError> {
         let mut given: Vec<GitId> = Vec::new();
@@ -210,7 +220,7 @@ impl Client {
         const RPC: &str = "Environments.Serve";
         let connection = self.connection().await?;
         let mut environments = connection.environments();
-        let mut stream = match connection.wait(environments.serve(question(request, lost))).await? {
+        let mut stream = match connection.wait(environments.serve(self.question(request, lost))).await? {
             Ok(answer) => answer.into_inner(),
             Err(status) => {
                 return unknown_roots(&status).map(Asked::Roots).ok_or_else(|| connection.failed(RPC)(status));
@@ -339,15 +349,6 @@ impl Lies {
 enum Asked {
     Answer(Box<Descriptor>),
     Roots(Vec<GitId>),
-}
-
-fn question(request: &Request, lost: &[Digest]) -> v1::ServeRequest {
-    v1::ServeRequest {
-        key: request.parts.canonical(),
-        description: request.parts.description.canonical(),
-        properties: request.properties.clone().into_iter().collect(),
-        lost_blobs: lost.iter().map(|digest| (*digest).into()).collect(),
-    }
 }
 
 /// Returns the roots that the server says it does not know.

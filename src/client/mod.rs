@@ -96,6 +96,8 @@ pub struct ClientOptions {
     pub fetch_absent: bool,
     /// What archives may come to.
     pub limits: Limits,
+    /// Of the actions of builds that this client asks for, as the REAPI has it: the lowest number runs first.
+    pub priority: i32,
 }
 
 /// A client with its stores. Several processes may use one root at once.

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::arguments::root;
+use super::client::root;
 use super::error::CliError;
 use crate::instance::{Instance, Instances};
 
@@ -29,7 +29,7 @@ pub(super) struct RootArguments {
 
 impl RootArguments {
     fn instances(self) -> Result<Instances, CliError> {
-        Ok(Instances::of(&root(self.root)?))
+        Ok(Instances::of(&root(self.root.as_deref())?))
     }
 }
 

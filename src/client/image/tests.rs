@@ -61,6 +61,7 @@ impl World {
             distdirs: Vec::new(),
             fetch_absent: false,
             limits: Limits::default(),
+            priority: 0,
         });
         Self { directory, client }
     }

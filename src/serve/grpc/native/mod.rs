@@ -1,6 +1,7 @@
-//! The native protocol: `Environments`, `SourceTrees`, `Configuration`.
+//! The native protocol: `Environments`, `Pins`, `SourceTrees`, `Configuration`.
 
 mod explain;
+mod pins;
 mod plan;
 mod sources;
 
@@ -16,6 +17,7 @@ use crate::environment::{BuildError, Failure, Progress, definition_at, describe}
 use crate::proto::v1;
 use crate::proto::v1::configuration_server::{Configuration, ConfigurationServer};
 use crate::proto::v1::environments_server::{Environments, EnvironmentsServer};
+use crate::proto::v1::pins_server::PinsServer;
 use crate::proto::v1::source_trees_server::SourceTreesServer;
 use crate::serve::admission::Rights;
 use crate::serve::backend::Backend;
@@ -29,7 +31,7 @@ use crate::store::wire;
 /// Largest request taken: a key and a description of many repositories fit easily.
 const MAX_REQUEST: usize = 4 << 20;
 
-/// The three services of a daemon.
+/// The services of a daemon.
 #[derive(Clone)]
 pub struct Native {
     backend: Backend,
@@ -46,6 +48,7 @@ impl Native {
     pub fn add_to(self, routes: &mut tonic::service::RoutesBuilder) {
         routes
             .add_service(EnvironmentsServer::new(self.clone()).max_decoding_message_size(MAX_REQUEST))
+            .add_service(PinsServer::new(self.clone()).max_decoding_message_size(MAX_REQUEST))
             .add_service(SourceTreesServer::new(self.clone()).max_decoding_message_size(MAX_REQUEST))
             .add_service(ConfigurationServer::new(self).max_decoding_message_size(MAX_REQUEST));
     }
@@ -189,6 +192,10 @@ impl Environments for Native {
     ) -> Result<Response<v1::VariablesResponse>, Status> {
         let definition = self.definition(request.into_inner()).await?;
         Ok(Response::new(v1::VariablesResponse { flexible_config: definition.flexible_config().to_vec() }))
+    }
+
+    async fn names(&self, _request: Request<v1::EnvironmentsFileName>) -> Result<Response<v1::NamesResponse>, Status> {
+        Err(Status::unimplemented("names"))
     }
 
     async fn describe(&self, request: Request<v1::EnvironmentName>) -> Result<Response<v1::DescribeResponse>, Status> {
