@@ -57,7 +57,7 @@ impl ClientArguments {
         let program = program.map_err(|source| CliError::Path { path: "envserve".into(), source })?;
         Ok(ClientOptions {
             root: root(self.root.as_deref())?,
-            serve: serve.map(|text| text.parse::<Endpoint>()).transpose()?,
+            serve: serve.map(str::parse::<Endpoint>).transpose()?,
             security: self.security.security()?,
             remote_security: self.remote_security.security()?,
             criu: Criu::named(),
