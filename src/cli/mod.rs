@@ -5,7 +5,9 @@
 mod absolute;
 mod arguments;
 mod client;
+mod completion;
 mod describe;
+mod described;
 mod doctor;
 mod env;
 mod error;
@@ -19,6 +21,7 @@ mod gc;
 mod instance;
 mod key;
 mod make_checkpoint;
+mod manual;
 mod nix;
 mod output;
 mod placement;
@@ -105,6 +108,10 @@ enum Verb {
     Fsck(fsck::Arguments),
     /// Say what this host can, and how to get what it lacks.
     Doctor(doctor::Arguments),
+    /// Print a script by which a shell completes the command line.
+    Completion(completion::Arguments),
+    /// Write the manual pages.
+    Manual(manual::Arguments),
     /// Try something with containers, for `doctor`.
     #[command(hide = true)]
     Trial(trial::Arguments),
@@ -187,6 +194,8 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Gc(arguments) => gc::run(&arguments),
         Verb::Fsck(arguments) => fsck::run(&arguments),
         Verb::Doctor(arguments) => verb_on_one_thread(doctor::run(arguments)),
+        Verb::Completion(arguments) => completion::run(&arguments),
+        Verb::Manual(arguments) => manual::run(&arguments),
         Verb::Trial(arguments) => trial::run(&arguments),
     }
 }

@@ -24,6 +24,7 @@ mod registry;
 mod remote;
 mod roots;
 mod security;
+mod shells;
 mod storage;
 mod support;
 mod toolchain;
