@@ -1,12 +1,12 @@
 //! What goes to stdout and stderr: results, errors, the log.
 
-use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::error::CliError;
+use super::failure::Failure;
 
 /// Sends log records to stderr: a daemon's from `info` up, else from `warn` up; `ENVSERVE_LOG` says otherwise.
 pub(super) fn start_log(daemon: bool) {
@@ -42,19 +42,11 @@ pub(super) fn show_error(error: &CliError) {
     if error.is_silent() {
         return;
     }
-    let mut text = format!("error: {error}\n");
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(&format!("caused by: {inner}\n"));
-        cause = inner.source();
-    }
-    if let Some(log) = error.log() {
-        text.push_str("the end of its output:\n");
-        log.lines().for_each(|line| text.push_str(&format!("  | {line}\n")));
-    }
-    if let Some(hint) = error.hint() {
-        text.push_str(&format!("hint: {hint}\n"));
-    }
+    say(&format!("error: {}", Failure::of(error)));
+}
+
+/// Writes text to stderr.
+pub(super) fn say(text: &str) {
     // Nobody is left to tell when stderr is closed.
     drop(io::stderr().write_all(text.as_bytes()));
 }

@@ -1,0 +1,289 @@
+//! The work itself: requests, the plan of the union, and each environment that comes of them, once.
+
+mod pieces;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+
+use super::items::{SpecFile, Wanted};
+use super::paths::Found;
+use super::report::{Item, Outcome, Report, Sources, milliseconds};
+use super::summary::announce;
+use crate::cli::error::CliError;
+use crate::cli::failure::Failure;
+use crate::cli::output;
+use crate::cli::progress::{Board, Display};
+use crate::client::{Building, Client, ClientError, Directories, Events, Filled, Request};
+use crate::spec::Config;
+
+use pieces::{Attempt, Piece, Pieces};
+
+/// Specs of which the roots are found side by side.
+const SPECS_AT_ONCE: usize = 4;
+
+/// What to do while nobody can be reached.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Patience {
+    /// To give up.
+    None,
+    /// To try again, for so long at most.
+    Wait(Option<Duration>),
+}
+
+/// Under which name what is filled is kept, and for how long.
+pub(super) struct Pin {
+    pub(super) name: String,
+    pub(super) keep: Duration,
+}
+
+/// A prefill, while it goes on.
+pub(super) struct Prefill<'a> {
+    pub(super) client: &'a Client,
+    patience: Patience,
+    pub(super) report: &'a RefCell<Report>,
+    pub(super) directories: Directories,
+    jobs: usize,
+    pin: Option<Pin>,
+    sources: bool,
+}
+
+/// What came of a piece of work.
+struct Done {
+    request: Box<Request>,
+    filled: Filled,
+    kept_until: Option<i64>,
+}
+
+impl<'a> Prefill<'a> {
+    pub(super) fn new(client: &'a Client, patience: Patience, report: &'a RefCell<Report>) -> Self {
+        let directories = Directories::default();
+        Self { client, patience, report, directories, jobs: 1, pin: None, sources: false }
+    }
+
+    pub(super) fn jobs(self, jobs: usize) -> Self {
+        Self { jobs, ..self }
+    }
+
+    pub(super) fn pin(self, pin: Option<Pin>) -> Self {
+        Self { pin, ..self }
+    }
+
+    pub(super) fn sources(self, sources: bool) -> Self {
+        Self { sources, ..self }
+    }
+
+    /// Does all of it, and notes in the report what became of each item.
+    ///
+    /// # Errors
+    /// When there is too much of it.
+    pub(super) async fn run(&self, found: Vec<Found>, wanted: &Wanted) -> Result<(), CliError> {
+        let display = Display::new(false);
+        let read = self.read(found).await;
+        let reached = match read.is_empty() {
+            true => Ok(()),
+            false => self.persist(&display, async || self.client.reach().await).await,
+        };
+        // Which environments a file has only the server may know.
+        let all = wanted.all && reached.is_ok();
+        let wanted = Wanted { all, environments: wanted.environments.clone(), configs: wanted.configs.clone() };
+        let mut files = Vec::new();
+        for file in read {
+            files.push(self.expand(file, &wanted, &display).await?);
+        }
+        if let Err(error) = reached {
+            self.fail_rest(&Failure::of(&error.into()));
+            return Ok(());
+        }
+        let pieces = self.pieces(&files, &display).await;
+        display.clear();
+        warn_unknown(&wanted.configs, &pieces);
+        self.plan(&pieces).await;
+        self.work(&files, pieces).await;
+        Ok(())
+    }
+
+    /// Does something, again while nobody can be reached and that is to be waited for.
+    pub(super) async fn persist<T>(
+        &self,
+        events: &dyn Events,
+        work: impl AsyncFn() -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        match self.patience {
+            Patience::None => work().await,
+            Patience::Wait(longest) => self.client.wait_for(longest, events, work).await,
+        }
+    }
+
+    /// Turns the items into requests, and puts those together that have one key.
+    async fn pieces(&self, files: &[SpecFile], events: &dyn Events) -> Pieces {
+        let requests = async |file: &SpecFile| {
+            let wanted = file.asked.iter().map(|asked| (&asked.target, &asked.config));
+            self.client.requests(file.batch(&self.directories), wanted, Building::Forbidden, events).await
+        };
+        let requests: Vec<_> =
+            futures::stream::iter(files).map(requests).buffered(SPECS_AT_ONCE).collect().await;
+        let mut pieces = Pieces::default();
+        for (number, (file, requests)) in files.iter().zip(requests).enumerate() {
+            for (asked, request) in file.asked.iter().zip(requests) {
+                match request {
+                    Ok(request) => {
+                        self.item(asked.item, |item| item.key = Some(request.parts.key().to_string()));
+                        pieces.add(number, asked.item, request);
+                    }
+                    // Another time, or when something is built, it can be made.
+                    Err(error) if error.is_unavailable() || matches!(error, ClientError::Unbuilt { .. }) => {
+                        pieces.add_later(number, asked);
+                    }
+                    Err(error) => {
+                        let failure = Failure::of(&error.into());
+                        self.item(asked.item, |item| item.fail(failure));
+                    }
+                }
+            }
+        }
+        pieces
+    }
+
+    /// Says what all of it comes to.
+    async fn plan(&self, pieces: &Pieces) {
+        let requests: Vec<&Request> = pieces.iter().filter_map(Piece::request).collect();
+        let plan = self.client.plan_union(&requests).await;
+        let items = self.report.borrow().items.len();
+        announce(&plan, items, pieces.len(), pieces.len() - requests.len());
+        self.report.borrow_mut().planned(&plan);
+    }
+
+    /// Does every piece of work, so many at a time.
+    async fn work(&self, files: &[SpecFile], pieces: Pieces) {
+        let backed_up: Vec<&SpecFile> = files.iter().filter(|file| self.sources && !file.asked.is_empty()).collect();
+        let board = Board::new(pieces.len() + backed_up.len());
+        // Before what is made from them, which then finds them.
+        let sources = futures::stream::iter(backed_up).map(|file| self.back_up(file, &board));
+        sources.buffered(SPECS_AT_ONCE).for_each(async |sources| self.report.borrow_mut().sources.push(sources)).await;
+        let work = futures::stream::iter(pieces).map(|piece| self.fill(files, piece, &board));
+        work.buffer_unordered(self.jobs).for_each(async |()| ()).await;
+        board.clear();
+    }
+
+    /// Gives the server the sources of a spec.
+    async fn back_up(&self, file: &SpecFile, board: &Board) -> Sources {
+        let progress = board.item(&format!("sources of {}", file.file));
+        let mut sources = Vec::new();
+        for (spec, base) in file.variants() {
+            let back_up = async || self.client.back_up_sources(&spec, base, &progress).await;
+            match self.persist(&progress, back_up).await {
+                Ok(more) => sources.extend(more),
+                Err(error) => {
+                    progress.end(Outcome::Failed.as_str());
+                    return Sources::new(&file.file, Err(Failure::of(&error.into())));
+                }
+            }
+        }
+        sources.sort_by(|a, b| a.repository.cmp(&b.repository));
+        sources.dedup_by(|a, b| a.repository == b.repository);
+        progress.end("there");
+        Sources::new(&file.file, Ok(sources))
+    }
+
+    /// Has the server have an environment, and notes with each of its items what became of that.
+    async fn fill(&self, files: &[SpecFile], piece: Piece, board: &Board) {
+        let name = self.report.borrow().items[piece.items[0]].to_string();
+        let (progress, started) = (board.item(&name), Instant::now());
+        let outcome = self.attempts(files, &piece, &progress).await;
+        let duration = milliseconds(started.elapsed());
+        let noted = match outcome {
+            Ok(Done { request, filled, kept_until }) => {
+                let outcome = if filled.hit { Outcome::Hit } else { Outcome::Built };
+                self.note(&piece, outcome, |item| {
+                    item.key = Some(request.parts.key().to_string());
+                    item.root = Some(format!("{:?}", filled.descriptor.root));
+                    (item.duration_ms, item.kept_until) = (Some(duration), kept_until);
+                })
+            }
+            Err(error) => {
+                let failure = Failure::of(&error.into());
+                self.note(&piece, Outcome::Failed, |item| {
+                    item.fail(failure.clone());
+                    item.duration_ms = Some(duration);
+                })
+            }
+        };
+        progress.end(noted.as_str());
+    }
+
+    /// Tries what specs there are of one environment: one may have a root that another lacks.
+    async fn attempts(&self, files: &[SpecFile], piece: &Piece, events: &dyn Events) -> Result<Done, ClientError> {
+        let mut first = None;
+        for attempt in &piece.attempts {
+            match self.attempt(files, attempt, events).await {
+                Ok(done) => return Ok(done),
+                Err(error) => {
+                    let of_root = matches!(error, ClientError::AbsentRoot { .. } | ClientError::Source(_));
+                    let error = first.get_or_insert(error);
+                    if !of_root {
+                        break;
+                    }
+                    tracing::debug!(%error, "another spec may have the root");
+                }
+            }
+        }
+        Err(first.expect("a piece of work has an attempt"))
+    }
+
+    async fn attempt(&self, files: &[SpecFile], attempt: &Attempt, events: &dyn Events) -> Result<Done, ClientError> {
+        let fill = async || {
+            let request = match attempt {
+                Attempt::Ready { request, .. } => request.clone(),
+                Attempt::Later { file, target, config } => {
+                    let batch = files[*file].batch(&self.directories);
+                    let request = self.client.requests(batch, [(target, config)], Building::Allowed, events).await;
+                    Box::new(request.into_iter().next().expect("one was asked for")?)
+                }
+            };
+            let filled = self.client.fill(&request, events).await?;
+            let kept_until = match &self.pin {
+                Some(Pin { name, keep }) => Some(self.client.keep(&request, name, *keep).await?),
+                None => None,
+            };
+            Ok(Done { request, filled, kept_until })
+        };
+        self.persist(events, fill).await
+    }
+
+    fn note(&self, piece: &Piece, outcome: Outcome, note: impl Fn(&mut Item)) -> Outcome {
+        for number in &piece.items {
+            self.item(*number, |item| {
+                item.outcome = outcome;
+                note(item);
+            });
+        }
+        outcome
+    }
+
+    fn item(&self, number: usize, note: impl FnOnce(&mut Item)) {
+        note(&mut self.report.borrow_mut().items[number]);
+    }
+
+    /// Notes the same failure with all items of which nothing has become yet.
+    fn fail_rest(&self, failure: &Failure) {
+        let mut report = self.report.borrow_mut();
+        let rest = report.items.iter_mut().filter(|item| item.outcome == Outcome::Unfinished);
+        rest.for_each(|item| item.fail(failure.clone()));
+    }
+}
+
+/// Tells of variables that were set and mean nothing to any of the environments.
+fn warn_unknown(configs: &[Config], pieces: &Pieces) {
+    let set: BTreeSet<&str> = configs.iter().flat_map(Config::iter).map(|(name, _)| name).collect();
+    let requests: Vec<&Request> = pieces.iter().filter_map(Piece::request).collect();
+    let matters = |name: &str| requests.iter().any(|request| request.parts.effective_config.iter().any(|(known, _)| known == name));
+    if requests.is_empty() || requests.len() < pieces.len() {
+        return;
+    }
+    for name in set.into_iter().filter(|name| !matters(name)) {
+        output::note(&format!("none of the environments has a variable `{name}`, so it changes nothing"));
+    }
+}
