@@ -86,7 +86,8 @@ impl Client {
         }
         let (answer, complete) = self.ask_plan(request).await?;
         let environments = answer.environments.into_iter().map(PlannedBuild::from).collect();
-        let roots = answer.unknown_roots.iter().filter_map(|tree| request.root(tree)).collect();
+        let mut roots: Vec<_> = answer.unknown_roots.iter().filter_map(|tree| request.root(tree)).collect();
+        roots.sort_unstable();
         let (mut amount, mut from) = (None, None);
         if let Some(served) = answer.served {
             let connection = self.connection().await?;

@@ -34,7 +34,7 @@ impl Client {
         work: impl AsyncFn(&Client) -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
         if policy == OnUnavailable::Wait {
-            return self.wait_for(patience, events, async || work(self).await).await;
+            return Box::pin(self.wait_for(patience, events, async || work(self).await)).await;
         }
         match work(self).await {
             Err(error) if error.is_unavailable() && policy == OnUnavailable::Local && self.options.serve.is_some() => {

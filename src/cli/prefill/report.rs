@@ -157,9 +157,10 @@ impl Report {
     pub(super) fn exit(&self, strict: bool) -> Exit {
         let sources = self.sources.iter().filter_map(|sources| sources.error.as_ref());
         let errors: Vec<_> = self.items.iter().filter_map(|item| item.error.as_ref()).chain(sources).collect();
-        let unavailable = Exit::Unavailable.class();
+        // The second after it was waited for.
+        let unreachable = [Exit::Unavailable, Exit::Deadline].map(Exit::class);
         let Totals { hit, built, .. } = self.totals;
-        match errors.iter().any(|failure| failure.class == unavailable) {
+        match errors.iter().any(|failure| unreachable.contains(&failure.class)) {
             true if hit + built == 0 => Exit::Unavailable,
             _ if strict && !errors.is_empty() => Exit::Error,
             _ => Exit::Done,

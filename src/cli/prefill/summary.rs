@@ -21,7 +21,7 @@ pub(super) fn announce(plan: &UnionPlan, items: usize, keys: usize, later: usize
         add(format!(", {unknown} for the first time"));
     }
     if later > 0 {
-        add(format!("; {later} of the keys are known when what their roots are computed from is built"));
+        add(format!("; {later} of the keys are not known yet"));
     }
     if !plan.roots.is_empty() {
         let names: Vec<&str> = plan.roots.iter().map(|(repository, _)| repository.as_str()).collect();

@@ -1,25 +1,26 @@
 //! The work itself: requests, the plan of the union, and each environment that comes of them, once.
 
+mod fill;
 mod pieces;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
 
 use super::items::{SpecFile, Wanted};
 use super::paths::Found;
-use super::report::{Item, Outcome, Report, Sources, milliseconds};
+use super::report::{Item, Outcome, Report};
 use super::summary::announce;
 use crate::cli::error::CliError;
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::progress::{Board, Display};
-use crate::client::{Building, Client, ClientError, Directories, Events, Filled, Request};
+use crate::client::{Building, Client, ClientError, Directories, Events, Request};
 use crate::spec::Config;
 
-use pieces::{Attempt, Piece, Pieces};
+use pieces::{Piece, Pieces};
 
 /// Specs of which the roots are found side by side.
 const SPECS_AT_ONCE: usize = 4;
@@ -48,13 +49,6 @@ pub(super) struct Prefill<'a> {
     jobs: usize,
     pin: Option<Pin>,
     sources: bool,
-}
-
-/// What came of a piece of work.
-struct Done {
-    request: Box<Request>,
-    filled: Filled,
-    kept_until: Option<i64>,
 }
 
 impl<'a> Prefill<'a> {
@@ -133,10 +127,7 @@ impl<'a> Prefill<'a> {
                         self.item(asked.item, |item| item.key = Some(request.parts.key().to_string()));
                         pieces.add(number, asked.item, request);
                     }
-                    // Another time, or when something is built, it can be made.
-                    Err(error) if error.is_unavailable() || matches!(error, ClientError::Unbuilt { .. }) => {
-                        pieces.add_later(number, asked);
-                    }
+                    Err(error) if passes(&error) => pieces.add_later(number, asked),
                     Err(error) => {
                         let failure = Failure::of(&error.into());
                         self.item(asked.item, |item| item.fail(failure));
@@ -163,104 +154,12 @@ impl<'a> Prefill<'a> {
         // Before what is made from them, which then finds them.
         let sources = futures::stream::iter(backed_up).map(|file| self.back_up(file, &board));
         sources.buffered(SPECS_AT_ONCE).for_each(async |sources| self.report.borrow_mut().sources.push(sources)).await;
-        let work = futures::stream::iter(pieces).map(|piece| self.fill(files, piece, &board));
-        work.buffer_unordered(self.jobs).for_each(async |()| ()).await;
+        let (ready, later): (Vec<_>, Vec<_>) = pieces.into_iter().partition(|piece| piece.request().is_some());
+        for pieces in [ready, later] {
+            let work = futures::stream::iter(pieces).map(|piece| self.fill(files, piece, &board));
+            work.buffer_unordered(self.jobs).for_each(async |()| ()).await;
+        }
         board.clear();
-    }
-
-    /// Gives the server the sources of a spec.
-    async fn back_up(&self, file: &SpecFile, board: &Board) -> Sources {
-        let progress = board.item(&format!("sources of {}", file.file));
-        let mut sources = Vec::new();
-        for (spec, base) in file.variants() {
-            let back_up = async || self.client.back_up_sources(&spec, base, &progress).await;
-            match self.persist(&progress, back_up).await {
-                Ok(more) => sources.extend(more),
-                Err(error) => {
-                    progress.end(Outcome::Failed.as_str());
-                    return Sources::new(&file.file, Err(Failure::of(&error.into())));
-                }
-            }
-        }
-        sources.sort_by(|a, b| a.repository.cmp(&b.repository));
-        sources.dedup_by(|a, b| a.repository == b.repository);
-        progress.end("there");
-        Sources::new(&file.file, Ok(sources))
-    }
-
-    /// Has the server have an environment, and notes with each of its items what became of that.
-    async fn fill(&self, files: &[SpecFile], piece: Piece, board: &Board) {
-        let name = self.report.borrow().items[piece.items[0]].to_string();
-        let (progress, started) = (board.item(&name), Instant::now());
-        let outcome = self.attempts(files, &piece, &progress).await;
-        let duration = milliseconds(started.elapsed());
-        let noted = match outcome {
-            Ok(Done { request, filled, kept_until }) => {
-                let outcome = if filled.hit { Outcome::Hit } else { Outcome::Built };
-                self.note(&piece, outcome, |item| {
-                    item.key = Some(request.parts.key().to_string());
-                    item.root = Some(format!("{:?}", filled.descriptor.root));
-                    (item.duration_ms, item.kept_until) = (Some(duration), kept_until);
-                })
-            }
-            Err(error) => {
-                let failure = Failure::of(&error.into());
-                self.note(&piece, Outcome::Failed, |item| {
-                    item.fail(failure.clone());
-                    item.duration_ms = Some(duration);
-                })
-            }
-        };
-        progress.end(noted.as_str());
-    }
-
-    /// Tries what specs there are of one environment: one may have a root that another lacks.
-    async fn attempts(&self, files: &[SpecFile], piece: &Piece, events: &dyn Events) -> Result<Done, ClientError> {
-        let mut first = None;
-        for attempt in &piece.attempts {
-            match self.attempt(files, attempt, events).await {
-                Ok(done) => return Ok(done),
-                Err(error) => {
-                    let of_root = matches!(error, ClientError::AbsentRoot { .. } | ClientError::Source(_));
-                    let error = first.get_or_insert(error);
-                    if !of_root {
-                        break;
-                    }
-                    tracing::debug!(%error, "another spec may have the root");
-                }
-            }
-        }
-        Err(first.expect("a piece of work has an attempt"))
-    }
-
-    async fn attempt(&self, files: &[SpecFile], attempt: &Attempt, events: &dyn Events) -> Result<Done, ClientError> {
-        let fill = async || {
-            let request = match attempt {
-                Attempt::Ready { request, .. } => request.clone(),
-                Attempt::Later { file, target, config } => {
-                    let batch = files[*file].batch(&self.directories);
-                    let request = self.client.requests(batch, [(target, config)], Building::Allowed, events).await;
-                    Box::new(request.into_iter().next().expect("one was asked for")?)
-                }
-            };
-            let filled = self.client.fill(&request, events).await?;
-            let kept_until = match &self.pin {
-                Some(Pin { name, keep }) => Some(self.client.keep(&request, name, *keep).await?),
-                None => None,
-            };
-            Ok(Done { request, filled, kept_until })
-        };
-        self.persist(events, fill).await
-    }
-
-    fn note(&self, piece: &Piece, outcome: Outcome, note: impl Fn(&mut Item)) -> Outcome {
-        for number in &piece.items {
-            self.item(*number, |item| {
-                item.outcome = outcome;
-                note(item);
-            });
-        }
-        outcome
     }
 
     fn item(&self, number: usize, note: impl FnOnce(&mut Item)) {
@@ -273,6 +172,12 @@ impl<'a> Prefill<'a> {
         let rest = report.items.iter_mut().filter(|item| item.outcome == Outcome::Unfinished);
         rest.for_each(|item| item.fail(failure.clone()));
     }
+}
+
+/// Says whether a request may be made later: when the server is there again, or something is built, or the others have
+/// given a root.
+fn passes(error: &ClientError) -> bool {
+    error.is_unavailable() || matches!(error, ClientError::Unbuilt { .. } | ClientError::AbsentRoot { .. })
 }
 
 /// Tells of variables that were set and mean nothing to any of the environments.

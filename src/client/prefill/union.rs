@@ -63,6 +63,8 @@ impl Client {
             let roots = answer.unknown_roots.iter().filter_map(|tree| request.root(tree));
             plan.roots.extend(roots.filter(|(_, tree)| trees.insert(*tree)));
         }
+        drop(asked);
+        plan.roots.sort_unstable();
         plan
     }
 }

@@ -30,7 +30,7 @@ pub(super) enum Attempt {
         file: usize,
         request: Box<Request>,
     },
-    /// It can be made when something is built.
+    /// It can be made when others are done.
     Later {
         /// The number of the spec.
         file: usize,
