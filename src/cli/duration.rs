@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_with_the_form() {
-        for text in ["", "d", "14", "0d", "-1d", "+1d", "1.5h", "14 d", "14D", "1y", "99999999999999999999w", "é", "1é"] {
+        for text in ["", "d", "14", "0d", "-1d", "+1d", "1.5h", "14 d", "14D", "1y", "99999999999999999999w", "é", "1é"]
+        {
             let error = duration(text).expect_err(text).to_string();
             assert!(error.contains("as in `14d`"), "{error}");
         }

@@ -106,12 +106,7 @@ impl Prefill<'_> {
         Ok(file)
     }
 
-    async fn targets(
-        &self,
-        file: &SpecFile,
-        wanted: &Wanted,
-        events: &dyn Events,
-    ) -> Result<Vec<Target>, ClientError> {
+    async fn targets(&self, file: &SpecFile, wanted: &Wanted, events: &dyn Events) -> Result<Vec<Target>, ClientError> {
         if wanted.all {
             let batch = file.batch(&self.directories);
             return self.persist(events, async || self.client.environments(batch, events).await).await;

@@ -35,7 +35,9 @@ impl FromStr for Axis {
             let values: Vec<Value> = match value {
                 // Only one that is written as JSON is a list.
                 Value::Array(values) => values.clone(),
-                Value::String(texts) if !text.starts_with(&format!("{name}:=")) => texts.split(',').map(Value::from).collect(),
+                Value::String(texts) if !text.starts_with(&format!("{name}:=")) => {
+                    texts.split(',').map(Value::from).collect()
+                }
                 _ => return None,
             };
             let config = |value| Config::from_value("command line", serde_json::json!({ name: value })).ok();

@@ -61,7 +61,8 @@ fn specs(path: &Path) -> Vec<Found> {
 }
 
 fn in_directory(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let paths = fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
+    let paths =
+        fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
     let is_json = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json") && !path.is_dir();
     let mut specs: Vec<PathBuf> = paths.into_iter().filter(is_json).collect();
     specs.sort_unstable();
@@ -86,7 +87,8 @@ mod tests {
         let expected = ["one.json", "specs/a.json", "specs/b.json", "one.json", "none.json", "/absolute.json"].map(at);
         let there: Vec<&PathBuf> = found.iter().flatten().collect();
         assert_eq!(there, expected.iter().collect::<Vec<_>>());
-        let missing: Vec<&PathBuf> = found.iter().filter_map(|found| found.as_ref().err()).map(|(path, _)| path).collect();
+        let missing: Vec<&PathBuf> =
+            found.iter().filter_map(|found| found.as_ref().err()).map(|(path, _)| path).collect();
         assert_eq!(missing, [&at("empty")]);
         assert!(matches!(find(&[], &[at("no list")]), Err(PrefillError::List { .. })));
     }

@@ -12,7 +12,9 @@ const MAX_KEEP: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// What no server would take.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PinError {
-    #[error("`{name}` names no pin: 1 to {MAX_NAME} of `A-Z a-z 0-9 . _ -` are expected, the first a letter or a digit")]
+    #[error(
+        "`{name}` names no pin: 1 to {MAX_NAME} of `A-Z a-z 0-9 . _ -` are expected, the first a letter or a digit"
+    )]
     Name { name: String },
     #[error("`{text}` is longer than anything is kept: 366 days at most")]
     Long { text: String },

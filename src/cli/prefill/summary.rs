@@ -11,7 +11,8 @@ use crate::client::UnionPlan;
 /// Says what all of it comes to, before it is begun.
 pub(super) fn announce(plan: &UnionPlan, items: usize, keys: usize, later: usize) {
     let builds = plan.builds().count();
-    let mut text = format!("{items} items, {keys} keys: {} environments are there, {builds} are to be built", plan.hits());
+    let mut text =
+        format!("{items} items, {keys} keys: {} environments are there, {builds} are to be built", plan.hits());
     let (last, unknown) = plan.last_ms();
     let mut add = |part: String| text.push_str(&part);
     if last > 0 {

@@ -117,8 +117,7 @@ impl<'a> Prefill<'a> {
             let wanted = file.asked.iter().map(|asked| (&asked.target, &asked.config));
             self.client.requests(file.batch(&self.directories), wanted, Building::Forbidden, events).await
         };
-        let requests: Vec<_> =
-            futures::stream::iter(files).map(requests).buffered(SPECS_AT_ONCE).collect().await;
+        let requests: Vec<_> = futures::stream::iter(files).map(requests).buffered(SPECS_AT_ONCE).collect().await;
         let mut pieces = Pieces::default();
         for (number, (file, requests)) in files.iter().zip(requests).enumerate() {
             for (asked, request) in file.asked.iter().zip(requests) {
@@ -184,7 +183,9 @@ fn passes(error: &ClientError) -> bool {
 fn warn_unknown(configs: &[Config], pieces: &Pieces) {
     let set: BTreeSet<&str> = configs.iter().flat_map(Config::iter).map(|(name, _)| name).collect();
     let requests: Vec<&Request> = pieces.iter().filter_map(Piece::request).collect();
-    let matters = |name: &str| requests.iter().any(|request| request.parts.effective_config.iter().any(|(known, _)| known == name));
+    let matters = |name: &str| {
+        requests.iter().any(|request| request.parts.effective_config.iter().any(|(known, _)| known == name))
+    };
     if requests.is_empty() || requests.len() < pieces.len() {
         return;
     }

@@ -12,8 +12,10 @@ use crate::support::{text, until};
 /// An environment that is done at once, one that takes until a file appears, and one that uses both.
 fn slow(farm: &Farm) {
     let go = farm.world.path("go").display().to_string();
-    let wait = format!("until [ -e {go} ]; do sleep 0.02; done; echo slow-done >>{}; echo x >out",
-        farm.world.path("counter").display());
+    let wait = format!(
+        "until [ -e {go} ]; do sleep 0.02; done; echo slow-done >>{}; echo x >out",
+        farm.world.path("counter").display()
+    );
     let mut uses = farm.counted("uses", "cat quick/out slow/out >out");
     uses["inputs"] = json!({"quick": {"env": "quick"}, "slow": {"env": "slow"}});
     farm.environments(&json!({

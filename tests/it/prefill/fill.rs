@@ -56,7 +56,8 @@ fn environments_of_specs_in_directories_and_lists_are_filled_and_roots_are_sent_
     farm.world.write("more/list", "# the rest\n\none.json\n");
     let report = farm.fill("ci", &["specs", "--list", "more/list", "-c", "ARCH=x", "--jobs", "8"]);
     assert_eq!(outcomes(&report), expected(&[("shared", "built"), ("other", "built"), ("uses", "built")]), "{report}");
-    let specs: Vec<&str> = report["items"].as_array().expect("a list").iter().filter_map(|i| i["spec"].as_str()).collect();
+    let specs: Vec<&str> =
+        report["items"].as_array().expect("a list").iter().filter_map(|i| i["spec"].as_str()).collect();
     assert_eq!(specs, ["specs/a.json", "specs/b.json", "more/one.json"]);
     assert_eq!(farm.counts(), ["other", "shared", "uses x"]);
     let sent = farm.daemon.log().lines().filter(|line| line.contains("GetRemoteTree")).count();
@@ -93,7 +94,10 @@ fn what_was_built_before_has_a_time_and_a_variable_that_nobody_has_is_told_of() 
     farm.world.write("source/changed", "anything");
     let output = run(farm.command("ci").args([&spec, "--matrix", "ARCHH:=[1, 2]"]));
     let stderr = text(&output.stderr);
-    assert!(stderr.contains("2 items, 1 keys: 0 environments are there, 2 are to be built, the last time in"), "{stderr}");
+    assert!(
+        stderr.contains("2 items, 1 keys: 0 environments are there, 2 are to be built, the last time in"),
+        "{stderr}"
+    );
     assert!(stderr.contains("none of the environments has a variable `ARCHH`"), "{stderr}");
     assert!(text(&output.stdout).contains("other ARCHH:=1 of"), "{}", text(&output.stdout));
 }
@@ -116,7 +120,9 @@ fn a_root_that_is_computed_is_built_first() {
     let farm = Farm::new();
     let envs = json!({"inner": {"type": "tree", "inputs": {"made": {"path": "."}}}}).to_string();
     let outer = farm.counted("outer", &format!("echo '{envs}' >out"));
-    farm.environments(&json!({"outer": {"type": "tree", "inputs": {"ENVS": {"env": "made", "path": "out"}}}, "made": outer}));
+    farm.environments(
+        &json!({"outer": {"type": "tree", "inputs": {"ENVS": {"env": "made", "path": "out"}}}, "made": outer}),
+    );
     let source = farm.world.path("source").display().to_string();
     let spec = json!({"environment": ["made", "", "inner"], "repositories": {
         "main": {"repository": {"type": "file", "path": source, "pragma": {"to_git": true}}},

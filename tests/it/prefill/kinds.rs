@@ -18,7 +18,11 @@ fn trees_and_images_are_filled_and_whoever_may_not_have_a_checkpoint_is_told() {
     let daemon = world.daemon();
     let fill = |all: &[&str]| {
         let mut command = world.client_of(&daemon, "ci");
-        command.arg("prefill").arg(&spec).args(["--json", "-e", "main", "", "image", "-e", "main", "", "files"]).args(all);
+        command
+            .arg("prefill")
+            .arg(&spec)
+            .args(["--json", "-e", "main", "", "image", "-e", "main", "", "files"])
+            .args(all);
         object(&mut command)
     };
     assert_eq!(outcomes(&fill(&[])), expected(&[("image", "built"), ("files", "built")]));

@@ -31,7 +31,8 @@ fn whoever_has_no_sources_gets_what_was_filled_and_what_was_not() {
     let roots = &report["sources"][0]["roots"];
     assert_eq!((&roots[0]["repository"], &roots[1]["repository"]), (&json!("files"), &json!("main")), "{report}");
     assert_eq!(report["sources"][0]["error"], Value::Null);
-    let resolve = run(farm.world.client_of(&farm.daemon, "ci").args(["resolve", "--absent"]).arg(farm.world.path("spec.json")));
+    let resolve =
+        run(farm.world.client_of(&farm.daemon, "ci").args(["resolve", "--absent"]).arg(farm.world.path("spec.json")));
     assert_eq!(text(&resolve.stderr), "", "the server knows every root");
     let handed = farm.world.write("elsewhere/handed.json", &resolve.stdout);
     for gone in ["data", "source", "ci"] {
