@@ -55,13 +55,24 @@ impl Daemon {
 
     /// Starts `serve` or `execute`, and waits until it listens.
     pub(crate) fn start(verb: &str, root: &Path, options: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_envserve"))
-            .args([verb, "--listen", "127.0.0.1:0", "--root"])
+        Self::listening(
+            Command::new(env!("CARGO_BIN_EXE_envserve")).arg(verb).args(options).stderr(Stdio::null()),
+            root,
+        )
+    }
+
+    /// Starts `serve`, whose log goes to a file.
+    pub(crate) fn start_logging(root: &Path, log: &Path) -> Self {
+        let log = std::fs::File::create(log).expect("it can be made");
+        Self::listening(Command::new(env!("CARGO_BIN_EXE_envserve")).arg("serve").stderr(log), root)
+    }
+
+    fn listening(command: &mut Command, root: &Path) -> Self {
+        let mut child = command
+            .args(["--listen", "127.0.0.1:0", "--root"])
             .arg(root)
-            .args(options)
             .envs(criu())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
             .spawn()
             .expect("the binary is there");
         let mut address = String::new();

@@ -35,7 +35,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let program = std::env::current_exe();
     let program = program.map_err(|source| CliError::Path { path: "envserve".into(), source })?;
     let criu = arguments.criu.filter(|path| !path.is_empty()).map(PathBuf::from);
-    let site = Site { directory: place(arguments.root)?, program, criu };
+    let site = Site { directory: place(arguments.root.as_deref())?, program, criu };
     let named = &arguments.abilities;
     let abilities: Vec<Ability> =
         Ability::ALL.into_iter().filter(|ability| named.is_empty() || named.contains(ability)).collect();
@@ -59,8 +59,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
 }
 
 /// Returns the directory in which file systems are tried: the root, or where it would be made.
-fn place(given: Option<PathBuf>) -> Result<PathBuf, CliError> {
-    let root = root(given.as_deref())?;
+fn place(given: Option<&Path>) -> Result<PathBuf, CliError> {
+    let root = root(given)?;
     Ok(root.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/")).to_owned())
 }
 

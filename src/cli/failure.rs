@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::error::CliError;
+use super::progress::clean;
 
 /// What there is to say of an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,7 +46,7 @@ impl fmt::Display for Failure {
         self.causes.iter().try_for_each(|cause| writeln!(f, "caused by: {cause}"))?;
         if let Some(log) = &self.log {
             writeln!(f, "the end of its output:")?;
-            log.lines().try_for_each(|line| writeln!(f, "  | {line}"))?;
+            log.lines().try_for_each(|line| writeln!(f, "  | {}", clean(line)))?;
         }
         self.hint.iter().try_for_each(|hint| writeln!(f, "hint: {hint}"))
     }

@@ -5,8 +5,10 @@ use std::io::{self, IsTerminal, Write};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::Exit;
 use super::error::CliError;
 use super::failure::Failure;
+use super::progress::{Manner, What, say_json};
 
 /// Sends log records to stderr: a daemon's from `info` up, else from `warn` up; `ENVSERVE_LOG` says otherwise.
 pub(super) fn start_log(daemon: bool) {
@@ -33,20 +35,35 @@ pub(super) fn print(line: &[u8]) -> Result<(), CliError> {
 
 /// Prints a remark to stderr.
 pub(super) fn note(text: &str) {
-    // Nobody is left to tell when stderr is closed.
-    drop(writeln!(io::stderr(), "note: {text}"));
+    match Manner::of_process() {
+        Manner::Json => say_json(None, What::Note { text: text.to_owned() }),
+        // Nobody is left to tell when stderr is closed.
+        Manner::Terminal | Manner::Lines => drop(writeln!(io::stderr(), "note: {text}")),
+        Manner::Quiet => {}
+    }
+}
+
+/// Says that the process is about to end.
+pub(super) fn end(exit: Exit) {
+    if Manner::of_process() == Manner::Json {
+        say_json(None, What::Done { exit: exit.code() });
+    }
 }
 
 /// Prints an error with its causes, the log of a failed build, and a hint.
 pub(super) fn show_error(error: &CliError) {
-    if error.is_silent() {
-        return;
+    if !error.is_silent() {
+        show_failure(None, &Failure::of(error));
     }
-    say(&format!("error: {}", Failure::of(error)));
 }
 
-/// Writes text to stderr.
-pub(super) fn say(text: &str) {
+/// Prints an error, and of what it is.
+pub(super) fn show_failure(of: Option<&str>, failure: &Failure) {
+    if Manner::of_process() == Manner::Json {
+        let Failure { message, causes, hint, log, .. } = failure.clone();
+        return say_json(of, What::Error { message, causes, hint, log });
+    }
+    let of = of.map(|of| format!("{of}: ")).unwrap_or_default();
     // Nobody is left to tell when stderr is closed.
-    drop(io::stderr().write_all(text.as_bytes()));
+    drop(io::stderr().write_all(format!("error: {of}{failure}").as_bytes()));
 }

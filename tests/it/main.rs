@@ -19,6 +19,7 @@ mod nix_cache;
 mod nix_views;
 mod prefill;
 mod private;
+mod progress;
 mod readme;
 mod registry;
 mod remote;

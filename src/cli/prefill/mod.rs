@@ -25,7 +25,7 @@ use clap::Args;
 use super::client::ClientArguments;
 use super::error::CliError;
 use super::{Exit, output, unless_signalled};
-use crate::client::{Client, ClientOptions, OnUnavailable, PREFILL_PRIORITY};
+use crate::client::{Client, ClientOptions, Directories, OnUnavailable, PREFILL_PRIORITY};
 use crate::spec::{Config, Target};
 use crate::store::blocking;
 
@@ -96,20 +96,31 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
+    // Chosen first: errors are told as progress is.
+    let display = arguments.client.progress().display();
     let options = ClientOptions { priority: PREFILL_PRIORITY, ..arguments.client.options()? };
     let patience = arguments.patience()?;
     let configs = arguments.configs()?;
     let environments = arguments.environments()?;
-    let Arguments { specs, list, all, sources, jobs, strict, pin, keep, json, .. } = arguments;
+    let Arguments { specs, list, all, sources, jobs, strict, pin, keep, json, client: given, .. } = arguments;
     let files = Files::make(&arguments.report)?;
     let found = blocking(move || paths::find(&specs, &list)).await?;
     let report = RefCell::new(Report::new(options.serve.as_ref().map(ToString::to_string)));
     let client = Client::new(options);
-    let pin = pin.zip(keep).map(|(name, keep)| Pin { name, keep });
-    let prefill = Prefill::new(&client, patience, &report).jobs(jobs.get()).pin(pin).sources(sources);
+    let prefill = Prefill {
+        client: &client,
+        patience,
+        report: &report,
+        progress: given.progress(),
+        directories: Directories::default(),
+        jobs: jobs.get(),
+        pin: pin.zip(keep).map(|(name, keep)| Pin { name, keep }),
+        sources,
+    };
     let wanted = items::Wanted { all, environments, configs };
-    let ended = unless_signalled(prefill.run(found, &wanted)).await?;
-    drop(prefill);
+    let ended = Box::pin(unless_signalled(prefill.run(found, wanted, &display))).await;
+    display.clear();
+    let ended = ended?;
     let mut report = report.into_inner();
     report.interrupted = ended.is_break();
     report.count();

@@ -6,6 +6,7 @@ use super::report::{Item, Report};
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::plan::duration;
+use crate::cli::progress::clean;
 use crate::client::UnionPlan;
 
 /// Says what all of it comes to, before it is begun.
@@ -47,7 +48,7 @@ pub(super) fn failures(report: &Report) {
         }
     }
     for (failure, names) in told {
-        output::say(&format!("error: {}: {failure}", names.join(", ")));
+        output::show_failure(Some(&names.join(", ")), failure);
     }
 }
 
@@ -58,19 +59,20 @@ pub(super) fn text(report: &Report) -> String {
     for item in &report.items {
         let key = item.key.as_deref().unwrap_or("-");
         let error = item.error.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
-        add(format!("{:10} {key} {}{error}", item.outcome.as_str(), name(item)));
+        add(clean(&format!("{:10} {key} {}{error}", item.outcome.as_str(), name(item))));
     }
     for sources in &report.sources {
         let (outcome, error) = match &sources.error {
             Some(failure) => ("failed", format!(": {}", failure.message)),
             None => ("there", String::new()),
         };
-        add(format!("{outcome:10} - sources of {}{error}", sources.spec));
+        add(clean(&format!("{outcome:10} - sources of {}{error}", sources.spec)));
     }
     add(report.totals().to_string());
     text
 }
 
-fn name(item: &Item) -> String {
+/// Returns what an item is called where there are items of other specs.
+pub(super) fn name(item: &Item) -> String {
     format!("{item} of {}", item.spec)
 }

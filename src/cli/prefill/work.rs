@@ -16,7 +16,7 @@ use super::summary::announce;
 use crate::cli::error::CliError;
 use crate::cli::failure::Failure;
 use crate::cli::output;
-use crate::cli::progress::{Board, Display};
+use crate::cli::progress::{Display, ProgressArguments};
 use crate::client::{Building, Client, ClientError, Directories, Events, Request};
 use crate::spec::Config;
 
@@ -43,55 +43,44 @@ pub(super) struct Pin {
 /// A prefill, while it goes on.
 pub(super) struct Prefill<'a> {
     pub(super) client: &'a Client,
-    patience: Patience,
+    pub(super) patience: Patience,
     pub(super) report: &'a RefCell<Report>,
+    pub(super) progress: &'a ProgressArguments,
     pub(super) directories: Directories,
-    jobs: usize,
-    pin: Option<Pin>,
-    sources: bool,
+    /// Environments that are asked for at a time.
+    pub(super) jobs: usize,
+    pub(super) pin: Option<Pin>,
+    /// Whether the server is to have the sources.
+    pub(super) sources: bool,
 }
 
-impl<'a> Prefill<'a> {
-    pub(super) fn new(client: &'a Client, patience: Patience, report: &'a RefCell<Report>) -> Self {
-        let directories = Directories::default();
-        Self { client, patience, report, directories, jobs: 1, pin: None, sources: false }
-    }
-
-    pub(super) fn jobs(self, jobs: usize) -> Self {
-        Self { jobs, ..self }
-    }
-
-    pub(super) fn pin(self, pin: Option<Pin>) -> Self {
-        Self { pin, ..self }
-    }
-
-    pub(super) fn sources(self, sources: bool) -> Self {
-        Self { sources, ..self }
-    }
-
+impl Prefill<'_> {
     /// Does all of it, and notes in the report what became of each item.
     ///
     /// # Errors
     /// When there is too much of it.
-    pub(super) async fn run(&self, found: Vec<Found>, wanted: &Wanted) -> Result<(), CliError> {
-        let display = Display::new(false);
+    pub(super) async fn run(
+        &self,
+        found: Vec<Found>,
+        mut wanted: Wanted,
+        display: &Display,
+    ) -> Result<(), CliError> {
         let read = self.read(found).await;
         let reached = match read.is_empty() {
             true => Ok(()),
-            false => self.persist(&display, async || self.client.reach().await).await,
+            false => self.persist(display, async || self.client.reach().await).await,
         };
         // Which environments a file has only the server may know.
-        let all = wanted.all && reached.is_ok();
-        let wanted = Wanted { all, environments: wanted.environments.clone(), configs: wanted.configs.clone() };
+        wanted.all &= reached.is_ok();
         let mut files = Vec::new();
         for file in read {
-            files.push(self.expand(file, &wanted, &display).await?);
+            files.push(self.expand(file, &wanted, display).await?);
         }
         if let Err(error) = reached {
             self.fail_rest(&Failure::of(&error.into()));
             return Ok(());
         }
-        let pieces = self.pieces(&files, &display).await;
+        let pieces = self.pieces(&files, display).await;
         display.clear();
         warn_unknown(&wanted.configs, &pieces);
         self.plan(&pieces).await;
@@ -149,7 +138,7 @@ impl<'a> Prefill<'a> {
     /// Does every piece of work, so many at a time.
     async fn work(&self, files: &[SpecFile], pieces: Pieces) {
         let backed_up: Vec<&SpecFile> = files.iter().filter(|file| self.sources && !file.asked.is_empty()).collect();
-        let board = Board::new(pieces.len() + backed_up.len());
+        let board = self.progress.board(pieces.len() + backed_up.len());
         // Before what is made from them, which then finds them.
         let sources = futures::stream::iter(backed_up).map(|file| self.back_up(file, &board));
         sources.buffered(SPECS_AT_ONCE).for_each(async |sources| self.report.borrow_mut().sources.push(sources)).await;

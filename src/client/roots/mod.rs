@@ -19,7 +19,7 @@ use tokio::sync::OnceCell;
 
 use super::events::Events;
 use super::{Building, Client, ClientError};
-use crate::source::{ArchiveKind, Derivation, SourceError, tree_id_of_files, tree_id_of_path};
+use crate::source::{ArchiveKind, Derivation, SourceError, tree_id_of_files, tree_id_of_path_noting};
 use crate::spec::{Config, Download, GitId, RelativePath, ResolvedRepository, Root, Spec, Target};
 use crate::store::blocking;
 
@@ -111,13 +111,22 @@ impl<'a> Roots<'a> {
     /// Returns the tree id of a root before its symlinks are treated.
     async fn base_tree(&self, repository: &str) -> Result<GitId, ClientError> {
         match self.basis(repository).await? {
-            Basis::Directory(path) if let Some(directories) = self.directories => directories.tree(path).await,
-            Basis::Directory(path) => Ok(blocking(move || tree_id_of_path(&path)).await?),
+            Basis::Directory(path) => match self.directories {
+                Some(directories) => directories.once(&path, || self.directory_tree(&path)).await,
+                None => self.directory_tree(&path).await,
+            },
             Basis::Command { id, .. } | Basis::Tree(id) => Ok(id),
             Basis::Files => Ok(tree_id_of_files(&self.files(self.root(repository))).map_err(SourceError::from)?),
             Basis::Environment(target, config) => self.computed_tree(&target, config).await,
             Basis::Derived(derivation) => self.derived(repository, derivation).await,
         }
+    }
+
+    /// Returns the tree id of what a directory of this host holds.
+    async fn directory_tree(&self, path: &Path) -> Result<GitId, ClientError> {
+        let notes = self.client.memo.file(&["files", &path.to_string_lossy()]);
+        let path = path.to_owned();
+        Ok(blocking(move || tree_id_of_path_noting(&path, &notes)).await?)
     }
 
     /// Returns what fixes the root of a repository, but for how its symlinks are treated.

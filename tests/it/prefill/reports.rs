@@ -41,7 +41,7 @@ fn a_consumer_of_junit_reads_what_became_of_each_item() {
     let failure = &case(1)[3][0];
     assert_eq!((&failure[0], &failure[1]), (&json!("Failure"), &json!("build-failed")), "{read}");
     let log = failure[3].as_str().expect("a text");
-    assert!(log.contains("a <b> & \"c\" ]]> \u{fffd}[31m\u{fffd} é"), "{log}");
+    assert!(log.contains("a <b> & \"c\" ]]>  é"), "{log}");
     assert_eq!(case(2).as_array().expect("a list")[2..], [json!("good"), json!([])]);
     assert_eq!(case(3).as_array().expect("a list")[2..], [json!("sources"), json!([])]);
     succeed(Command::new("xmllint").arg("--noout").arg(farm.world.path("r.xml")));

@@ -7,6 +7,7 @@ use super::{Pin, Prefill};
 use crate::cli::failure::Failure;
 use crate::cli::prefill::items::SpecFile;
 use crate::cli::prefill::report::{Item, Outcome, Sources, milliseconds};
+use crate::cli::prefill::summary;
 use crate::cli::progress::Board;
 use crate::client::{Building, ClientError, Events, Filled, Request};
 
@@ -40,7 +41,7 @@ impl Prefill<'_> {
 
     /// Has the server have an environment, and notes with each of its items what became of that.
     pub(super) async fn fill(&self, files: &[SpecFile], piece: Piece, board: &Board) {
-        let name = self.report.borrow().items[piece.items[0]].to_string();
+        let name = summary::name(&self.report.borrow().items[piece.items[0]]);
         let (progress, started) = (board.item(&name), Instant::now());
         let outcome = self.attempts(files, &piece, &progress).await;
         let duration = milliseconds(started.elapsed());
