@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tonic::Code;
 
 use super::Exit;
+use super::prefill::PrefillError;
 use crate::checkpoint::WorkerError;
 use crate::client::ClientError;
 use crate::container::ContainerError;
@@ -71,6 +72,8 @@ pub(super) enum CliError {
     NoServer,
     #[error("there is no place for the sources")]
     NoDistdir,
+    #[error(transparent)]
+    Prefill(#[from] PrefillError),
 }
 
 impl From<ServeError> for CliError {
@@ -85,6 +88,7 @@ impl CliError {
         match self {
             Self::Client(error) => client_exit(error),
             Self::Instance(error) => instance_exit(error),
+            Self::Prefill(error) => error.exit(),
             Self::Spec(SpecError::NotContentFixed { .. }) => Exit::NotContentFixed,
             Self::Address(_)
             | Self::AbsentWith { .. }
@@ -147,6 +151,7 @@ impl CliError {
             | Self::Compression
             | Self::Bind { .. }
             | Self::TooManyPorts { .. }
+            | Self::Prefill(_)
             | Self::AbsentWith { .. } => None,
         }
     }

@@ -32,6 +32,23 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Returns the word for it in reports.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Error | Self::Command(_) => "error",
+            Self::Usage => "usage",
+            Self::Miss => "miss",
+            Self::Unavailable => "unavailable",
+            Self::Lost => "lost",
+            Self::NotContentFixed => "not-content-fixed",
+            Self::Denied => "denied",
+            Self::HostCannot => "host-cannot",
+            Self::BuildFailed => "build-failed",
+            Self::Deadline => "deadline",
+        }
+    }
+
     /// Returns the code.
     pub fn code(self) -> u8 {
         match self {

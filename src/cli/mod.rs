@@ -9,12 +9,14 @@ mod completion;
 mod describe;
 mod described;
 mod doctor;
+mod duration;
 mod env;
 mod error;
 mod execute;
 mod execution;
 mod exit;
 mod explain;
+mod failure;
 mod fetch;
 mod fsck;
 mod gc;
@@ -26,6 +28,7 @@ mod nix;
 mod output;
 mod placement;
 mod plan;
+mod prefill;
 mod progress;
 mod remote;
 mod resolve;
@@ -75,6 +78,8 @@ enum Verb {
     Key(key::Arguments),
     /// Say what fetching an environment would build and move.
     Plan(plan::Arguments),
+    /// Have a server build environments before anybody needs them.
+    Prefill(Box<prefill::Arguments>),
     /// Say why an environment is not in the cache: in what its key differs from one that is.
     Explain(explain::Arguments),
     /// Print the documentation of an environment.
@@ -172,6 +177,7 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Resolve(arguments) => verb_on_one_thread(resolve::run(arguments)),
         Verb::Key(arguments) => verb_on_one_thread(key::run(arguments)),
         Verb::Plan(arguments) => verb_on_one_thread(plan::run(arguments)),
+        Verb::Prefill(arguments) => to_its_end(prefill::run(*arguments)),
         Verb::Explain(arguments) => verb_on_one_thread(explain::run(arguments)),
         Verb::Describe(arguments) => verb_on_one_thread(describe::run(arguments)),
         Verb::Env(arguments) => verb_on_one_thread(env::run(arguments)),
@@ -210,18 +216,27 @@ fn verb_on_one_thread(verb: impl Future<Output = Result<Exit, CliError>>) -> Res
 /// Does a client's work; a signal breaks it off. One thread starts faster than many, and its work does not wait for
 /// another core.
 fn on_one_thread<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<ControlFlow<Exit, T>, CliError> {
+    to_its_end(unless_signalled(work))
+}
+
+/// Does a client's work, which looks after signals itself.
+fn to_its_end<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
-    let ended = runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
-        // What the work has started ends with its future: commands have a process group of their own.
-        tokio::select! {
-            ended = work => ended.map(ControlFlow::Continue),
-            _ = interrupt.recv() => Ok(ControlFlow::Break(Exit::Command(INTERRUPTED))),
-            _ = terminate.recv() => Ok(ControlFlow::Break(Exit::Command(TERMINATED))),
-        }
-    });
+    let ended = runtime.block_on(work);
     // What still blocks is given up.
     runtime.shutdown_background();
     ended
+}
+
+/// Does work unless a signal breaks it off. What it has started ends with it: commands have a process group of their own.
+async fn unless_signalled<T>(
+    work: impl Future<Output = Result<T, CliError>>,
+) -> Result<ControlFlow<Exit, T>, CliError> {
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
+    tokio::select! {
+        ended = work => ended.map(ControlFlow::Continue),
+        _ = interrupt.recv() => Ok(ControlFlow::Break(Exit::Command(INTERRUPTED))),
+        _ = terminate.recv() => Ok(ControlFlow::Break(Exit::Command(TERMINATED))),
+    }
 }

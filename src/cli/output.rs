@@ -1,6 +1,5 @@
 //! What goes to stdout and stderr: results, errors, the log.
 
-use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
@@ -8,7 +7,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::Exit;
 use super::error::CliError;
-use super::progress::{Manner, What, clean, say_json};
+use super::failure::Failure;
+use super::progress::{Manner, What, say_json};
 
 /// Sends log records to stderr: a daemon's from `info` up, else from `warn` up; `ENVSERVE_LOG` says otherwise.
 pub(super) fn start_log(daemon: bool) {
@@ -43,17 +43,6 @@ pub(super) fn note(text: &str) {
     }
 }
 
-/// Returns what caused an error, the nearest first.
-pub(super) fn causes(error: &CliError) -> Vec<String> {
-    let mut causes = Vec::new();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        causes.push(inner.to_string());
-        cause = inner.source();
-    }
-    causes
-}
-
 /// Says that the process is about to end.
 pub(super) fn end(exit: Exit) {
     if Manner::of_process() == Manner::Json {
@@ -61,30 +50,20 @@ pub(super) fn end(exit: Exit) {
     }
 }
 
-impl What {
-    fn of_error(error: &CliError) -> Self {
-        let (message, log) = (error.to_string(), error.log().map(str::to_owned));
-        Self::Error { message, causes: causes(error), hint: error.hint(), log }
+/// Prints an error with its causes, the log of a failed build, and a hint.
+pub(super) fn show_error(error: &CliError) {
+    if !error.is_silent() {
+        show_failure(None, &Failure::of(error));
     }
 }
 
-/// Prints an error with its causes, the log of a failed build, and a hint.
-pub(super) fn show_error(error: &CliError) {
-    if error.is_silent() {
-        return;
-    }
+/// Prints an error, and of what it is.
+pub(super) fn show_failure(of: Option<&str>, failure: &Failure) {
     if Manner::of_process() == Manner::Json {
-        return say_json(None, What::of_error(error));
+        let Failure { message, causes, hint, log, .. } = failure.clone();
+        return say_json(of, What::Error { message, causes, hint, log });
     }
-    let mut text = format!("error: {error}\n");
-    causes(error).iter().for_each(|cause| text.push_str(&format!("caused by: {cause}\n")));
-    if let Some(log) = error.log() {
-        text.push_str("the end of its output:\n");
-        log.lines().for_each(|line| text.push_str(&format!("  | {}\n", clean(line))));
-    }
-    if let Some(hint) = error.hint() {
-        text.push_str(&format!("hint: {hint}\n"));
-    }
+    let of = of.map(|of| format!("{of}: ")).unwrap_or_default();
     // Nobody is left to tell when stderr is closed.
-    drop(io::stderr().write_all(text.as_bytes()));
+    drop(io::stderr().write_all(format!("error: {of}{failure}").as_bytes()));
 }

@@ -108,7 +108,8 @@ fn text(plan: &FetchPlan) -> String {
     text
 }
 
-fn duration(milliseconds: u64) -> String {
+/// Returns a time as people say it.
+pub(super) fn duration(milliseconds: u64) -> String {
     if milliseconds < 1000 {
         format!("{milliseconds} ms")
     } else {

@@ -37,6 +37,7 @@ mod missing;
 mod nix;
 mod placement;
 mod plan;
+mod prefill;
 mod provide;
 mod request;
 mod roots;
@@ -48,7 +49,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::OnceCell;
 
-use crate::source::{FetchOptions, Fetcher, Limits};
+use crate::source::{FetchOptions, Fetcher, Limits, Turns};
 use crate::store::{FileBlobStore, GitStore, blocking};
 use crate::transport::{Endpoint, Security};
 
@@ -65,11 +66,14 @@ pub use install::{install, link};
 pub use nix::{ClosureError, NixOutput, StoreRoot, Stored, enter};
 pub use placement::{Placement, Start, View};
 pub use plan::{FetchPlan, PlannedBuild, PlannedState};
+pub use prefill::{Batch, Filled, PREFILL_PRIORITY, UnionPlan};
 pub use request::{Building, Request};
+pub use roots::Directories;
 pub use sources::FetchedSource;
 pub use unavailable::OnUnavailable;
 
 use memo::Memo;
+use roots::ROOTS_AT_ONCE;
 
 /// How a client works.
 #[derive(Debug, Clone)]
@@ -108,6 +112,8 @@ pub struct Client {
     git: OnceCell<GitStore>,
     connection: OnceCell<Connection>,
     fetcher: Fetcher,
+    /// Who gives the server which root.
+    providing: Turns,
 }
 
 impl Client {
@@ -115,12 +121,21 @@ impl Client {
     pub fn new(options: ClientOptions) -> Self {
         let memo = Memo::new(options.root.join("memo"));
         let fetcher = Fetcher::new(FetchOptions::default());
-        Self { options, memo, store: OnceCell::new(), git: OnceCell::new(), connection: OnceCell::new(), fetcher }
+        let (store, git, connection) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Self { options, memo, store, git, connection, fetcher, providing: Turns::new(ROOTS_AT_ONCE) }
     }
 
     /// Returns where the client keeps everything.
     pub fn root(&self) -> &Path {
         &self.options.root
+    }
+
+    /// Connects to the server, which is done when it is first needed otherwise.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn reach(&self) -> Result<(), ClientError> {
+        self.connection().await.map(drop)
     }
 
     async fn store(&self) -> Result<&FileBlobStore, ClientError> {

@@ -86,7 +86,8 @@ impl Client {
         }
         let (answer, complete) = self.ask_plan(request).await?;
         let environments = answer.environments.into_iter().map(PlannedBuild::from).collect();
-        let roots = answer.unknown_roots.iter().filter_map(|tree| request.root(tree)).collect();
+        let mut roots: Vec<_> = answer.unknown_roots.iter().filter_map(|tree| request.root(tree)).collect();
+        roots.sort_unstable();
         let (mut amount, mut from) = (None, None);
         if let Some(served) = answer.served {
             let connection = self.connection().await?;
@@ -101,7 +102,7 @@ impl Client {
     }
 
     /// Asks the server, and gives it the environments files that it does not know. Says whether it has told all.
-    async fn ask_plan(&self, request: &Request) -> Result<(v1::PlanResponse, bool), ClientError> {
+    pub(super) async fn ask_plan(&self, request: &Request) -> Result<(v1::PlanResponse, bool), ClientError> {
         let connection = self.connection().await?;
         let mut files = Vec::new();
         loop {
@@ -152,7 +153,7 @@ const RPC: &str = "Environments.Plan";
 
 impl Request {
     /// Returns the repository of a root that the server names, and its tree.
-    fn root(&self, tree: &str) -> Option<(String, GitId)> {
+    pub(super) fn root(&self, tree: &str) -> Option<(String, GitId)> {
         let tree = GitId::parse(tree).ok()?;
         Some((self.origins.get(&tree)?.clone(), tree))
     }

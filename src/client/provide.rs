@@ -17,6 +17,13 @@ impl Client {
         let unasked = || ClientError::RootAsked { tree, endpoint: self.server(), reason: "the spec does not reach" };
         let repository = request.origins.get(&tree).ok_or_else(unasked)?;
         let roots = Roots::new(self, &request.spec, &request.base, events).knowing(&request.repositories);
+        // Of many who need a root, one gives it.
+        let name = tree.to_string();
+        let waited = self.providing.is_taken(&name);
+        let _turn = self.providing.take(&name).await;
+        if waited && roots.is_known(tree).await? {
+            return Ok(());
+        }
         roots.provide(repository, tree).await
     }
 

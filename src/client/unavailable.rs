@@ -33,30 +33,43 @@ impl Client {
         events: &dyn Events,
         work: impl AsyncFn(&Client) -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
+        if policy == OnUnavailable::Wait {
+            return Box::pin(self.wait_for(patience, events, async || work(self).await)).await;
+        }
+        match work(self).await {
+            Err(error) if error.is_unavailable() && policy == OnUnavailable::Local && self.options.serve.is_some() => {
+                events.event(Event::Local { reason: error.to_string() });
+                *self = Self::new(ClientOptions { serve: None, ..self.options.clone() });
+                work(self).await
+            }
+            done => done,
+        }
+    }
+
+    /// Does something, again and again while nobody can be reached. `patience` bounds the time spent on waiting.
+    ///
+    /// # Errors
+    /// Those of the work; `Waited` when patience came to its end.
+    pub async fn wait_for<T>(
+        &self,
+        patience: Option<Duration>,
+        events: &dyn Events,
+        work: impl AsyncFn() -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
         let (started, mut backoff) = (Instant::now(), Backoff::new(FIRST_PAUSE, LONGEST_PAUSE));
         loop {
-            let error = match work(self).await {
+            let error = match work().await {
                 Err(error) if error.is_unavailable() => error,
                 done => return done,
             };
-            match policy {
-                OnUnavailable::Fail => return Err(error),
-                OnUnavailable::Local if self.options.serve.is_none() => return Err(error),
-                OnUnavailable::Local => {
-                    events.event(Event::Local { reason: error.to_string() });
-                    *self = Self::new(ClientOptions { serve: None, ..self.options.clone() });
-                }
-                OnUnavailable::Wait => {
-                    let pause = backoff.pause();
-                    if let Some(patience) = patience
-                        && started.elapsed() + pause > patience
-                    {
-                        return Err(ClientError::Waited { seconds: patience.as_secs(), source: Box::new(error) });
-                    }
-                    events.event(Event::Waiting { reason: error.to_string() });
-                    tokio::time::sleep(pause).await;
-                }
+            let pause = backoff.pause();
+            if let Some(patience) = patience
+                && started.elapsed() + pause > patience
+            {
+                return Err(ClientError::Waited { seconds: patience.as_secs(), source: Box::new(error) });
             }
+            events.event(Event::Waiting { reason: error.to_string() });
+            tokio::time::sleep(pause).await;
         }
     }
 }

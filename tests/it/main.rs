@@ -17,6 +17,7 @@ mod just;
 mod nix;
 mod nix_cache;
 mod nix_views;
+mod prefill;
 mod private;
 mod progress;
 mod readme;

@@ -6,6 +6,7 @@
 
 mod computed;
 mod content;
+mod directories;
 mod here;
 mod server;
 
@@ -21,6 +22,8 @@ use super::{Building, Client, ClientError};
 use crate::source::{ArchiveKind, Derivation, SourceError, tree_id_of_files, tree_id_of_path_noting};
 use crate::spec::{Config, Download, GitId, RelativePath, ResolvedRepository, Root, Spec, Target};
 use crate::store::blocking;
+
+pub use directories::Directories;
 
 /// Roots that are worked on side by side.
 pub(super) const ROOTS_AT_ONCE: usize = 4;
@@ -48,6 +51,7 @@ pub(super) struct Roots<'a> {
     pub(super) base: &'a Path,
     pub(super) events: &'a dyn Events,
     building: Building,
+    directories: Option<&'a Directories>,
     /// Tree ids by repository, each found once.
     trees: BTreeMap<&'a str, OnceCell<GitId>>,
 }
@@ -56,12 +60,17 @@ impl<'a> Roots<'a> {
     /// Returns the roots of a spec, of which none is known yet. `base` is where relative paths start from.
     pub(super) fn new(client: &'a Client, spec: &'a Spec, base: &'a Path, events: &'a dyn Events) -> Self {
         let trees = spec.repositories.keys().map(|name| (name.as_str(), OnceCell::new())).collect();
-        Self { client, spec, base, events, building: Building::Allowed, trees }
+        Self { client, spec, base, events, building: Building::Allowed, directories: None, trees }
     }
 
     /// Says whether environments of computed roots may be built; without this, they may.
     pub(super) fn building(self, building: Building) -> Self {
         Self { building, ..self }
+    }
+
+    /// Has directories hashed once for all who share these.
+    pub(super) fn sharing(self, directories: &'a Directories) -> Self {
+        Self { directories: Some(directories), ..self }
     }
 
     /// Takes the tree ids over that were found before.
@@ -102,15 +111,22 @@ impl<'a> Roots<'a> {
     /// Returns the tree id of a root before its symlinks are treated.
     async fn base_tree(&self, repository: &str) -> Result<GitId, ClientError> {
         match self.basis(repository).await? {
-            Basis::Directory(path) => {
-                let notes = self.client.memo.file(&["files", &path.to_string_lossy()]);
-                Ok(blocking(move || tree_id_of_path_noting(&path, &notes)).await?)
-            }
+            Basis::Directory(path) => match self.directories {
+                Some(directories) => directories.once(&path, || self.directory_tree(&path)).await,
+                None => self.directory_tree(&path).await,
+            },
             Basis::Command { id, .. } | Basis::Tree(id) => Ok(id),
             Basis::Files => Ok(tree_id_of_files(&self.files(self.root(repository))).map_err(SourceError::from)?),
             Basis::Environment(target, config) => self.computed_tree(&target, config).await,
             Basis::Derived(derivation) => self.derived(repository, derivation).await,
         }
+    }
+
+    /// Returns the tree id of what a directory of this host holds.
+    async fn directory_tree(&self, path: &Path) -> Result<GitId, ClientError> {
+        let notes = self.client.memo.file(&["files", &path.to_string_lossy()]);
+        let path = path.to_owned();
+        Ok(blocking(move || tree_id_of_path_noting(&path, &notes)).await?)
     }
 
     /// Returns what fixes the root of a repository, but for how its symlinks are treated.

@@ -1,6 +1,6 @@
 //! What a request would come to: which environments are in the cache, and which would be built.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -62,6 +62,7 @@ impl Resolver {
         if !rights.checkpoints && self.is_checkpoint(wanted).await {
             return Err(BuildError::CheckpointDenied { environment: environment.clone() });
         }
+        let given_roots: BTreeSet<GitId> = given.keys().map(|(root, _)| *root).collect();
         let files = GivenFiles { given, sources: self.sources(), wanted: Mutex::default() };
         let mut plan = Plan::default();
         let surveyed = survey(&files, &InCache { resolver: self, shard: *shard }, parts, &mut plan).await;
@@ -73,6 +74,12 @@ impl Resolver {
         let mut unknown_roots = plan.unknown_roots(self.sources()).await?;
         let needed = missing.as_ref().map(|(root, _)| *root).filter(|root| !unknown_roots.contains(root));
         unknown_roots.extend(needed);
+        // Of those, the definitions are needed if nothing else is.
+        for root in given_roots {
+            if !unknown_roots.contains(&root) && !self.sources().is_known(root).await? {
+                unknown_roots.push(root);
+            }
+        }
         let mut environments = Vec::new();
         for met in plan.met() {
             environments.push(self.planned(met, plan.actions_of(&met.key)).await?);

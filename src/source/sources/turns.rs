@@ -31,6 +31,12 @@ impl Turns {
         Turn { _alone: alone, _room: Arc::clone(&self.room).acquire_owned().await.ok() }
     }
 
+    /// Says whether somebody does the work of this name, or waits to.
+    pub fn is_taken(&self, name: &str) -> bool {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.get(name).is_some_and(|turn| turn.strong_count() > 0)
+    }
+
     fn named(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(turn) = taken.get(name).and_then(Weak::upgrade) {

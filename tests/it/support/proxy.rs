@@ -48,7 +48,7 @@ struct Weather {
 
 #[derive(Debug)]
 struct Shared {
-    target: String,
+    target: Mutex<String>,
     weather: watch::Sender<Weather>,
     /// Number of the weather that new connections meet.
     settled: AtomicU64,
@@ -73,7 +73,7 @@ impl Proxy {
         let runtime = runtime.worker_threads(1).enable_all().build().expect("threads can be started");
         let weather = Weather { fault: Fault::None, delay: Duration::ZERO, rate: None, number: 0 };
         let shared = Arc::new(Shared {
-            target: target.to_owned(),
+            target: Mutex::new(target.to_owned()),
             weather: watch::Sender::new(weather),
             settled: AtomicU64::default(),
             connections: AtomicU64::default(),
@@ -97,6 +97,11 @@ impl Proxy {
         while self.shared.settled.load(Relaxed) < number {
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Leads new connections to another server.
+    pub(crate) fn lead_to(&self, target: &str) {
+        target.clone_into(&mut self.shared.target.lock().expect("no panic"));
     }
 
     /// Sets how long everything is under way, in each direction. The throughput stays as it is.
@@ -216,7 +221,8 @@ enum End {
 }
 
 async fn connection(shared: Arc<Shared>, client: TcpStream) {
-    let Ok(server) = TcpStream::connect(&shared.target).await else {
+    let target = shared.target.lock().expect("no panic").clone();
+    let Ok(server) = TcpStream::connect(target).await else {
         drop(client.set_zero_linger());
         return;
     };
