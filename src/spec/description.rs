@@ -112,7 +112,7 @@ fn as_git_tree<S: Serializer>(id: &GitId, serializer: S) -> Result<S::Ok, S::Err
 }
 
 fn read_repository(node: Node) -> Result<ResolvedRepository, SpecError> {
-    let mut object = node.object(&["root", "environments_file", "bindings"])?;
+    let mut object = node.object_with(&["root", "environments_file", "bindings"])?;
     Ok(ResolvedRepository {
         root: object.required("root", read_root)?,
         environments_file: object.required("environments_file", entry_name)?,

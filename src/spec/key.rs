@@ -102,7 +102,7 @@ impl KeyParts {
     /// When one is malformed or not canonical, or the key names another description.
     pub fn parse(key: &[u8], description: &[u8]) -> Result<Self, SpecError> {
         let node = Node::new(Place::new(FILE), json::parse(FILE, key)?);
-        let mut object = node.object(&["repo_key", "target_name", "effective_config"])?;
+        let mut object = node.object_with(&["repo_key", "target_name", "effective_config"])?;
         let stated = object.required("repo_key", Node::string)?;
         let (module, name) = object.required("target_name", Node::target)?;
         let effective_config = object.required("effective_config", Config::read)?;
