@@ -24,7 +24,7 @@ mod tests;
 
 const FILE: &str = "repository description";
 const MAIN: &str = "0";
-const ROOT_TYPE: &str = "git tree";
+pub(super) const ROOT_TYPE: &str = "git tree";
 
 /// A repository whose root is known by the id of its tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -15,6 +15,9 @@ use super::path::RelativePath;
 pub(crate) mod template;
 pub(crate) mod value;
 
+/// The key by which a document says, for editors, where its schema is.
+pub(crate) const SCHEMA: &str = "$schema";
+
 /// What makes the schema of a value.
 pub(crate) type Form = fn(&mut SchemaGenerator) -> Schema;
 
