@@ -27,6 +27,7 @@ mod progress;
 mod remote;
 mod resolve;
 mod run;
+mod schema;
 mod security;
 mod serve;
 mod shell;
@@ -74,6 +75,8 @@ enum Verb {
     Plan(plan::Arguments),
     /// Say why an environment is not in the cache: in what its key differs from one that is.
     Explain(explain::Arguments),
+    /// Print the JSON schema of a file that is read, or of what `--json` prints.
+    Schema(schema::Arguments),
     /// Print the documentation of an environment.
     Describe(describe::Arguments),
     /// Print the variables of an environment, to be evaluated by a shell.
@@ -165,6 +168,7 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Key(arguments) => verb_on_one_thread(key::run(arguments)),
         Verb::Plan(arguments) => verb_on_one_thread(plan::run(arguments)),
         Verb::Explain(arguments) => verb_on_one_thread(explain::run(arguments)),
+        Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Describe(arguments) => verb_on_one_thread(describe::run(arguments)),
         Verb::Env(arguments) => verb_on_one_thread(env::run(arguments)),
         Verb::Shell(arguments) => match on_one_thread(shell::prepare(arguments))? {

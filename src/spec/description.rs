@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::digest::{Digest, DigestFunction};
@@ -27,10 +28,11 @@ const MAIN: &str = "0";
 pub(super) const ROOT_TYPE: &str = "git tree";
 
 /// A repository whose root is known by the id of its tree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ResolvedRepository {
     /// The tree of the root.
     #[serde(serialize_with = "as_git_tree")]
+    #[schemars(with = "(String, GitId)")]
     pub root: GitId,
     /// The name of the environments file of every module.
     pub environments_file: String,
@@ -39,7 +41,7 @@ pub struct ResolvedRepository {
 }
 
 /// A repository and all that its bindings reach, in the one form that such a thing has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Description {
     repositories: BTreeMap<String, ResolvedRepository>,

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use crate::digest::{Digest, DigestFunction};
@@ -60,6 +61,12 @@ impl TryFrom<Digest> for EnvKey {
 impl fmt::Display for EnvKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl Serialize for EnvKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
