@@ -103,10 +103,13 @@ fn printed<T: JsonSchema>() -> Schema {
     schema
 }
 
-/// Lets fields pass that later programs print, and says of those that may be left out that they are never null.
+/// Puts what is said in one line, lets fields pass that later programs print, and says of those that may be left out that they are never null.
 fn open(schema: &mut Schema) {
     if schema.get("additionalProperties") == Some(&Value::Bool(false)) && schema.get("properties").is_some() {
         schema.remove("additionalProperties");
+    }
+    if let Some(Value::String(words)) = schema.get_mut("description") {
+        *words = words.replace('\n', " ");
     }
     let required: Vec<Value> = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
     let properties = schema.get_mut("properties").and_then(Value::as_object_mut);

@@ -22,6 +22,7 @@ mod readme;
 mod registry;
 mod remote;
 mod roots;
+mod schemas;
 mod security;
 mod storage;
 mod support;
