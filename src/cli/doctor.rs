@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::Exit;
 use super::client::root;
 use super::error::CliError;
 use super::output::{self, Abilities};
-use super::Exit;
 use crate::host::{self, Ability, Found, Site, State, probe};
 use crate::spec::Fingerprint;
 

@@ -12,8 +12,8 @@ use super::arguments::{Located, SpecArguments, Worked};
 use super::error::CliError;
 use super::output::{self, Explained};
 use super::progress::Display;
-use crate::spec::EnvKey;
 use crate::client::{Against, Building, Client, ComparedKey, ComponentDifference, Explanation, PathChange, Request};
+use crate::spec::EnvKey;
 
 /// Fewest digits that are taken for the beginning of a key.
 const FEWEST_DIGITS: usize = 6;

@@ -7,9 +7,7 @@ use clap::{Args, ValueEnum};
 use super::Exit;
 use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
-use super::output::{
-    self, Absent, FetchedEnvironment, FetchedSources, ProbedEnvironment, ProbedState, Version,
-};
+use super::output::{self, Absent, FetchedEnvironment, FetchedSources, ProbedEnvironment, ProbedState, Version};
 use super::placement::StoreArguments;
 use super::progress::Display;
 use crate::client::{

@@ -3,10 +3,10 @@
 use bytesize::ByteSize;
 use clap::Args;
 
-use super::error::CliError;
-use super::store::RootArguments;
-use super::output::{self, Checked, Version};
 use super::Exit;
+use super::error::CliError;
+use super::output::{self, Checked, Version};
+use super::store::RootArguments;
 use crate::store::{FsckOptions, Problem, StoreOptions};
 
 #[derive(Debug, Args)]

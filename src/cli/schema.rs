@@ -10,12 +10,12 @@ use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
+use super::Exit;
 use super::error::CliError;
 use super::output::{
     self, Abilities, Absent, Checked, Explained, FetchedEnvironment, FetchedSources, Instances, KeyComponents, Plan,
     ProbedEnvironment, Variables,
 };
-use super::Exit;
 use crate::spec::{EnvironmentsFile, Spec};
 
 #[derive(Debug, Args)]

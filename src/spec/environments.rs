@@ -28,9 +28,11 @@ mod tests;
 const COMMON: &[Field] = &[
     required("type", "The kind of the environment.", string),
     optional("doc", "What `describe` shows, in lines.", strings),
-    optional("flexible_config", "The only variables that matter: the environment, and those it uses, see no other.", |_| {
-        list(matching(VARIABLE))
-    }),
+    optional(
+        "flexible_config",
+        "The only variables that matter: the environment, and those it uses, see no other.",
+        |_| list(matching(VARIABLE)),
+    ),
     optional("config_doc", "What each variable is for, in lines.", |generator| keyed(VARIABLE, strings(generator))),
     optional("provides", "What entering it sets.", Provides::form),
 ];

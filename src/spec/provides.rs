@@ -7,9 +7,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::SpecError;
+use super::expand::{Piece, ROOT, pieces};
 use super::form::value::variables;
 use super::form::{self, Field, optional, template};
-use super::expand::{Piece, ROOT, pieces};
 use super::object::{Node, is_variable_name};
 use super::path::RelativePath;
 use super::place::shown;

@@ -2,9 +2,9 @@
 //! reads one.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
 
 use super::with;
-use serde_json::json;
 
 /// Returns the schema of a type.
 pub(crate) fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
@@ -23,11 +23,13 @@ pub(crate) fn one_of(words: &[&str]) -> Schema {
 
 /// Returns the schema of a list of which each element looks alike.
 pub(crate) fn list(element: Schema) -> Schema {
+    let element = Value::from(element);
     json_schema!({"type": "array", "items": element})
 }
 
 /// Returns the schema of an object with free keys of which each member looks alike.
 pub(crate) fn map(member: Schema) -> Schema {
+    let member = Value::from(member);
     json_schema!({"type": "object", "additionalProperties": member})
 }
 

@@ -16,7 +16,9 @@ pub(super) const FIELDS: &[Field] = &[
     optional("args", "String arguments of the expression.", variables),
     optional("inputs", "Trees that the expression finds by name.", named::<Source>),
     optional("outputs", "The outputs wanted; without it, the default ones.", texts),
-    optional("mode", "Whether the derivation is built, or the shell in which it would be.", |_| template::one_of(&MODES)),
+    optional("mode", "Whether the derivation is built, or the shell in which it would be.", |_| {
+        template::one_of(&MODES)
+    }),
 ];
 
 const MODES: [&str; 2] = ["build", "shell"];

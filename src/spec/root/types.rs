@@ -113,7 +113,11 @@ pub(super) const TYPES: [Type; 9] = [
     Type {
         name: "distdir",
         about: "The files of other repositories as they are fetched, each under its `distfile`.",
-        fields: &[TYPE, PRAGMA, &[required("repositories", "Those repositories; of `archive` and `zip` roots.", texts)]],
+        fields: &[
+            TYPE,
+            PRAGMA,
+            &[required("repositories", "Those repositories; of `archive` and `zip` roots.", texts)],
+        ],
         read: |object, _| distdir(object),
     },
     Type {

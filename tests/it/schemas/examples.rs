@@ -21,9 +21,11 @@ fn examples(wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
 
 #[test]
 fn all_specs_of_the_examples_and_of_the_readme_are_valid() {
-    let is_spec = |path: &Path| path.extension().is_some_and(|extension| extension == "json") && {
-        let value = read(path);
-        value.get("environment").is_some() && value.get("repositories").is_some()
+    let is_spec = |path: &Path| {
+        path.extension().is_some_and(|extension| extension == "json") && {
+            let value = read(path);
+            value.get("environment").is_some() && value.get("repositories").is_some()
+        }
     };
     let paths = examples(is_spec);
     assert!(paths.len() >= 7, "{paths:?}");

@@ -62,7 +62,8 @@ pub(super) fn environments_files() -> Vec<(Value, &'static str)> {
     let mut definitions = trees();
     definitions.extend(images());
     definitions.extend(checkpoints());
-    definitions.push(json!({"type": "nix", "expression": {"root": "nixpkgs"}, "file": "a/default.nix", "attr": "hello",
+    definitions
+        .push(json!({"type": "nix", "expression": {"root": "nixpkgs"}, "file": "a/default.nix", "attr": "hello",
         "args": {"system": "x86_64-linux"}, "inputs": {"pkgs": {"path": "p"}}, "outputs": ["out"], "mode": "shell"}));
     let mut all = vec![(whole, "")];
     all.extend(definitions.into_iter().map(|definition| (environments(definition), "/e")));
@@ -91,9 +92,7 @@ fn images() -> Vec<Value> {
 }
 
 fn checkpoints() -> Vec<Value> {
-    let with = |ready: Value, stop: Value| {
-        json!({"type": "checkpoint", "image": {"env": "i"}, "ready": ready, "stop": stop, "flexible_config": ["V"]})
-    };
+    let with = |ready: Value, stop: Value| json!({"type": "checkpoint", "image": {"env": "i"}, "ready": ready, "stop": stop, "flexible_config": ["V"]});
     let mut whole = with(json!({"http": {"port": 80, "path": "/{{V}}"}}), json!({"signal": "SIGINT", "timeout": 5}));
     whole["cmd"] = json!(["serve"]);
     whole["warmup"] = json!([["a"], {"cmd": ["b"], "env": {"A": "b"}}]);

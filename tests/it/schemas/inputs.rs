@@ -42,11 +42,8 @@ fn is_beyond_a_schema(error: &SpecError) -> bool {
 const WHOLE: &str = "60.0";
 
 /// What else is beyond a schema, by what the parser expects.
-const BEYOND: [&str; 3] = [
-    "another key becomes the same",
-    "another file of the distdir has the same name",
-    "its file has no name",
-];
+const BEYOND: [&str; 3] =
+    ["another key becomes the same", "another file of the distdir has the same name", "its file has no name"];
 
 /// Checks that parser and schema agree on good documents and on all their mutants.
 fn agree(name: &str, good: &[(Value, &str)], parse: fn(&Value) -> Result<(), SpecError>) {
