@@ -48,11 +48,21 @@ pub(super) struct Located {
 impl SpecArguments {
     /// Fetches the environment with progress on the terminal.
     pub(super) async fn fetch(self, store: &StoreArguments) -> Result<Fetched, CliError> {
-        let (display, placement) = (Display::new(false), store.placement(View::Dir)?);
+        let (display, placement) = (self.display(), store.placement(View::Dir)?);
         let fetch = async |client: &Client, request: &Request| client.fetch(request, &placement, &display).await;
         let worked = self.work(&display, fetch).await;
         display.clear();
         Ok(worked?.outcome)
+    }
+
+    /// Returns what shows the progress of the work on this spec.
+    pub(super) fn display(&self) -> Display {
+        self.client.progress().display()
+    }
+
+    /// Says whether only what goes wrong is to be said.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.client.progress().is_quiet()
     }
 
     /// Turns the spec into a request, and nothing more.

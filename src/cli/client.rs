@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::absolute::absolute;
 use super::error::CliError;
+use super::progress::ProgressArguments;
 use super::security::{RemoteSecurityArguments, ServeSecurityArguments};
 use super::sources::ClientSourceArguments;
 use crate::client::{ClientOptions, OnUnavailable};
@@ -35,6 +36,9 @@ pub(super) struct ClientArguments {
 
     #[command(flatten)]
     sources: ClientSourceArguments,
+
+    #[command(flatten)]
+    progress: ProgressArguments,
 
     /// What to do when the server, or the endpoint behind it, cannot be reached.
     #[arg(long, env = "ENVSERVE_ON_UNAVAILABLE", value_enum, default_value_t = OnUnavailable::Fail)]
@@ -69,6 +73,11 @@ impl ClientArguments {
             limits: self.sources.limits(),
             priority: 0,
         })
+    }
+
+    /// Returns how progress is shown.
+    pub(super) fn progress(&self) -> &ProgressArguments {
+        &self.progress
     }
 
     /// Returns what to do when nobody can be reached, and for how long.

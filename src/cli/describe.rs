@@ -9,7 +9,6 @@ use super::Exit;
 use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
 use super::output;
-use super::progress::Display;
 use crate::client::{Client, Request};
 
 #[derive(Debug, Args)]
@@ -23,7 +22,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
-    let display = Display::new(false);
+    let display = arguments.spec.display();
     let describe = async |client: &Client, request: &Request| client.describe(request, &display).await;
     let worked = arguments.spec.work(&display, describe).await;
     display.clear();

@@ -11,7 +11,6 @@ use super::Exit;
 use super::arguments::{Located, SpecArguments, Worked};
 use super::error::CliError;
 use super::output::{self, Explained};
-use super::progress::Display;
 use crate::client::{Against, Building, Client, ComparedKey, ComponentDifference, Explanation, PathChange, Request};
 use crate::spec::EnvKey;
 
@@ -33,8 +32,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
-    let display = Display::new(false);
     let Arguments { spec, against, json } = arguments;
+    let display = spec.display();
     let other = match &against {
         Some(text) if !is_key(text) => Some(Located::read(Path::new(text)).await?),
         Some(_) | None => None,

@@ -66,10 +66,6 @@ pub(super) struct Arguments {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-
-    /// Say nothing on stderr but errors.
-    #[arg(short, long)]
-    quiet: bool,
 }
 
 /// How layers are compressed.
@@ -96,13 +92,13 @@ impl From<Compression> for LayerCompression {
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let placement = arguments.placement()?;
-    let Arguments { spec, out, install, absent, probe, sources, backup_to_remote, json, quiet, load, .. } = arguments;
+    let Arguments { spec, out, install, absent, probe, sources, backup_to_remote, json, load, .. } = arguments;
     for (option, given) in [("out-link", out.is_some()), ("install", install.is_some())] {
         if absent && given {
             return Err(CliError::AbsentWith { option });
         }
     }
-    let display = Display::new(quiet);
+    let (display, quiet) = (spec.display(), spec.is_quiet());
     if sources {
         let fetched = fetch_sources(spec, backup_to_remote, &display).await;
         display.clear();

@@ -6,7 +6,6 @@ use super::Exit;
 use super::arguments::SpecArguments;
 use super::error::CliError;
 use super::output::{self, KeyComponents, Version};
-use super::progress::Display;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -19,7 +18,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
-    let display = Display::new(false);
+    let display = arguments.spec.display();
     let request = arguments.spec.request(&display).await;
     display.clear();
     let request = request?;

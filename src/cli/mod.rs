@@ -139,6 +139,7 @@ fn ended(outcome: Result<Exit, CliError>) -> ExitCode {
         output::show_error(&error);
         error.exit()
     });
+    output::end(exit);
     exit.into()
 }
 

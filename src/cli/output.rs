@@ -23,7 +23,9 @@ pub(super) use host::{Abilities, Checked, Instances};
 pub(super) use planned::{Plan, Planned, UnknownRoot};
 pub(super) use version::Version;
 
+use super::Exit;
 use super::error::CliError;
+use super::progress::{Manner, What, clean, say_json};
 
 /// Sends log records to stderr: a daemon's from `info` up, else from `warn` up; `ENVSERVE_LOG` says otherwise.
 pub(super) fn start_log(daemon: bool) {
@@ -60,8 +62,37 @@ pub(super) fn value(object: &impl Serialize) -> serde_json::Value {
 
 /// Prints a remark to stderr.
 pub(super) fn note(text: &str) {
-    // Nobody is left to tell when stderr is closed.
-    drop(writeln!(io::stderr(), "note: {text}"));
+    match Manner::of_process() {
+        Manner::Json => say_json(None, What::Note { text: text.to_owned() }),
+        // Nobody is left to tell when stderr is closed.
+        Manner::Terminal | Manner::Lines => drop(writeln!(io::stderr(), "note: {text}")),
+        Manner::Quiet => {}
+    }
+}
+
+/// Returns what caused an error, the nearest first.
+pub(super) fn causes(error: &CliError) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        causes.push(inner.to_string());
+        cause = inner.source();
+    }
+    causes
+}
+
+/// Says that the process is about to end.
+pub(super) fn end(exit: Exit) {
+    if Manner::of_process() == Manner::Json {
+        say_json(None, What::Done { exit: exit.code() });
+    }
+}
+
+impl What {
+    fn of_error(error: &CliError) -> Self {
+        let (message, log) = (error.to_string(), error.log().map(str::to_owned));
+        Self::Error { message, causes: causes(error), hint: error.hint(), log }
+    }
 }
 
 /// Prints an error with its causes, the log of a failed build, and a hint.
@@ -69,15 +100,14 @@ pub(super) fn show_error(error: &CliError) {
     if error.is_silent() {
         return;
     }
-    let mut text = format!("error: {error}\n");
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(&format!("caused by: {inner}\n"));
-        cause = inner.source();
+    if Manner::of_process() == Manner::Json {
+        return say_json(None, What::of_error(error));
     }
+    let mut text = format!("error: {error}\n");
+    causes(error).iter().for_each(|cause| text.push_str(&format!("caused by: {cause}\n")));
     if let Some(log) = error.log() {
         text.push_str("the end of its output:\n");
-        log.lines().for_each(|line| text.push_str(&format!("  | {line}\n")));
+        log.lines().for_each(|line| text.push_str(&format!("  | {}\n", clean(line))));
     }
     if let Some(hint) = error.hint() {
         text.push_str(&format!("hint: {hint}\n"));

@@ -11,7 +11,6 @@ use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
 use super::output::{self, Plan, Planned, UnknownRoot, Version};
 use super::placement::StoreArguments;
-use super::progress::Display;
 use crate::client::{Client, FetchPlan, Placement, PlannedBuild, PlannedState, Request, View};
 use crate::spec::GitId;
 
@@ -34,7 +33,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let Arguments { spec, view, store, json } = arguments;
-    let display = Display::new(false);
+    let display = spec.display();
     let placement: Placement = store.placement(view)?;
     let plan = async |client: &Client, request: &Request| client.plan(request, &placement, &display).await;
     let worked = spec.look(&display, plan).await;

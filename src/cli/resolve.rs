@@ -6,7 +6,6 @@ use super::Exit;
 use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
 use super::output;
-use super::progress::Display;
 use crate::client::{Client, Request};
 
 #[derive(Debug, Args)]
@@ -20,7 +19,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
-    let display = Display::new(false);
+    let display = arguments.spec.display();
     let ask = arguments.absent && arguments.spec.has_server();
     let look = async |client: &Client, request: &Request| {
         if ask { client.unknown_roots(request).await } else { Ok(Vec::new()) }

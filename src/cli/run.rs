@@ -8,7 +8,6 @@ use super::Exit;
 use super::absolute::absolute;
 use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
-use super::progress::Display;
 use crate::client::{self, Client, Placement, Request, RootFileSystem};
 use crate::container::{Bind, ContainerOptions, Network};
 
@@ -51,7 +50,7 @@ pub(super) async fn prepare(arguments: Arguments) -> Result<Prepared, CliError> 
     let environment = variables.iter().filter_map(|text| variable(text)).collect();
     let binds = binds.iter().map(|text| bind(text)).collect::<Result<_, _>>()?;
     let options = ContainerOptions { command, environment, directory, binds, network, limits: None };
-    let (display, placement) = (Display::new(false), Placement::default());
+    let (display, placement) = (spec.display(), Placement::default());
     let fetch = async |client: &Client, request: &Request| client.fetch(request, &placement, &display).await;
     let worked = spec.work(&display, fetch).await;
     display.clear();

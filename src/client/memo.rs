@@ -32,6 +32,11 @@ impl Memo {
         self.directory.join(&hash[..2]).join(&hash[2..])
     }
 
+    /// Returns the file of a fact that has a form of its own.
+    pub(super) fn file(&self, subject: &[impl AsRef<str>]) -> PathBuf {
+        self.path(subject)
+    }
+
     /// Returns what is known about a subject.
     pub(super) fn get<T: DeserializeOwned>(&self, subject: &[impl AsRef<str>]) -> Option<T> {
         serde_json::from_slice(&fs::read(self.path(subject)).ok()?).ok()

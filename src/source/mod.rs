@@ -11,6 +11,7 @@ mod distdir;
 mod error;
 mod export;
 mod fetch;
+mod file_ids;
 mod import;
 mod objects;
 mod process;
@@ -37,7 +38,7 @@ pub use fetch::{
 pub use import::import_directory;
 pub use objects::{file_id, import_file};
 pub use registry::{AuthFileError, AuthFiles, PulledImage, Registries, RegistryError};
-pub use scan::{import_path, tree_id_of_path, trees_of_path};
+pub use scan::{import_path, tree_id_of_path, tree_id_of_path_noting, trees_of_path};
 pub use sources::{
     Content, Derived, Distfile, FetchPrefix, FetchPrefixError, Origin, SourceOptions, Sources, Turn, Turns,
 };

@@ -3,12 +3,13 @@
 //! As with Git, an empty directory is not part of a tree, nor is `.git`. Calls block.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::SourceError;
+use super::file_ids::FileIds;
 use super::objects::{self, Import, PACKED_OBJECTS, not_written};
 use crate::spec::GitId;
 use crate::store::{GitEntry, GitEntryKind, GitStore, blob_id, blob_id_from, tree_id};
@@ -16,7 +17,7 @@ use crate::store::{GitEntry, GitEntryKind, GitStore, blob_id, blob_id_from, tree
 /// Where the objects of a scanned directory go.
 trait Objects {
     fn blob(&mut self, path: &Path, bytes: &[u8]) -> Result<GitId, SourceError>;
-    fn file(&mut self, path: &Path, size: u64) -> Result<GitId, SourceError>;
+    fn file(&mut self, path: &Path, found: &Metadata) -> Result<GitId, SourceError>;
     fn tree(&mut self, path: &Path, entries: Vec<GitEntry>) -> Result<GitId, SourceError>;
 }
 
@@ -28,12 +29,29 @@ impl Objects for IdsOnly {
         Ok(blob_id(bytes))
     }
 
-    fn file(&mut self, path: &Path, size: u64) -> Result<GitId, SourceError> {
-        blob_id_from(objects::open(path)?, size).map_err(|error| not_written(error, path))
+    fn file(&mut self, path: &Path, found: &Metadata) -> Result<GitId, SourceError> {
+        blob_id_from(objects::open(path)?, found.len()).map_err(|error| not_written(error, path))
     }
 
     fn tree(&mut self, _: &Path, entries: Vec<GitEntry>) -> Result<GitId, SourceError> {
         Ok(tree_id(entries))
+    }
+}
+
+/// Computes ids, and those of files only where they are not known.
+struct KnownIds(FileIds);
+
+impl Objects for KnownIds {
+    fn blob(&mut self, path: &Path, bytes: &[u8]) -> Result<GitId, SourceError> {
+        IdsOnly.blob(path, bytes)
+    }
+
+    fn file(&mut self, path: &Path, found: &Metadata) -> Result<GitId, SourceError> {
+        self.0.id(found, || IdsOnly.file(path, found))
+    }
+
+    fn tree(&mut self, path: &Path, entries: Vec<GitEntry>) -> Result<GitId, SourceError> {
+        IdsOnly.tree(path, entries)
     }
 }
 
@@ -46,8 +64,8 @@ impl Objects for TreesOnly {
         IdsOnly.blob(path, bytes)
     }
 
-    fn file(&mut self, path: &Path, size: u64) -> Result<GitId, SourceError> {
-        IdsOnly.file(path, size)
+    fn file(&mut self, path: &Path, found: &Metadata) -> Result<GitId, SourceError> {
+        IdsOnly.file(path, found)
     }
 
     fn tree(&mut self, path: &Path, entries: Vec<GitEntry>) -> Result<GitId, SourceError> {
@@ -62,8 +80,8 @@ impl Objects for Import {
         self.blob(path, bytes)
     }
 
-    fn file(&mut self, path: &Path, size: u64) -> Result<GitId, SourceError> {
-        self.file(path, size)
+    fn file(&mut self, path: &Path, found: &Metadata) -> Result<GitId, SourceError> {
+        self.file(path, found.len())
     }
 
     fn tree(&mut self, path: &Path, entries: Vec<GitEntry>) -> Result<GitId, SourceError> {
@@ -77,6 +95,17 @@ impl Objects for Import {
 /// When it cannot be read, or holds what Git does not: devices, sockets, names that are not UTF-8.
 pub fn tree_id_of_path(path: &Path) -> Result<GitId, SourceError> {
     scan_root(path, &mut IdsOnly)
+}
+
+/// Returns the same, and reads no file again that has not changed since it was last read: `notes` says which there are.
+///
+/// # Errors
+/// As `tree_id_of_path`.
+pub fn tree_id_of_path_noting(path: &Path, notes: &Path) -> Result<GitId, SourceError> {
+    let mut ids = KnownIds(FileIds::read(notes));
+    let tree = scan_root(path, &mut ids)?;
+    ids.0.write();
+    Ok(tree)
 }
 
 /// Returns what the Git tree of a directory holds, and every tree in it, by their ids.
@@ -164,7 +193,7 @@ fn scan(directory: &Path, objects: &mut impl Objects) -> Result<Vec<GitEntry>, S
             (GitEntryKind::Symlink, objects.blob(&path, target.as_os_str().as_bytes())?)
         } else if kind.is_file() {
             let executable = metadata.permissions().mode() & 0o100 != 0;
-            let id = objects.file(&path, metadata.len())?;
+            let id = objects.file(&path, &metadata)?;
             (if executable { GitEntryKind::Executable } else { GitEntryKind::File }, id)
         } else {
             return Err(unsupported("it is neither file, directory nor symlink"));
@@ -263,10 +292,12 @@ mod tests {
     fn a_file_of_another_size_than_was_seen_is_named() {
         let directory = tempfile::tempdir().expect("temporary");
         let path = directory.path().join("f");
+        fs::write(&path, "three").expect("temporary");
+        let seen = fs::metadata(&path).expect("there");
         fs::write(&path, "four").expect("temporary");
         let store = GitStore::open(&directory.path().join("cache"), &[]).expect("made");
         let mut import = Import::begin(&store, PACKED_OBJECTS, 0).expect("begun");
-        for error in [import.file(&path, 3), IdsOnly.file(&path, 5)] {
+        for error in [import.file(&path, 3), IdsOnly.file(&path, &seen)] {
             assert!(matches!(error, Err(SourceError::Modified { path: named }) if named == path));
         }
     }

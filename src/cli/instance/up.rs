@@ -12,7 +12,6 @@ use crate::cli::Exit;
 use crate::cli::arguments::{SpecArguments, Worked};
 use crate::cli::error::CliError;
 use crate::cli::output::{self, Instances, Version};
-use crate::cli::progress::Display;
 use crate::cli::run::variable;
 use crate::client::{Client, Placement, Request, Start};
 use crate::spec::FormName;
@@ -67,7 +66,7 @@ pub(in crate::cli) async fn run(arguments: Arguments) -> Result<Exit, CliError> 
     let Arguments { spec, count, owner_pid, variables, ports, form, ready, timeout, json, command } = arguments;
     let parent = getppid().map(|parent| parent.as_raw_nonzero().get().unsigned_abs());
     let owner = owner_pid.or(parent).filter(|pid| *pid > 1);
-    let display = Display::new(false);
+    let display = spec.display();
     let placement = Placement { start: form.map_or(Start::Fastest, Start::In), ..Placement::default() };
     let fetch = async |client: &Client, request: &Request| client.fetch(request, &placement, &display).await;
     let worked = spec.work(&display, fetch).await;

@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 
 use super::events::Events;
 use super::{Building, Client, ClientError};
-use crate::source::{ArchiveKind, Derivation, SourceError, tree_id_of_files, tree_id_of_path};
+use crate::source::{ArchiveKind, Derivation, SourceError, tree_id_of_files, tree_id_of_path_noting};
 use crate::spec::{Config, Download, GitId, RelativePath, ResolvedRepository, Root, Spec, Target};
 use crate::store::blocking;
 
@@ -102,7 +102,10 @@ impl<'a> Roots<'a> {
     /// Returns the tree id of a root before its symlinks are treated.
     async fn base_tree(&self, repository: &str) -> Result<GitId, ClientError> {
         match self.basis(repository).await? {
-            Basis::Directory(path) => Ok(blocking(move || tree_id_of_path(&path)).await?),
+            Basis::Directory(path) => {
+                let notes = self.client.memo.file(&["files", &path.to_string_lossy()]);
+                Ok(blocking(move || tree_id_of_path_noting(&path, &notes)).await?)
+            }
             Basis::Command { id, .. } | Basis::Tree(id) => Ok(id),
             Basis::Files => Ok(tree_id_of_files(&self.files(self.root(repository))).map_err(SourceError::from)?),
             Basis::Environment(target, config) => self.computed_tree(&target, config).await,
