@@ -16,6 +16,7 @@ use super::output::{
     self, Abilities, Absent, Checked, Explained, FetchedEnvironment, FetchedSources, Instances, KeyComponents, Plan,
     ProbedEnvironment, Variables,
 };
+use super::progress::EventLine;
 use crate::spec::{EnvironmentsFile, Spec};
 
 #[derive(Debug, Args)]
@@ -54,6 +55,8 @@ enum Name {
     Doctor,
     /// What `fsck --json` prints.
     Fsck,
+    /// A line on stderr with `--events jsonl`.
+    Events,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
@@ -85,6 +88,7 @@ impl Name {
             Self::Instances => printed::<Instances<'_>>(),
             Self::Doctor => printed::<Abilities<'_>>(),
             Self::Fsck => printed::<Checked<'_>>(),
+            Self::Events => printed::<EventLine>(),
         };
         schema.insert("$id".to_owned(), format!("{}.json", self.text()).into());
         schema

@@ -214,6 +214,26 @@ fn hosts_and_stores_are_told_as_the_schemas_say() {
 }
 
 #[test]
+fn events_are_told_as_the_schema_says() {
+    let (world, daemon) = kinds();
+    let mut lines = Vec::new();
+    let (good, bad): (&[&str], &[&str]) = (&["fetch", "-c", "WHA=x"], &["fetch", "-e", "main", "", "none"]);
+    for words in [good, bad] {
+        let mut command = world.client_of(&daemon, "client");
+        let output = run(command.args(words).args(["--events", "jsonl"]).arg(world.path("tree.json")));
+        let said = text(&output.stderr);
+        lines.extend(said.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")));
+    }
+    let told = |event: &str| lines.iter().any(|line| line["event"] == event);
+    assert!(told("unknown_variable") && told("download") && told("error") && told("done"), "{lines:#?}");
+    assert_eq!(refused(&schema("events"), &lines), BTreeSet::new(), "{lines:#?}");
+    let (mut known, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    fields(&serde_json::from_slice(&fs::read(schema("events")).expect("readable")).expect("JSON"), &mut known);
+    lines.iter().for_each(|line| keys(line, &mut seen));
+    assert_eq!(seen.difference(&known).next(), None);
+}
+
+#[test]
 fn what_is_not_as_a_schema_says_is_seen() {
     let (world, daemon) = kinds();
     let good = object(&mut verb(&world, &daemon, "tree.json", &["fetch", "--absent"]));
