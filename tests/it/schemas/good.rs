@@ -50,14 +50,14 @@ pub(super) fn specs() -> Vec<(Value, &'static str)> {
     specs
 }
 
-fn environments(definition: Value) -> Value {
+fn environments(definition: &Value) -> Value {
     json!({"e": definition})
 }
 
 /// Environments files, of which each has a definition `e` to be expanded with `V` set.
 pub(super) fn environments_files() -> Vec<(Value, &'static str)> {
     let plain = json!({"type": "tree", "inputs": {"": {"root": "r", "path": "a"}}, "flexible_config": ["V"]});
-    let mut whole = environments(plain);
+    let mut whole = environments(&plain);
     whole["$schema"] = json!("../schemas/environments.json");
     let mut definitions = trees();
     definitions.extend(images());
@@ -66,7 +66,7 @@ pub(super) fn environments_files() -> Vec<(Value, &'static str)> {
         .push(json!({"type": "nix", "expression": {"root": "nixpkgs"}, "file": "a/default.nix", "attr": "hello",
         "args": {"system": "x86_64-linux"}, "inputs": {"pkgs": {"path": "p"}}, "outputs": ["out"], "mode": "shell"}));
     let mut all = vec![(whole, "")];
-    all.extend(definitions.into_iter().map(|definition| (environments(definition), "/e")));
+    all.extend(definitions.iter().map(|definition| (environments(definition), "/e")));
     all
 }
 
