@@ -18,6 +18,7 @@ mod nix;
 mod nix_cache;
 mod nix_views;
 mod private;
+mod progress;
 mod readme;
 mod registry;
 mod remote;

@@ -1,0 +1,105 @@
+//! A pseudo-terminal, and the screen that somebody at it sees.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::num::NonZeroU16;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+use vt100::Parser;
+
+use crate::support::until;
+
+const ROWS: u16 = 24;
+
+/// A command whose stderr is a terminal.
+pub(super) struct Terminal {
+    child: Child,
+    shown: Arc<Mutex<Shown>>,
+    reader: JoinHandle<()>,
+}
+
+struct Shown {
+    screen: Parser,
+    raw: Vec<u8>,
+}
+
+/// What came of a command.
+pub(super) struct Ended {
+    pub(super) code: Option<i32>,
+    /// All that was sent to the terminal.
+    pub(super) raw: String,
+    /// What it shows at last.
+    pub(super) screen: String,
+}
+
+impl Terminal {
+    /// Starts a command at a terminal of so many columns, outside CI unless it says otherwise itself.
+    pub(super) fn start(command: &mut Command, columns: u16) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("pseudo-terminals");
+        grantpt(&master).expect("ours");
+        unlockpt(&master).expect("ours");
+        let name = ptsname(&master, Vec::new()).expect("it has a name").into_string().expect("UTF-8");
+        let slave = OpenOptions::new().read(true).write(true).open(name).expect("unlocked");
+        resize(slave.as_fd(), columns);
+        for (name, value) in [("CI", None), ("TERM", Some("xterm")), ("NO_COLOR", None)] {
+            if command.get_envs().any(|(set, _)| set == name) {
+                continue;
+            }
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let child = command.stdout(Stdio::null()).stderr(slave).spawn().expect("the binary is there");
+        // The terminal ends when nobody has it open.
+        command.stderr(Stdio::null());
+        let shown = Arc::new(Mutex::new(Shown { screen: Parser::new(size(ROWS), size(columns), 0), raw: Vec::new() }));
+        let reader = read(master, Arc::clone(&shown));
+        Self { child, shown, reader }
+    }
+
+    /// Waits until the screen fulfils a condition; returns it.
+    pub(super) fn until(&self, what: &str, holds: impl Fn(&str) -> bool) -> String {
+        until(what, || Some(self.screen()).filter(|screen| holds(screen)))
+    }
+
+    fn screen(&self) -> String {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).screen.screen().contents()
+    }
+
+    /// Waits for the end of the command.
+    pub(super) fn end(mut self) -> Ended {
+        let code = self.child.wait().expect("running").code();
+        self.reader.join().expect("it only reads");
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let raw = String::from_utf8_lossy(&shown.raw).into_owned();
+        Ended { code, raw, screen: shown.screen.screen().contents() }
+    }
+}
+
+fn resize(terminal: impl AsFd, columns: u16) {
+    let size = Winsize { ws_row: ROWS, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(terminal, size).expect("a terminal");
+}
+
+fn size(count: u16) -> NonZeroU16 {
+    NonZeroU16::new(count).expect("a terminal has a size")
+}
+
+fn read(master: OwnedFd, shown: Arc<Mutex<Shown>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut master = File::from(master);
+        let mut bytes = [0; 4096];
+        // Reading fails when the last one has closed it.
+        while let Ok(count @ 1..) = master.read(&mut bytes) {
+            let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+            shown.screen.process(&bytes[..count]);
+            shown.raw.extend(&bytes[..count]);
+        }
+    })
+}
