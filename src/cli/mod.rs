@@ -33,6 +33,7 @@ mod progress;
 mod remote;
 mod resolve;
 mod run;
+mod schema;
 mod security;
 mod serve;
 mod shell;
@@ -82,6 +83,8 @@ enum Verb {
     Prefill(Box<prefill::Arguments>),
     /// Say why an environment is not in the cache: in what its key differs from one that is.
     Explain(explain::Arguments),
+    /// Print the JSON schema of a file that is read, or of what `--json` prints.
+    Schema(schema::Arguments),
     /// Print the documentation of an environment.
     Describe(describe::Arguments),
     /// Print the variables of an environment, to be evaluated by a shell.
@@ -179,6 +182,7 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Plan(arguments) => verb_on_one_thread(plan::run(arguments)),
         Verb::Prefill(arguments) => to_its_end(prefill::run(*arguments)),
         Verb::Explain(arguments) => verb_on_one_thread(explain::run(arguments)),
+        Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Describe(arguments) => verb_on_one_thread(describe::run(arguments)),
         Verb::Env(arguments) => verb_on_one_thread(env::run(arguments)),
         Verb::Shell(arguments) => match on_one_thread(shell::prepare(arguments))? {

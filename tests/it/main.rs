@@ -24,6 +24,7 @@ mod readme;
 mod registry;
 mod remote;
 mod roots;
+mod schemas;
 mod security;
 mod shells;
 mod storage;
