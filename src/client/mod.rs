@@ -34,6 +34,7 @@ mod install;
 mod materialize;
 mod memo;
 mod missing;
+mod moving;
 mod nix;
 mod placement;
 mod plan;
