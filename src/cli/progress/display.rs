@@ -39,7 +39,9 @@ impl Display {
         let mut row = None;
         let show = move || {
             let line = held(&state).line(Instant::now());
-            row.get_or_insert_with(|| Row::new(None)).show(line);
+            if line.is_some() || row.is_some() {
+                row.get_or_insert_with(|| Row::new(None)).show(line);
+            }
         };
         held(&self.ticker).get_or_insert_with(|| Ticker::start(SHOW_EVERY, show));
     }

@@ -16,7 +16,7 @@ pub(super) fn still(screen: &str) -> String {
             still.push(c);
         }
     }
-    still.replace(", for 0 seconds", "")
+    still.replace("0 second,", "0 seconds,").replace(", for 0 seconds", "")
 }
 
 #[test]

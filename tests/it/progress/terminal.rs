@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
-use vt100::Parser;
+use vt100::{Parser, Screen};
 
 use crate::support::until;
 
@@ -76,7 +76,7 @@ impl Terminal {
     }
 
     fn screen(&self) -> String {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner).screen.screen().contents()
+        rows(self.shown.lock().unwrap_or_else(PoisonError::into_inner).screen.screen())
     }
 
     /// Waits for the end of the command.
@@ -85,8 +85,14 @@ impl Terminal {
         self.reader.join().expect("it only reads");
         let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let raw = String::from_utf8_lossy(&shown.raw).into_owned();
-        Ended { code, raw, screen: shown.screen.screen().contents() }
+        Ended { code, raw, screen: rows(shown.screen.screen()) }
     }
+}
+
+/// Returns the rows of a screen as lines.
+fn rows(screen: &Screen) -> String {
+    let rows: Vec<String> = screen.rows(0, screen.size().1.get()).map(|row| row.trim_end().to_owned()).collect();
+    rows.join("\n")
 }
 
 fn resize(terminal: impl AsFd, rows: u16, columns: u16) {
