@@ -3,12 +3,11 @@
 use std::ffi::OsStr;
 
 use clap::Args;
-use serde_json::json;
 
 use super::Exit;
 use super::arguments::SpecArguments;
 use super::error::CliError;
-use super::output;
+use super::output::{self, Variables, Version};
 use super::placement::StoreArguments;
 use crate::client::{Entered, entered};
 
@@ -33,7 +32,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     }
     let text = if arguments.json {
         let path: Vec<_> = entered.path.iter().map(|path| path.to_string_lossy()).collect();
-        json!({"version": 1, "path": path, "vars": entered.variables}).to_string()
+        output::value(&Variables { version: Version, path, vars: &entered.variables }).to_string()
     } else {
         shell_text(&entered)
     };

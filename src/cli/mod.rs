@@ -5,7 +5,9 @@
 mod absolute;
 mod arguments;
 mod client;
+mod completion;
 mod describe;
+mod described;
 mod doctor;
 mod duration;
 mod env;
@@ -21,6 +23,7 @@ mod gc;
 mod instance;
 mod key;
 mod make_checkpoint;
+mod manual;
 mod nix;
 mod output;
 mod placement;
@@ -30,6 +33,7 @@ mod progress;
 mod remote;
 mod resolve;
 mod run;
+mod schema;
 mod security;
 mod serve;
 mod shell;
@@ -79,6 +83,8 @@ enum Verb {
     Prefill(Box<prefill::Arguments>),
     /// Say why an environment is not in the cache: in what its key differs from one that is.
     Explain(explain::Arguments),
+    /// Print the JSON schema of a file that is read, or of what `--json` prints.
+    Schema(schema::Arguments),
     /// Print the documentation of an environment.
     Describe(describe::Arguments),
     /// Print the variables of an environment, to be evaluated by a shell.
@@ -110,6 +116,10 @@ enum Verb {
     Fsck(fsck::Arguments),
     /// Say what this host can, and how to get what it lacks.
     Doctor(doctor::Arguments),
+    /// Print a script by which a shell completes the command line.
+    Completion(completion::Arguments),
+    /// Write the manual pages.
+    Manual(manual::Arguments),
     /// Try something with containers, for `doctor`.
     #[command(hide = true)]
     Trial(trial::Arguments),
@@ -172,6 +182,7 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Plan(arguments) => verb_on_one_thread(plan::run(arguments)),
         Verb::Prefill(arguments) => to_its_end(prefill::run(*arguments)),
         Verb::Explain(arguments) => verb_on_one_thread(explain::run(arguments)),
+        Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Describe(arguments) => verb_on_one_thread(describe::run(arguments)),
         Verb::Env(arguments) => verb_on_one_thread(env::run(arguments)),
         Verb::Shell(arguments) => match on_one_thread(shell::prepare(arguments))? {
@@ -193,6 +204,8 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Gc(arguments) => gc::run(&arguments),
         Verb::Fsck(arguments) => fsck::run(&arguments),
         Verb::Doctor(arguments) => verb_on_one_thread(doctor::run(arguments)),
+        Verb::Completion(arguments) => completion::run(&arguments),
+        Verb::Manual(arguments) => manual::run(&arguments),
         Verb::Trial(arguments) => trial::run(&arguments),
     }
 }

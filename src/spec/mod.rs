@@ -17,6 +17,7 @@ mod environments;
 mod error;
 mod expand;
 mod fingerprint;
+mod form;
 mod git_id;
 mod key;
 mod kind;
