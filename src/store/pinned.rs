@@ -143,3 +143,38 @@ fn split(record: &[u8]) -> Option<(&[u8], &[u8])> {
     let slash = record.iter().position(|byte| *byte == b'/')?;
     Some((&record[..slash], &record[slash + 1..]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::DigestFunction;
+
+    fn pinned(name: &str, key: &str, expires: i64) -> Pinned {
+        let digest = |text: &str| DigestFunction::Sha256.digest(text.as_bytes());
+        let (shard, key) = (Shard::try_from(digest("s")).unwrap(), EnvKey::try_from(digest(key)).unwrap());
+        Pinned { name: name.parse().unwrap(), shard, key, expires }
+    }
+
+    #[tokio::test]
+    async fn an_entry_is_kept_until_its_own_end_and_the_last_word_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(directory.path(), 12 << 20).unwrap();
+        let pins = PinnedEntries::new(database.clone());
+        for one in [pinned("a", "k", 100), pinned("a", "l", 10), pinned("a.b", "k", 30), pinned("a", "k", 20)] {
+            pins.put(&one).await.unwrap();
+        }
+        assert_eq!(pins.list(10).await.unwrap().len(), 2);
+        assert_eq!(pins.list(20).await.unwrap(), [pinned("a.b", "k", 30)]);
+        assert_eq!(pins.remove_ended(10).await.unwrap(), 2);
+        assert!(!pins.has(&pinned("a", "l", 0)).await.unwrap());
+        assert_eq!(pins.remove(&"a".parse().unwrap(), 10).await.unwrap(), (1, 1), "not that of `a.b`");
+        assert_eq!(pins.list(0).await.unwrap(), [pinned("a.b", "k", 30)]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_keeps_its_entry() {
+        assert_eq!(kept(b"a/entry/1", b"?", 10), Some(&b"entry/1"[..]));
+        assert_eq!(kept(b"a/entry/1", b"11", 10), Some(&b"entry/1"[..]));
+        assert_eq!(kept(b"a/entry/1", b"10", 10), None);
+    }
+}
