@@ -40,7 +40,7 @@ impl Client {
             expires: kept.expires,
         };
         let pin = |pin: v1::list_pins_response::Pin| {
-            let name = pin.name.parse().map_err(|error| connection.broken(RPC, format!("{error}")))?;
+            let name = pin.name.parse::<PinName>().map_err(|error| connection.broken(RPC, error.to_string()))?;
             Ok(KeptEntries { name, entries: pin.entries.into_iter().map(entry).collect() })
         };
         pins.into_iter().map(pin).collect()

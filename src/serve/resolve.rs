@@ -376,7 +376,7 @@ impl Resolver {
     fn fly(&self, shard: Shard, wanted: Arc<Wanted>, rights: Rights, priority: i32) -> (Flight, bool) {
         let (key, environment) = ((shard, wanted.key), wanted.environment.clone());
         let this = self.clone();
-        let work = |progress, priority| async move {
+        let work = |progress: ProgressSink, priority: Priority| async move {
             this.build(shard, &wanted, &progress, &priority).await.map_err(Arc::new)
         };
         let (seat, joined) = self.inner.flights.board(key, priority, work);

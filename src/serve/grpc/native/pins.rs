@@ -48,5 +48,5 @@ impl Pins for Native {
 }
 
 fn pin_name(text: &str) -> Result<PinName, Status> {
-    text.parse().map_err(|error| Status::invalid_argument(format!("field `name`: {error}")))
+    text.parse::<PinName>().map_err(|error| Status::invalid_argument(format!("field `name`: {error}")))
 }
