@@ -18,6 +18,8 @@ mod nix;
 mod nix_cache;
 mod nix_views;
 mod prefill;
+mod pins;
+mod priorities;
 mod private;
 mod progress;
 mod readme;
