@@ -17,6 +17,7 @@ use super::output::{
     ProbedEnvironment, Variables,
 };
 use super::progress::EventLine;
+use super::prefill::Report;
 use crate::spec::{EnvironmentsFile, Spec};
 
 #[derive(Debug, Args)]
@@ -43,6 +44,8 @@ enum Name {
     Probe,
     /// What `plan --json` prints.
     Plan,
+    /// The report of `prefill`.
+    Prefill,
     /// What `explain --json` prints.
     Explain,
     /// What `key --json` prints.
@@ -82,6 +85,7 @@ impl Name {
             Self::Sources => printed::<FetchedSources<'_>>(),
             Self::Probe => printed::<ProbedEnvironment>(),
             Self::Plan => printed::<Plan<'_>>(),
+            Self::Prefill => printed::<Report>(),
             Self::Explain => printed::<Explained<'_>>(),
             Self::Key => printed::<KeyComponents<'_>>(),
             Self::Variables => printed::<Variables<'_>>(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::error::PrefillError;
+use crate::cli::output;
 use super::junit::junit;
 use super::report::Report;
 
@@ -55,9 +56,7 @@ impl Files {
 
 /// Returns the report as JSON.
 pub(super) fn json(report: &Report) -> String {
-    let mut text = serde_json::to_string(report).expect("a report has no keys but texts");
-    text.push('\n');
-    text
+    format!("{}\n", output::value(report))
 }
 
 fn is_junit(path: &Path) -> bool {
