@@ -85,9 +85,10 @@ async fn let_go(arguments: &DropArguments) -> Result<Exit, CliError> {
 
 fn object(pins: &[KeptEntries]) -> serde_json::Value {
     let pin = |pin: &KeptEntries| {
-        let entries = pin.entries.iter().map(
-            |entry| json!({"key": entry.key, "environment": entry.environment, "expires": entry.expires}),
-        );
+        let entries = pin
+            .entries
+            .iter()
+            .map(|entry| json!({"key": entry.key, "environment": entry.environment, "expires": entry.expires}));
         json!({"name": pin.name.as_str(), "entries": entries.collect::<Vec<_>>()})
     };
     json!({"version": JSON_VERSION, "pins": pins.iter().map(pin).collect::<Vec<_>>()})

@@ -3,10 +3,11 @@
 
 mod checkpoints;
 mod explain;
+mod flight;
+mod pins;
 mod plan;
 mod uses;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::admission::Rights;
 use super::cache::{Answer, KeyedCache};
 use super::dispatch::{Dispatch, Properties};
-use super::flight::{Flights, Seat};
+use super::flight::Flights;
 use super::known_keys::KnownKeys;
 use super::pins::Pins;
 use super::wanted::{self, Wanted};
@@ -32,6 +33,7 @@ use crate::store::{BlobStore, Database, SharedEntries, StoreError};
 
 use checkpoints::check;
 pub use explain::{Against, Compared, ExplainError, Explained};
+pub use flight::Flight;
 pub use plan::{Given, Planned, PlannedEnvironment};
 use uses::{InCache, InFlight};
 
@@ -114,36 +116,6 @@ pub enum Resolution {
         /// Whether the build was running before.
         joined: bool,
     },
-}
-
-/// A build that a request waits for.
-pub struct Flight {
-    seat: Seat<Result<Answer, Arc<BuildError>>>,
-    environment: String,
-    rights: Rights,
-}
-
-impl Flight {
-    /// Returns the priority of the build.
-    pub(super) fn priority(&self) -> &Priority {
-        self.seat.priority()
-    }
-
-    /// Waits for the next progress; `None` at the end.
-    pub async fn next(&mut self) -> Option<crate::environment::Progress> {
-        self.seat.next().await
-    }
-
-    /// Waits for the end of the build.
-    ///
-    /// # Errors
-    /// Those of the build; `CheckpointDenied` when whoever asked may not have what was built.
-    pub async fn answer(mut self) -> Result<Answer, Arc<BuildError>> {
-        let lost = || Err(Arc::new(BuildError::Lost { environment: self.environment.clone() }));
-        let answer = self.seat.result().await.unwrap_or_else(lost)?;
-        check(self.rights, &self.environment, &answer)?;
-        Ok(answer)
-    }
 }
 
 impl Resolver {
@@ -236,11 +208,6 @@ impl Resolver {
         self.inner.flights.count()
     }
 
-    /// Returns what is kept under names.
-    pub(super) fn pins(&self) -> &Pins {
-        &self.inner.pins
-    }
-
     /// Tells the CAS that all under lease or pinned is in use. Returns how many entries that were.
     ///
     /// # Errors
@@ -276,19 +243,6 @@ impl Resolver {
     pub fn understand(&self, key: &[u8], description: &[u8], properties: Properties) -> Result<Arc<Wanted>, SpecError> {
         let read = |properties| Ok(self.wanted(KeyParts::parse(key, description)?, properties));
         self.inner.known.understand(key, description, properties, read)
-    }
-
-    /// Returns in which shard there is a whole entry. Its lease is prolonged.
-    pub(super) async fn entry(&self, wanted: &Wanted, rights: Rights) -> Result<Option<Shard>, BuildError> {
-        let (shard, answer) = self.find(wanted).await?;
-        answer.iter().try_for_each(|answer| check(rights, &wanted.environment, answer))?;
-        Ok(answer.map(|_| shard))
-    }
-
-    /// Returns what messages call the environments of keys, of those that are remembered.
-    pub(super) async fn targets(&self) -> Result<HashMap<EnvKey, String>, StoreError> {
-        let known = self.inner.known_keys.all().await?;
-        Ok(known.into_iter().map(|known| (known.key, known.components.parts.target())).collect())
     }
 
     async fn lookup(&self, shard: Shard, wanted: &Wanted) -> Result<Option<Answer>, StoreError> {
