@@ -16,8 +16,8 @@ use super::output::{
     self, Abilities, Absent, Checked, Explained, FetchedEnvironment, FetchedSources, Instances, KeyComponents, Plan,
     ProbedEnvironment, Variables,
 };
-use super::progress::EventLine;
 use super::prefill::Report;
+use super::progress::EventLine;
 use crate::spec::{EnvironmentsFile, Spec};
 
 #[derive(Debug, Args)]

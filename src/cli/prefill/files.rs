@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::error::PrefillError;
-use crate::cli::output;
 use super::junit::junit;
 use super::report::Report;
+use crate::cli::output;
 
 /// Of a file that everybody may read and write whom the mask of the process lets.
 const MODE: u32 = 0o666;

@@ -170,11 +170,8 @@ impl fmt::Display for Totals {
 
 impl Sources {
     pub(super) fn new(spec: &str, outcome: Result<Vec<FetchedSource>, Failure>) -> Self {
-        let source = |source: FetchedSource| Source {
-            repository: source.repository,
-            r#type: source.kind,
-            tree: source.tree,
-        };
+        let source =
+            |source: FetchedSource| Source { repository: source.repository, r#type: source.kind, tree: source.tree };
         let (roots, error) = match outcome {
             Ok(roots) => (roots.into_iter().map(source).collect(), None),
             Err(failure) => (Vec::new(), Some(failure)),

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 
+use super::item::{Item, Outcome};
 use super::items::{SpecFile, Wanted};
 use super::paths::Found;
-use super::item::{Item, Outcome};
 use super::report::Report;
 use super::summary::announce;
 use crate::cli::error::CliError;

@@ -173,7 +173,8 @@ fn a_prefill_is_reported_as_the_schema_says() {
     let mut words = vec!["prefill", "broken.json", "-c", "WHO=me", "--sources"];
     ["none", "tree", "image", "warm"].iter().for_each(|name| words.extend(["-e", "main", "", name]));
     let printed = object(verb(&world, &daemon, "tree.json", &words).current_dir(world.path("")));
-    let outcomes: Vec<&Value> = printed["items"].as_array().expect("a list").iter().map(|item| &item["outcome"]).collect();
+    let outcomes: Vec<&Value> =
+        printed["items"].as_array().expect("a list").iter().map(|item| &item["outcome"]).collect();
     assert_eq!(outcomes, ["failed", "failed", "built", "built", "built"], "of all kinds: {printed}");
     as_the_schema_says("prefill", &[printed], &["WHO"]);
 }
