@@ -26,6 +26,7 @@ mod make_checkpoint;
 mod manual;
 mod nix;
 mod output;
+mod pins;
 mod placement;
 mod plan;
 mod prefill;
@@ -112,6 +113,8 @@ enum Verb {
     MakeCheckpoint,
     /// Evict from the store of a daemon what was not used for long.
     Gc(gc::Arguments),
+    /// List or drop the names under which a server keeps entries.
+    Pins(pins::Arguments),
     /// Check the store of a daemon, and mend it.
     Fsck(fsck::Arguments),
     /// Say what this host can, and how to get what it lacks.
@@ -202,6 +205,7 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Ps(arguments) => instance::ps::run(arguments),
         Verb::MakeCheckpoint => make_checkpoint::run(),
         Verb::Gc(arguments) => gc::run(&arguments),
+        Verb::Pins(arguments) => verb_on_one_thread(pins::run(arguments)),
         Verb::Fsck(arguments) => fsck::run(&arguments),
         Verb::Doctor(arguments) => verb_on_one_thread(doctor::run(arguments)),
         Verb::Completion(arguments) => completion::run(&arguments),

@@ -27,7 +27,7 @@ use super::client::ClientArguments;
 use super::error::CliError;
 use super::{Exit, output, unless_signalled};
 use crate::client::{Client, ClientOptions, Directories, OnUnavailable, PREFILL_PRIORITY};
-use crate::spec::{Config, Target};
+use crate::spec::{Config, PinName, Target};
 use crate::store::blocking;
 
 pub(super) use error::PrefillError;
@@ -81,8 +81,8 @@ pub(super) struct Arguments {
     report: Vec<PathBuf>,
 
     /// Have the server keep what is filled, under this name.
-    #[arg(long, value_name = "NAME", value_parser = pin::name, requires = "keep")]
-    pin: Option<String>,
+    #[arg(long, value_name = "NAME", requires = "keep")]
+    pin: Option<PinName>,
 
     /// For how long, from now on: as in `12h`, `14d`, `2w`.
     #[arg(long, value_name = "DURATION", value_parser = pin::keep, requires = "pin")]

@@ -19,7 +19,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::progress::{Display, ProgressArguments};
 use crate::client::{Building, Client, ClientError, Directories, Events, Request};
-use crate::spec::Config;
+use crate::spec::{Config, PinName};
 
 use pieces::{Piece, Pieces};
 
@@ -37,7 +37,7 @@ pub(super) enum Patience {
 
 /// Under which name what is filled is kept, and for how long.
 pub(super) struct Pin {
-    pub(super) name: String,
+    pub(super) name: PinName,
     pub(super) keep: Duration,
 }
 

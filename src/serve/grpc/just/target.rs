@@ -172,7 +172,7 @@ impl Target for Just {
         let started = Instant::now();
         let resolver = self.resolver().await?;
         let wanted = wanted(resolver, &request.into_inner()).await?;
-        let (came, answer) = match resolver.resolve(Arc::clone(&wanted), &[], Rights::COMMON).await {
+        let (came, answer) = match resolver.resolve(Arc::clone(&wanted), &[], Rights::COMMON, 0).await {
             Ok(Resolution::Hit(answer)) => ("hit", Ok(answer)),
             Ok(Resolution::Building { flight, joined }) => {
                 (if joined { "joined" } else { "miss" }, flight.answer().await)

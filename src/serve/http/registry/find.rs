@@ -163,7 +163,7 @@ impl Registry {
         tracing::info!(%digest, environment = wanted.environment, "blobs of an image are gone: building it again");
         let gone = |source| RegistryError::Gone { asked, digest, source };
         let building = async {
-            match resolver.resolve(wanted, &[], Rights::COMMON).await.map_err(|error| gone(error.into()))? {
+            match resolver.resolve(wanted, &[], Rights::COMMON, 0).await.map_err(|error| gone(error.into()))? {
                 Resolution::Hit(answer) => Ok(answer),
                 Resolution::Building { flight, .. } => flight.answer().await.map_err(gone),
             }
