@@ -73,7 +73,11 @@ impl ServerSecurityArguments {
         let tls = identity(self.tls_cert.as_ref(), self.tls_key.as_ref());
         ServerSecurity {
             tls: tls.map(|identity| ServerTls { identity, authorities: self.tls_client_ca.clone() }),
-            token_files: self.token_file.iter().map(|(role, file)| (role.unwrap_or(Role::Admin), file.clone())).collect(),
+            token_files: self
+                .token_file
+                .iter()
+                .map(|(role, file)| (role.unwrap_or(Role::Admin), file.clone()))
+                .collect(),
             anonymous: self.anonymous.map(|Anonymous(role)| role),
             allow_anonymous_writes: self.allow_anonymous_writes,
             checkpoint_token_file: self.checkpoint_token_file.clone(),

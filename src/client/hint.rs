@@ -5,7 +5,7 @@ use tonic_types::StatusExt;
 
 use super::ClientError;
 use crate::execute::HOST_VIOLATION;
-use crate::serve::status::UNPINNED_VIOLATION;
+use crate::serve::status::{RoleDenied, UNPINNED_VIOLATION};
 use crate::spec::KindName;
 use crate::store::StoreError;
 use crate::transport::{Endpoint, EndpointError};
@@ -54,8 +54,8 @@ impl ClientError {
                 failed.log_digest.map(|digest| format!("the whole log is blob `{digest:?}` in the CAS"))
             }
             Self::Disconnected { .. } => Some("try again; what has arrived is kept".to_owned()),
-            Self::Rpc { status, .. } if is_denied(status) => Some(DENIED_HINT.to_owned()),
-            Self::Store(StoreError::Rpc { source, .. }) if is_denied(source) => Some(DENIED_HINT.to_owned()),
+            Self::Rpc { status, .. } if is_denied(status) => Some(denied_hint(status)),
+            Self::Store(StoreError::Rpc { source, .. }) if is_denied(source) => Some(denied_hint(source)),
             Self::Store(error) => error.hint(),
             Self::Build(_)
             | Self::Private { .. }
@@ -99,7 +99,18 @@ fn is_denied(status: &tonic::Status) -> bool {
     matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
 }
 
-const DENIED_HINT: &str = "a file with a line `authorization: Bearer TOKEN` is named by `--serve-headers` or \
+/// Returns what helps who is denied something: a token, a better one, or somebody who has it built.
+fn denied_hint(status: &tonic::Status) -> String {
+    match RoleDenied::of(status) {
+        None => TOKEN_HINT.to_owned(),
+        Some(RoleDenied { not_built: true, least }) => format!(
+            "have it built by somebody with the role `{least}`, by `envserve prefill` say, or show a token of that role; {TOKEN_HINT}"
+        ),
+        Some(RoleDenied { not_built: false, least }) => format!("show a token of the role `{least}`: {TOKEN_HINT}"),
+    }
+}
+
+const TOKEN_HINT: &str = "a file with a line `authorization: Bearer TOKEN` is named by `--serve-headers` or \
     ENVSERVE_SERVE_HEADERS, for an endpoint that the server names by `--remote-headers` or ENVSERVE_REMOTE_HEADERS";
 
 fn unreachable_hint(error: &EndpointError) -> String {

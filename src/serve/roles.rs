@@ -226,9 +226,20 @@ mod tests {
     #[test]
     fn what_is_not_in_the_table_is_for_admins() {
         for path in [
-            "/", "", "/nix", "/nixx/", "/v2x", "/metrics", "/v2/../nix/", "//v2/",
-            "/envserve.v1.Environments", "/envserve.v1.Environments/", "/envserve.v1.Environments/Serve/",
-            "/envserve.v1.Environments/serve", "/x/envserve.v1.Environments/Serve", "/envserve.v1.Pins/Serve",
+            "/",
+            "",
+            "/nix",
+            "/nixx/",
+            "/v2x",
+            "/metrics",
+            "/v2/../nix/",
+            "//v2/",
+            "/envserve.v1.Environments",
+            "/envserve.v1.Environments/",
+            "/envserve.v1.Environments/Serve/",
+            "/envserve.v1.Environments/serve",
+            "/x/envserve.v1.Environments/Serve",
+            "/envserve.v1.Pins/Serve",
         ] {
             for method in ["PUT", "TRACE", "get"] {
                 assert!(least(method, path) >= Uploader, "{method} {path}");

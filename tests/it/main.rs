@@ -23,6 +23,7 @@ mod progress;
 mod readme;
 mod registry;
 mod remote;
+mod roles;
 mod roots;
 mod security;
 mod shells;

@@ -59,12 +59,7 @@ impl Prefill<'_> {
     ///
     /// # Errors
     /// When there is too much of it.
-    pub(super) async fn run(
-        &self,
-        found: Vec<Found>,
-        mut wanted: Wanted,
-        display: &Display,
-    ) -> Result<(), CliError> {
+    pub(super) async fn run(&self, found: Vec<Found>, mut wanted: Wanted, display: &Display) -> Result<(), CliError> {
         let read = self.read(found).await;
         let reached = match read.is_empty() {
             true => Ok(()),
