@@ -6,6 +6,7 @@ use tonic_types::StatusExt;
 use super::ClientError;
 use crate::execute::HOST_VIOLATION;
 use crate::serve::status::{RoleDenied, UNPINNED_VIOLATION};
+use crate::source::SourceError;
 use crate::spec::KindName;
 use crate::store::StoreError;
 use crate::transport::{Endpoint, EndpointError};
@@ -13,6 +14,9 @@ use crate::transport::{Endpoint, EndpointError};
 impl ClientError {
     /// Returns what the user can do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
+        if let Some(status) = self.status().filter(|status| is_denied(status)) {
+            return Some(denied_hint(status));
+        }
         match self {
             Self::Spec(error) => error.hint(),
             Self::Source(error) => error.hint(),
@@ -54,8 +58,6 @@ impl ClientError {
                 failed.log_digest.map(|digest| format!("the whole log is blob `{digest:?}` in the CAS"))
             }
             Self::Disconnected { .. } => Some("try again; what has arrived is kept".to_owned()),
-            Self::Rpc { status, .. } if is_denied(status) => Some(denied_hint(status)),
-            Self::Store(StoreError::Rpc { source, .. }) if is_denied(source) => Some(denied_hint(source)),
             Self::Store(error) => error.hint(),
             Self::Build(_)
             | Self::Private { .. }
@@ -92,6 +94,18 @@ pub(super) fn pinned_form(status: &tonic::Status) -> Option<String> {
 pub(super) fn is_of_host(status: &tonic::Status) -> bool {
     let violations = status.get_details_precondition_failure().map(|failure| failure.violations);
     violations.is_some_and(|violations| violations.iter().any(|violation| violation.r#type == HOST_VIOLATION))
+}
+
+impl ClientError {
+    /// Returns the status with which a server refused, where that is what went wrong.
+    fn status(&self) -> Option<&tonic::Status> {
+        match self {
+            Self::Rpc { status, .. } => Some(status),
+            Self::Store(StoreError::Rpc { source, .. })
+            | Self::Source(SourceError::Store(StoreError::Rpc { source, .. })) => Some(source),
+            _ => None,
+        }
+    }
 }
 
 /// Says whether the answer depends on who asks.

@@ -39,7 +39,7 @@ fn a_reader_gets_what_is_built_and_has_nothing_built() {
         let directory = succeed(&mut fetch(role, root));
         assert_eq!(fs::read_to_string(Path::new(&directory).join("out")).expect("fetched"), "made\n");
         let found = object(fetch(role, &format!("{root}-absent")).args(["--absent", "--json"]));
-        assert!(found["root"].is_string(), "{found}");
+        assert!(found["descriptor"]["root"].is_string(), "{found}");
     }
     // Another one of the same root is still not there.
     fail(fetch(Role::Reader, "reader").args(["-e", "main", "", "other"]), 14);
