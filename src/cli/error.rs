@@ -13,7 +13,7 @@ use crate::container::ContainerError;
 use crate::instance::{InstanceError, Reason};
 use crate::serve::{DispatchError, ServeError};
 use crate::source::SourceError;
-use crate::spec::{KindName, SpecError};
+use crate::spec::{KindName, PinName, SpecError, candidates};
 use crate::store::StoreError;
 use crate::transport::{EndpointError, SecurityError};
 
@@ -76,6 +76,8 @@ pub(super) enum CliError {
     NoServer,
     #[error("there is no place for the sources")]
     NoDistdir,
+    #[error("there is no pin `{name}`{}", candidates(nearest))]
+    NoPin { name: PinName, nearest: Vec<String> },
     #[error(transparent)]
     Prefill(#[from] PrefillError),
 }
@@ -120,6 +122,7 @@ impl CliError {
             | Self::NoRoot
             | Self::Path { .. }
             | Self::Runtime(_)
+            | Self::NoPin { .. }
             | Self::Stdout(_) => Exit::Error,
         }
     }
@@ -144,6 +147,7 @@ impl CliError {
             },
             Self::OfCheckpoint { .. } => Some("give it to `envserve up` of the image below".to_owned()),
             Self::NoForms { .. }
+            | Self::NoPin { .. }
             | Self::Store { .. }
             | Self::ReadFile { .. }
             | Self::Dispatch { .. }

@@ -26,6 +26,7 @@ mod make_checkpoint;
 mod manual;
 mod nix;
 mod output;
+mod pins;
 mod placement;
 mod plan;
 mod prefill;
@@ -33,6 +34,7 @@ mod progress;
 mod remote;
 mod resolve;
 mod run;
+mod schema;
 mod security;
 mod serve;
 mod shell;
@@ -82,6 +84,8 @@ enum Verb {
     Prefill(Box<prefill::Arguments>),
     /// Say why an environment is not in the cache: in what its key differs from one that is.
     Explain(explain::Arguments),
+    /// Print the JSON schema of a file that is read, or of what `--json` prints.
+    Schema(schema::Arguments),
     /// Print the documentation of an environment.
     Describe(describe::Arguments),
     /// Print the variables of an environment, to be evaluated by a shell.
@@ -109,6 +113,8 @@ enum Verb {
     MakeCheckpoint,
     /// Evict from the store of a daemon what was not used for long.
     Gc(gc::Arguments),
+    /// List or drop the names under which a server keeps entries.
+    Pins(pins::Arguments),
     /// Check the store of a daemon, and mend it.
     Fsck(fsck::Arguments),
     /// Say what this host can, and how to get what it lacks.
@@ -179,6 +185,7 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Plan(arguments) => verb_on_one_thread(plan::run(arguments)),
         Verb::Prefill(arguments) => to_its_end(prefill::run(*arguments)),
         Verb::Explain(arguments) => verb_on_one_thread(explain::run(arguments)),
+        Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Describe(arguments) => verb_on_one_thread(describe::run(arguments)),
         Verb::Env(arguments) => verb_on_one_thread(env::run(arguments)),
         Verb::Shell(arguments) => match on_one_thread(shell::prepare(arguments))? {
@@ -198,6 +205,7 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Ps(arguments) => instance::ps::run(arguments),
         Verb::MakeCheckpoint => make_checkpoint::run(),
         Verb::Gc(arguments) => gc::run(&arguments),
+        Verb::Pins(arguments) => verb_on_one_thread(pins::run(arguments)),
         Verb::Fsck(arguments) => fsck::run(&arguments),
         Verb::Doctor(arguments) => verb_on_one_thread(doctor::run(arguments)),
         Verb::Completion(arguments) => completion::run(&arguments),

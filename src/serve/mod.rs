@@ -12,6 +12,7 @@ mod known_keys;
 mod listen;
 mod open;
 mod options;
+mod pins;
 mod private;
 mod remote;
 mod requests;

@@ -18,6 +18,7 @@ use crate::environment::BuildError;
 use crate::execute::{ExecuteError, HOST_VIOLATION};
 use crate::nix::NarError;
 use crate::oci::{LayerError, StoredImageError};
+use crate::serve::pins::PinsError;
 use crate::serve::remote::RemoteError;
 use crate::serve::resolve::ExplainError;
 use crate::spec::{GitId, SpecError};
@@ -169,6 +170,16 @@ pub fn explain_status(error: &ExplainError) -> Status {
         ExplainError::Build(error) => build_status(error),
         ExplainError::Unknown { .. } => told(Code::NotFound, error),
         ExplainError::Name { .. } | ExplainError::Ambiguous { .. } => told(Code::InvalidArgument, error),
+    }
+}
+
+/// Returns the status of an entry that is not kept, or not let go.
+pub fn pins_status(error: &PinsError) -> Status {
+    match error {
+        PinsError::Build(error) => build_status(error),
+        PinsError::Time { .. } => told(Code::InvalidArgument, error),
+        PinsError::NoEntry { .. } | PinsError::Unknown { .. } => told(Code::NotFound, error),
+        PinsError::Full => told(Code::ResourceExhausted, error),
     }
 }
 

@@ -164,11 +164,8 @@ impl Registry {
         tracing::info!(%digest, environment = wanted.environment, "blobs of an image are gone: building it again");
         let gone = |source| RegistryError::Gone { asked, digest, source };
         let building = async {
-            match resolver
-                .resolve(wanted, &[], rights.without_checkpoints())
-                .await
-                .map_err(|error| gone(error.into()))?
-            {
+            let resolved = resolver.resolve(wanted, &[], rights.without_checkpoints(), 0).await;
+            match resolved.map_err(|error| gone(error.into()))? {
                 Resolution::Hit(answer) => Ok(answer),
                 Resolution::Building { flight, .. } => flight.answer().await.map_err(gone),
             }
