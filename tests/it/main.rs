@@ -25,6 +25,7 @@ mod progress;
 mod readme;
 mod registry;
 mod remote;
+mod roles;
 mod roots;
 mod schemas;
 mod security;
