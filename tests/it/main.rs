@@ -3,6 +3,7 @@
 mod absent;
 mod bad_input;
 mod checkpoints;
+mod ci;
 mod clients;
 mod crash;
 mod doctor;

@@ -35,7 +35,8 @@ fn each_that_is_filled_is_kept_for_so_long_from_now_on() {
     let list = object(list.args(["pins", "list", "--json"]));
     assert_eq!(list["pins"][0]["name"], "nightly", "{list}");
     let keys = |list: &Value| {
-        let mut keys: Vec<String> = list.as_array().expect("a list").iter().map(|entry| entry["key"].to_string()).collect();
+        let mut keys: Vec<String> =
+            list.as_array().expect("a list").iter().map(|entry| entry["key"].to_string()).collect();
         keys.sort_unstable();
         keys
     };
