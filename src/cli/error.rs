@@ -17,6 +17,10 @@ use crate::spec::{KindName, PinName, SpecError, candidates};
 use crate::store::StoreError;
 use crate::transport::{EndpointError, SecurityError};
 
+const EXPOSED_HINT: &str = "name those who may write by `--token-file` or `--tls-client-ca`, let all others only read by \
+    `--anonymous reader`, listen on loopback or a Unix socket, or say `--allow-anonymous-writes` where everybody who can \
+    connect is trusted";
+
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
@@ -103,6 +107,7 @@ impl CliError {
             | Self::TooManyPorts { .. }
             | Self::NoServer
             | Self::NoDistdir => Exit::Usage,
+            Self::Serve(error) if matches!(**error, ServeError::Exposed { .. }) => Exit::Usage,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Run { .. } => Exit::Command(127),
             Self::Worker(error) if error.is_of_host() => Exit::Command(125),
@@ -137,6 +142,7 @@ impl CliError {
                 ServeError::Open { source: StoreError::Database { .. }, .. } => {
                     Some("one process can have the store at a time: stop the daemon that runs on it first".to_owned())
                 }
+                ServeError::Exposed { .. } => Some(EXPOSED_HINT.to_owned()),
                 _ => None,
             },
             Self::OfCheckpoint { .. } => Some("give it to `envserve up` of the image below".to_owned()),

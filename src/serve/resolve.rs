@@ -279,7 +279,8 @@ impl Resolver {
     /// answer that a client did not find; `priority` is for the actions of the build.
     ///
     /// # Errors
-    /// When a store cannot tell whether the environment is there; `CheckpointDenied` for those who may not have it.
+    /// When a store cannot tell whether the environment is there; `CheckpointDenied` for those who may not have it;
+    /// `NotBuilt` for those for whom nothing is built.
     pub(crate) async fn resolve(
         &self,
         wanted: Arc<Wanted>,
@@ -295,6 +296,9 @@ impl Resolver {
         if let Some(answer) = answer {
             check(rights, &wanted.environment, &answer)?;
             return Ok(Resolution::Hit(answer));
+        }
+        if !rights.builds() {
+            return Err(BuildError::NotBuilt { environment: wanted.environment.clone() });
         }
         // Nor may they see how it comes about.
         if !rights.checkpoints && self.is_checkpoint(&wanted).await {

@@ -3,6 +3,7 @@
 //! What is the client's to put right is told in full. What is ours is logged
 //! here, once, and the client gets the id under which it is in the log.
 
+mod role;
 mod source;
 
 use std::error::Error;
@@ -25,6 +26,7 @@ use crate::store::StoreError;
 use crate::store::wire::WireError;
 use crate::transport::EndpointError;
 
+pub use role::{RoleDenied, role_message, role_status};
 pub use source::source_status;
 
 /// When to try again while a queue or the disk is full.
@@ -143,6 +145,7 @@ pub fn build_status(error: &BuildError) -> Status {
         | BuildError::Cycle { .. } => told(Code::InvalidArgument, error),
         BuildError::UnknownRoots { roots } => unknown_roots(error, roots),
         BuildError::CheckpointDenied { .. } => told(Code::PermissionDenied, error),
+        BuildError::NotBuilt { .. } => role::not_built_status(&error.to_string()),
         BuildError::CheckpointWorker { .. } => told(Code::FailedPrecondition, error),
         BuildError::Source(error) => source_status(error),
         BuildError::Store(error) => store_status(error),

@@ -3,6 +3,7 @@
 mod absent;
 mod bad_input;
 mod checkpoints;
+mod ci;
 mod clients;
 mod crash;
 mod doctor;
@@ -25,6 +26,7 @@ mod progress;
 mod readme;
 mod registry;
 mod remote;
+mod roles;
 mod roots;
 mod schemas;
 mod security;

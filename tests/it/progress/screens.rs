@@ -41,7 +41,8 @@ fn a_download_says_how_much_how_fast_and_for_how_long() {
     let mut command = world.client("client");
     let terminal = Terminal::start(command.env("ENVSERVE_SERVE", &proxy.address).arg("fetch").arg(&spec), 80);
     let screen = terminal.until("a rate", |screen| screen.contains("/s, ") && screen.contains(" left"));
-    let still = still(&screen).replace("KiB/s", "MiB/s").replace("second left", "seconds left");
+    // How fast a loaded machine is, only it knows.
+    let still = still(&screen).replace("KiB", "MiB").replace("minute", "second").replace("second left", "seconds left");
     insta::assert_snapshot!(still, @"* fetching: 0.0 MiB of 0.0 MiB, 0.0 MiB/s, 0 seconds left");
     let ended = terminal.end();
     assert_eq!((ended.code, ended.screen.trim()), (Some(0), ""), "{}", ended.raw);
