@@ -26,7 +26,11 @@ impl Shell {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_envserve"));
         let path = format!("{}:/usr/bin:/bin", program.parent().expect("a file").display());
         let mut command = Command::new("direnv");
-        command.env_clear().env("PATH", path).env("HOME", self.world.path("home")).env("ENVSERVE_SERVE", &self.daemon.address);
+        command
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.world.path("home"))
+            .env("ENVSERVE_SERVE", &self.daemon.address);
         command.env("ENVSERVE_ROOT", self.world.path("client")).current_dir(self.world.path("example"));
         command.args(arguments).stdin(Stdio::null());
         command
