@@ -6,6 +6,8 @@ mod checkpoints;
 mod ci;
 mod clients;
 mod crash;
+mod devcontainer;
+mod direnv;
 mod doctor;
 mod execute;
 mod fetch;
