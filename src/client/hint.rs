@@ -1,9 +1,11 @@
 //! What a user can do about an error of the client.
 
+use std::io;
+
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use super::ClientError;
+use super::{ClientError, OptionsError};
 use crate::execute::HOST_VIOLATION;
 use crate::serve::status::UNPINNED_VIOLATION;
 use crate::spec::KindName;
@@ -15,6 +17,12 @@ impl ClientError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Spec(error) => error.hint(),
+            Self::ReadSpec { .. } => Some("give the path of a spec file, as in `envserve fetch spec.json`".to_owned()),
+            Self::Options(OptionsError::NoRoot) => Some("set `ENVSERVE_ROOT`, or make the options by `ClientOptions::new`".to_owned()),
+            Self::Options(OptionsError::Address(error)) => Some(unreachable_hint(error)),
+            Self::Private { source: Some(source), .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("is the program `envserve` installed? (`ClientOptions::program` names it)".to_owned())
+            }
             Self::Source(error) => error.hint(),
             Self::Unreachable(error) => Some(unreachable_hint(error)),
             Self::NotContentFixed { fix, .. } => Some(fix.clone()),
@@ -57,7 +65,8 @@ impl ClientError {
             Self::Rpc { status, .. } if is_denied(status) => Some(DENIED_HINT.to_owned()),
             Self::Store(StoreError::Rpc { source, .. }) if is_denied(source) => Some(DENIED_HINT.to_owned()),
             Self::Store(error) => error.hint(),
-            Self::Build(_)
+            Self::Options(_)
+            | Self::Build(_)
             | Self::Private { .. }
             | Self::HostLacks { .. }
             | Self::Rpc { .. }

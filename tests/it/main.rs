@@ -14,6 +14,7 @@ mod image_views;
 mod images;
 mod instances;
 mod just;
+mod library;
 mod nix;
 mod nix_cache;
 mod nix_views;
