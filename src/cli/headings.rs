@@ -3,7 +3,7 @@
 //! In one place, as a heading that clap is given for some options goes on to those after them.
 
 use clap::Command;
-use clap::builder::Str;
+use clap::builder::{Resettable, Str};
 
 /// Headings, each with its options.
 type Headings = &'static [(&'static str, &'static [&'static str])];
@@ -88,6 +88,7 @@ pub(super) fn grouped(command: Command) -> Command {
     let command = command.mut_args(|argument| {
         let is_of = |(_, options): &&(_, &[&str])| argument.get_long().is_some_and(|option| options.contains(&option));
         let heading = headings.iter().find(is_of).map(|(heading, _)| Str::from(*heading));
+        let heading = Resettable::from(heading);
         argument.help_heading(heading).hide_env_values(true)
     });
     command.mut_subcommands(grouped)

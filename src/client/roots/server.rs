@@ -1,6 +1,6 @@
 //! What the server knows of roots, or fetches itself.
 
-use futures::future::LocalBoxFuture;
+use futures::future::BoxFuture;
 use tonic::{Code, Response, Status};
 
 use super::{Basis, Roots};
@@ -18,7 +18,7 @@ impl Roots<'_> {
     pub(in crate::client) fn at_server<'s>(
         &'s self,
         repository: &'s str,
-    ) -> LocalBoxFuture<'s, Result<Option<GitId>, ClientError>> {
+    ) -> BoxFuture<'s, Result<Option<GitId>, ClientError>> {
         Box::pin(async move {
             let Some(tree) = self.base_at_server(repository).await? else { return Ok(None) };
             let Some(special) = self.root(repository).pragma().special else { return Ok(Some(tree)) };
