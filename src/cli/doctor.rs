@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
 
+use super::Exit;
 use super::client::root;
 use super::error::CliError;
-use super::{Exit, output};
+use super::output::{self, Abilities};
 use crate::host::{self, Ability, Found, Site, State, probe};
 use crate::spec::Fingerprint;
 
@@ -51,7 +51,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let dumps = told.iter().any(|found| found.ability == Ability::Criu && found.has());
     let fingerprint = if dumps { fingerprint(&site).await } else { None };
     if arguments.json {
-        output::print(object(&told, fingerprint.as_ref()).to_string().as_bytes())?;
+        output::print_json(&Abilities::new(&told, fingerprint.as_ref()))?;
     } else if let Some(fingerprint) = fingerprint {
         output::print(format!("fingerprint {fingerprint}").as_bytes())?;
     }
@@ -76,25 +76,4 @@ fn line(found: &Found) -> String {
         State::Has { detail } => format!("ok    {name}: {detail}"),
         State::Lacks { reason, remedy } => format!("lacks {name}: {reason}; to get it: {remedy}"),
     }
-}
-
-fn object(told: &[Found], fingerprint: Option<&Fingerprint>) -> Value {
-    let abilities = told.iter().map(|found| {
-        let mut object = json!({
-            "name": found.ability.as_str(),
-            "purpose": found.ability.purpose(),
-            "needed": found.ability.is_needed(),
-            "has": found.has(),
-        });
-        match &found.state {
-            State::Has { detail } => object["detail"] = detail.as_str().into(),
-            State::Lacks { reason, remedy } => {
-                object["reason"] = reason.as_str().into();
-                object["remedy"] = remedy.as_str().into();
-            }
-        }
-        object
-    });
-    let fingerprint = fingerprint.map(|found| json!({"digest": found.to_string(), "parts": found}));
-    json!({"version": 1, "abilities": abilities.collect::<Vec<_>>(), "fingerprint": fingerprint})
 }

@@ -3,12 +3,11 @@
 use std::ffi::OsStr;
 
 use clap::Args;
-use serde_json::json;
 
 use super::Exit;
 use super::arguments::SpecArguments;
 use super::error::CliError;
-use super::output;
+use super::output::{self, Variables, Version};
 use super::placement::StoreArguments;
 use crate::client::{Entered, entered};
 
@@ -26,14 +25,14 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
-    let fetched = arguments.spec.fetch(&arguments.store).await?;
+    let fetched = Box::pin(arguments.spec.fetch(&arguments.store)).await?;
     let entered = entered(&fetched)?;
     if fetched.stored.as_ref().is_some_and(|stored| !stored.root.is_of_host()) {
         output::note("these variables lead to /nix/store, which has the environment only within `envserve shell`");
     }
     let text = if arguments.json {
         let path: Vec<_> = entered.path.iter().map(|path| path.to_string_lossy()).collect();
-        json!({"version": 1, "path": path, "vars": entered.variables}).to_string()
+        output::value(&Variables { version: Version, path, vars: &entered.variables }).to_string()
     } else {
         shell_text(&entered)
     };

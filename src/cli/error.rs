@@ -9,9 +9,13 @@ use crate::checkpoint::WorkerError;
 use crate::client::{ClientError, ErrorKind};
 use crate::instance::{InstanceError, Reason};
 use crate::serve::{DispatchError, ServeError};
-use crate::spec::{KindName, SpecError};
+use crate::spec::{KindName, PinName, SpecError, candidates};
 use crate::store::StoreError;
 use crate::transport::{EndpointError, SecurityError};
+
+const EXPOSED_HINT: &str = "name those who may write by `--token-file` or `--tls-client-ca`, let all others only read by \
+    `--anonymous reader`, listen on loopback or a Unix socket, or say `--allow-anonymous-writes` where everybody who can \
+    connect is trusted";
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +70,8 @@ pub(super) enum CliError {
     NoServer,
     #[error("there is no place for the sources")]
     NoDistdir,
+    #[error("there is no pin `{name}`{}", candidates(nearest))]
+    NoPin { name: PinName, nearest: Vec<String> },
     #[error(transparent)]
     Prefill(#[from] PrefillError),
 }
@@ -95,6 +101,7 @@ impl CliError {
             | Self::TooManyPorts { .. }
             | Self::NoServer
             | Self::NoDistdir => Exit::Usage,
+            Self::Serve(error) if matches!(**error, ServeError::Exposed { .. }) => Exit::Usage,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Run { .. } => Exit::Command(127),
             Self::Worker(error) if error.is_of_host() => Exit::Command(125),
@@ -108,6 +115,7 @@ impl CliError {
             | Self::NoRoot
             | Self::Path { .. }
             | Self::Runtime(_)
+            | Self::NoPin { .. }
             | Self::Stdout(_) => Exit::Error,
         }
     }
@@ -126,10 +134,12 @@ impl CliError {
                 ServeError::Open { source: StoreError::Database { .. }, .. } => {
                     Some("one process can have the store at a time: stop the daemon that runs on it first".to_owned())
                 }
+                ServeError::Exposed { .. } => Some(EXPOSED_HINT.to_owned()),
                 _ => None,
             },
             Self::OfCheckpoint { .. } => Some("give it to `envserve up` of the image below".to_owned()),
             Self::NoForms { .. }
+            | Self::NoPin { .. }
             | Self::Store { .. }
             | Self::ReadFile { .. }
             | Self::Dispatch { .. }

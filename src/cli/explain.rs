@@ -6,18 +6,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use indicatif::HumanDuration;
-use serde_json::{Value, json};
 
 use super::Exit;
 use super::arguments::{SpecArguments, Worked, read_spec};
 use super::error::CliError;
-use super::output;
+use super::output::{self, Explained};
 use crate::client::{
     Against, Building, Client, ComparedKey, ComponentDifference, Explanation, LocatedSpec, PathChange, Request,
 };
+use crate::spec::EnvKey;
 
-/// Version of what `--json` prints.
-const JSON_VERSION: u32 = 1;
 /// Fewest digits that are taken for the beginning of a key.
 const FEWEST_DIGITS: usize = 6;
 
@@ -53,9 +51,12 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let worked = spec.look(&display, explain).await;
     display.clear();
     let Worked { request, outcome, .. } = worked?;
-    let key = request.parts.key().to_string();
-    let shown = if json { object(&key, &outcome).to_string() } else { text(&key, &outcome) };
-    output::print(shown.trim_end().as_bytes())?;
+    let key = request.parts.key();
+    if json {
+        output::print_json(&Explained::new(key, &outcome))?;
+    } else {
+        output::print(text(key, &outcome).trim_end().as_bytes())?;
+    }
     Ok(Exit::Done)
 }
 
@@ -69,46 +70,9 @@ fn is_key(text: &str) -> bool {
         && !Path::new(text).exists()
 }
 
-fn state(explanation: &Explanation) -> &'static str {
-    if explanation.hit { "hit" } else { "miss" }
-}
-
-fn object(key: &str, explanation: &Explanation) -> Value {
-    let mut object = json!({
-        "version": JSON_VERSION,
-        "key": key,
-        "state": state(explanation),
-        "was_there": explanation.was_there,
-        "compared": null,
-        "differences": [],
-    });
-    if let Some(compared) = &explanation.compared {
-        let ComparedKey { key, environment, built_at, differences } = compared;
-        object["compared"] = json!({"key": key, "environment": environment, "built_at": built_at});
-        object["differences"] = differences.iter().map(difference_object).collect();
-    }
-    object
-}
-
-fn difference_object(difference: &ComponentDifference) -> Value {
-    let ComponentDifference { component, name, bindings, repository, here, there, path } = difference;
-    let mut object = json!({"component": component, "here": here, "there": there});
-    if let Some(name) = name {
-        object["name"] = name.as_str().into();
-    }
-    if let Some(repository) = repository {
-        object["repository"] = repository.as_str().into();
-        object["bindings"] = bindings.clone().into();
-    }
-    if let Some(first) = path {
-        object["path"] = first.path.as_str().into();
-        object["change"] = first.change.as_str().into();
-    }
-    object
-}
-
-fn text(key: &str, explanation: &Explanation) -> String {
-    let mut text = format!("{}: {key}\n", state(explanation));
+fn text(key: EnvKey, explanation: &Explanation) -> String {
+    let state = if explanation.hit { "hit" } else { "miss" };
+    let mut text = format!("{state}: {key}\n");
     let mut add = |line: String| writeln!(text, "{line}").expect("writing to a String cannot fail");
     match &explanation.compared {
         None if explanation.hit => {}

@@ -3,24 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
 
 use super::Exit;
 use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
-use super::output;
+use super::output::{self, Absent, FetchedEnvironment, FetchedSources, ProbedEnvironment, ProbedState, Version};
 use super::placement::StoreArguments;
 use super::progress::Display;
 use crate::client::{
-    self, Client, ClientError, Fetched, FetchedSource, Loader, NixOutput, Placement, Prepared, Probed, Request, Start,
-    Stored, View,
+    self, Client, ClientError, Fetched, FetchedSource, Loader, Placement, Probed, Request, Start, View,
 };
 use crate::oci::LayerCompression;
 use crate::spec::{Descriptor, Spec};
 use crate::store::blocking;
-
-/// Version of what `--json` prints.
-const JSON_VERSION: u32 = 1;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -123,24 +118,20 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     display.clear();
     let Worked { client, request, outcome: fetched } = worked?;
     place(&client, &fetched, out, install, load).await?;
-    let reference = load.map(|loader| loader.reference(&client::name_of(&request)));
-    say_fetched(&request, &fetched, reference, json, quiet)
+    say_fetched(&request, &fetched, load, json, quiet)
 }
 
 /// Prints where the environment lies, or what the program calls it that it was handed to.
 fn say_fetched(
     request: &Request,
     fetched: &Fetched,
-    reference: Option<String>,
+    load: Option<Loader>,
     json: bool,
     quiet: bool,
 ) -> Result<Exit, CliError> {
+    let reference = load.map(|loader| loader.reference(&client::name_of(request)));
     if json {
-        let mut object = object(request, fetched);
-        if let Some(reference) = reference {
-            object["loaded"] = reference.into();
-        }
-        output::print(object.to_string().as_bytes())?;
+        output::print_json(&FetchedEnvironment::new(request, fetched, reference))?;
         return Ok(Exit::Done);
     }
     if let Some(reference) = reference {
@@ -150,7 +141,10 @@ fn say_fetched(
     if let Some(checkpoint) = fetched.checkpoint.as_ref().filter(|_| !quiet) {
         output::note(&checkpoint.choice.why);
     }
-    let places = outputs(fetched).map_or_else(|| vec![fetched.directory.clone()], |(_, places)| places);
+    let places = match &fetched.stored {
+        Some(stored) => stored.places().map(|(_, place)| place).collect(),
+        None => vec![fetched.directory.clone()],
+    };
     places.iter().try_for_each(|place| output::print(place.as_os_str().as_encoded_bytes()))?;
     Ok(Exit::Done)
 }
@@ -179,16 +173,7 @@ async fn fetch_sources(spec: SpecArguments, back_up: bool, display: &Display) ->
 
 fn say_sources(sources: &[FetchedSource], json: bool) -> Result<Exit, CliError> {
     if json {
-        let source = |source: &FetchedSource| {
-            json!({
-                "repository": source.repository,
-                "type": source.kind,
-                "path": source.path.as_ref().map(|path| path.display().to_string()),
-                "tree": source.tree.map(|tree| tree.to_string()),
-            })
-        };
-        let sources: Vec<_> = sources.iter().map(source).collect();
-        output::print(json!({"version": JSON_VERSION, "sources": sources}).to_string().as_bytes())?;
+        output::print_json(&FetchedSources::new(sources))?;
         return Ok(Exit::Done);
     }
     for source in sources {
@@ -217,16 +202,9 @@ fn say_absent(worked: &Worked<Descriptor>, json: bool) -> Result<Exit, CliError>
     let image = client.container_image(request, descriptor);
     let service = descriptor.checkpoint.is_some().then(|| format!("{:?}", descriptor.digest()));
     if json {
-        let mut object =
-            json!({"version": JSON_VERSION, "key": request.parts.key().to_string(), "descriptor": descriptor});
-        if let Some((manifest, property)) = image {
-            object["manifest"] = manifest.to_string().into();
-            object["container_image"] = property.into();
-        }
-        if let Some(service) = service {
-            object["service"] = service.into();
-        }
-        output::print(object.to_string().as_bytes())?;
+        let (manifest, container_image) = image.map(|(manifest, property)| (manifest.to_string(), property)).unzip();
+        let key = request.parts.key();
+        output::print_json(&Absent { version: Version, key, descriptor, manifest, container_image, service })?;
         return Ok(Exit::Done);
     }
     match (image, service) {
@@ -244,64 +222,23 @@ fn say_absent(worked: &Worked<Descriptor>, json: bool) -> Result<Exit, CliError>
     Ok(Exit::Done)
 }
 
-fn object(request: &Request, fetched: &Fetched) -> Value {
-    let mut object = json!({
-        "version": JSON_VERSION,
-        "key": request.parts.key().to_string(),
-        "kind": fetched.descriptor.kind,
-        "directory": fetched.directory.display().to_string(),
-        "present": fetched.present,
-        "downloaded_bytes": fetched.downloaded,
-        "descriptor": fetched.descriptor,
-    });
-    if let Some((stored, places)) = outputs(fetched) {
-        let output = |(output, place): (&NixOutput, &PathBuf)| json!({"name": output.name, "path": output.path.to_string(), "place": place.display().to_string()});
-        object["store"] = stored.root.path().display().to_string().into();
-        object["outputs"] = stored.outputs.iter().zip(&places).map(output).collect();
-    }
-    if let Some(prepared) = &fetched.checkpoint {
-        object["checkpoint"] = checkpoint(prepared);
-    }
-    object
-}
-
-/// Returns what copies of a service start from.
-fn checkpoint(prepared: &Prepared) -> Value {
-    let (made, shown) = (&prepared.facts.made, |path: &PathBuf| path.display().to_string());
-    json!({
-        "form": prepared.choice.form,
-        "why": prepared.choice.why,
-        "without_ms": made.without_ms(),
-        "memory": made.memory,
-        "filesystem": made.filesystem,
-        "root": shown(&prepared.root),
-        "config": shown(&prepared.config),
-        "layers": prepared.layers.iter().map(shown).collect::<Vec<_>>(),
-        "images": prepared.images.as_ref().map(shown),
-    })
-}
-
-/// Returns where the outputs of a closure lie.
-fn outputs(fetched: &Fetched) -> Option<(&Stored, Vec<PathBuf>)> {
-    let stored = fetched.stored.as_ref()?;
-    Some((stored, stored.outputs.iter().map(|output| stored.root.real(&output.path)).collect()))
-}
-
 fn say_probed(probed: Result<Worked<Probed>, CliError>, json: bool) -> Result<Exit, CliError> {
     let (key, outcome) = match probed {
-        Ok(Worked { request, outcome, .. }) => (Some(request.parts.key().to_string()), outcome),
+        Ok(Worked { request, outcome, .. }) => (Some(request.parts.key()), outcome),
         // What its key is, only a build would tell.
         Err(CliError::Client(ClientError::Unbuilt { .. })) => (None, Probed::Miss),
         Err(error) => return Err(error),
     };
     let (state, exit) = match outcome {
-        Probed::Here => ("here", Exit::Done),
-        Probed::Hit => ("hit", Exit::Done),
-        Probed::Miss => ("miss", Exit::Miss),
+        Probed::Here => (ProbedState::Here, Exit::Done),
+        Probed::Hit => (ProbedState::Hit, Exit::Done),
+        Probed::Miss => (ProbedState::Miss, Exit::Miss),
     };
-    let line =
-        if json { json!({"version": JSON_VERSION, "key": key, "state": state}).to_string() } else { state.to_owned() };
-    output::print(line.as_bytes())?;
+    if json {
+        output::print_json(&ProbedEnvironment { version: Version, key, state })?;
+    } else {
+        output::print(state.as_str().as_bytes())?;
+    }
     Ok(exit)
 }
 

@@ -3,9 +3,10 @@
 use bytesize::ByteSize;
 use clap::Args;
 
+use super::Exit;
 use super::error::CliError;
+use super::output::{self, Checked, Version};
 use super::store::RootArguments;
-use super::{Exit, output};
 use crate::store::{FsckOptions, Problem, StoreOptions};
 
 #[derive(Debug, Args)]
@@ -41,14 +42,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let failed = |source| CliError::Store { action: "check", source };
     let checked = store.fsck(options, &mut report).map_err(failed)?;
     if arguments.json {
-        let object = serde_json::json!({
-            "version": 1,
-            "blobs": checked.blobs,
-            "bytes": checked.bytes,
-            "problems": problems,
-            "repaired": checked.repaired,
-        });
-        output::print(object.to_string().as_bytes())?;
+        let (blobs, bytes, repaired) = (checked.blobs, checked.bytes, checked.repaired);
+        output::print_json(&Checked { version: Version, blobs, bytes, problems: &problems, repaired })?;
     } else {
         let (blobs, size) = (checked.blobs, ByteSize(checked.bytes));
         let (problems, repaired) = (checked.problems, checked.repaired);

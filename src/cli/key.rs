@@ -1,12 +1,11 @@
 //! `envserve key`: what an environment is looked up by.
 
 use clap::Args;
-use serde_json::json;
 
 use super::Exit;
 use super::arguments::SpecArguments;
 use super::error::CliError;
-use super::output;
+use super::output::{self, KeyComponents, Version};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -25,16 +24,16 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let request = request?;
     let parts = &request.parts;
     let line = if arguments.json {
-        let object = json!({
-            "version": 1,
-            "key": parts.key().to_string(),
-            "repo_key": parts.description.digest().hash(),
-            "target_name": [parts.module.to_string(), parts.name],
-            "effective_config": parts.effective_config,
-            "properties": request.properties,
-            "repositories": parts.description,
-        });
-        format!("{object:#}")
+        let components = KeyComponents {
+            version: Version,
+            key: parts.key(),
+            repo_key: parts.description.digest().hash(),
+            target_name: (&parts.module, &parts.name),
+            effective_config: &parts.effective_config,
+            properties: &request.properties,
+            repositories: &parts.description,
+        };
+        format!("{:#}", output::value(&components))
     } else {
         parts.key().to_string()
     };

@@ -27,6 +27,7 @@ mod make_checkpoint;
 mod manual;
 mod nix;
 mod output;
+mod pins;
 mod placement;
 mod plan;
 mod prefill;
@@ -34,6 +35,7 @@ mod progress;
 mod remote;
 mod resolve;
 mod run;
+mod schema;
 mod security;
 mod serve;
 mod shell;
@@ -103,6 +105,8 @@ enum Verb {
     Resolve(resolve::Arguments),
     /// Have a server build environments before anybody needs them.
     Prefill(Box<prefill::Arguments>),
+    /// List or drop the names under which a server keeps entries.
+    Pins(pins::Arguments),
     /// Run a command in an image.
     Run(run::Arguments),
     /// Start instances of an image, which run beside each other.
@@ -132,6 +136,8 @@ enum Verb {
     Fsck(fsck::Arguments),
     /// Say what this host can, and how to get what it lacks.
     Doctor(doctor::Arguments),
+    /// Print the JSON schema of a file that is read, or of what `--json` prints.
+    Schema(schema::Arguments),
     /// Print a script by which a shell completes the command line.
     Completion(completion::Arguments),
     /// Write the manual pages.
@@ -198,6 +204,7 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Plan(arguments) => verb_on_one_thread(plan::run(arguments)),
         Verb::Prefill(arguments) => to_its_end(prefill::run(*arguments)),
         Verb::Explain(arguments) => verb_on_one_thread(explain::run(arguments)),
+        Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Describe(arguments) => verb_on_one_thread(describe::run(arguments)),
         Verb::Env(arguments) => verb_on_one_thread(env::run(arguments)),
         Verb::Shell(arguments) => match on_one_thread(shell::prepare(arguments))? {
@@ -217,6 +224,7 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
         Verb::Ps(arguments) => instance::ps::run(arguments),
         Verb::MakeCheckpoint => make_checkpoint::run(),
         Verb::Gc(arguments) => gc::run(&arguments),
+        Verb::Pins(arguments) => verb_on_one_thread(pins::run(arguments)),
         Verb::Fsck(arguments) => fsck::run(&arguments),
         Verb::Doctor(arguments) => verb_on_one_thread(doctor::run(arguments)),
         Verb::Completion(arguments) => completion::run(&arguments),

@@ -1,9 +1,26 @@
 //! What goes to stdout and stderr: results, errors, the log.
 
+mod absent;
+mod asked;
+mod explained;
+mod fetched;
+mod host;
+mod planned;
+mod version;
+
 use std::io::{self, IsTerminal, Write};
 
+use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+
+pub(super) use absent::Absent;
+pub(super) use asked::{KeyComponents, Variables};
+pub(super) use explained::Explained;
+pub(super) use fetched::{FetchedEnvironment, FetchedSources, ProbedEnvironment, ProbedState};
+pub(super) use host::{Abilities, Checked, Instances};
+pub(super) use planned::{Plan, Planned, UnknownRoot};
+pub(super) use version::Version;
 
 use super::Exit;
 use super::error::CliError;
@@ -31,6 +48,16 @@ pub(super) fn print(line: &[u8]) -> Result<(), CliError> {
         .and_then(|()| stdout.write_all(b"\n"))
         .and_then(|()| stdout.flush())
         .map_err(CliError::Stdout)
+}
+
+/// Prints one JSON object in a line to stdout.
+pub(super) fn print_json(object: &impl Serialize) -> Result<(), CliError> {
+    print(value(object).to_string().as_bytes())
+}
+
+/// Returns an object as JSON, its fields in the order of their names.
+pub(super) fn value(object: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(object).expect("what is printed has text keys and texts")
 }
 
 /// Prints a remark to stderr.

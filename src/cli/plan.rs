@@ -5,17 +5,14 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{BinaryBytes, HumanDuration};
-use serde_json::{Value, json};
 
 use super::Exit;
 use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
-use super::output;
+use super::output::{self, Plan, Planned, UnknownRoot, Version};
 use super::placement::StoreArguments;
-use crate::client::{Client, FetchPlan, Placement, PlannedBuild, PlannedState, Request, View};
-
-/// Version of what `--json` prints.
-const JSON_VERSION: u32 = 1;
+use crate::client::{Client, FetchPlan, Placement, PlannedBuild, PlannedState, Request, Start, View};
+use crate::spec::GitId;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -37,13 +34,17 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let Arguments { spec, view, store, json } = arguments;
     let display = spec.display();
-    let placement: Placement = store.placement(view)?;
+    // A checkpoint is for being started.
+    let placement = Placement { start: Start::Fastest, ..store.placement(view)? };
     let plan = async |client: &Client, request: &Request| client.plan(request, &placement, &display).await;
     let worked = spec.look(&display, plan).await;
     display.clear();
     let Worked { request, outcome: plan, .. } = worked?;
-    let shown = if json { object(&request, &plan).to_string() } else { text(&plan) };
-    output::print(shown.trim_end().as_bytes())?;
+    if json {
+        output::print_json(&object(&request, &plan))?;
+    } else {
+        output::print(text(&plan).trim_end().as_bytes())?;
+    }
     Ok(Exit::Done)
 }
 
@@ -55,29 +56,26 @@ fn fetched_bytes(plan: &FetchPlan) -> Option<u64> {
     if state(plan) == PlannedState::Here { Some(0) } else { plan.amount.map(|amount| amount.fetch) }
 }
 
-fn object(request: &Request, plan: &FetchPlan) -> Value {
-    let environment = |planned: &PlannedBuild| {
-        json!({
-            "environment": planned.environment,
-            "key": planned.key,
-            "state": planned.state.as_str(),
-            "actions": planned.actions,
-            "last_build_ms": planned.last_ms,
-        })
+fn object<'a>(request: &Request, plan: &'a FetchPlan) -> Plan<'a> {
+    let environment = |planned: &'a PlannedBuild| Planned {
+        environment: &planned.environment,
+        key: &planned.key,
+        state: planned.state,
+        actions: planned.actions,
+        last_build_ms: planned.last_ms,
     };
-    let root =
-        |(repository, tree): &(String, crate::spec::GitId)| json!({"repository": repository, "tree": tree.to_string()});
-    json!({
-        "version": JSON_VERSION,
-        "key": request.parts.key().to_string(),
-        "state": state(plan).as_str(),
-        "environments": plan.environments.iter().map(environment).collect::<Vec<_>>(),
-        "fetch_bytes": fetched_bytes(plan),
-        "here_bytes": plan.amount.map(|amount| amount.here),
-        "from": plan.from,
-        "roots": plan.roots.iter().map(root).collect::<Vec<_>>(),
-        "complete": plan.complete,
-    })
+    let root = |(repository, tree): &'a (String, GitId)| UnknownRoot { repository, tree: *tree };
+    Plan {
+        version: Version,
+        key: request.parts.key(),
+        state: state(plan),
+        environments: plan.environments.iter().map(environment).collect(),
+        fetch_bytes: fetched_bytes(plan),
+        here_bytes: plan.amount.map(|amount| amount.here),
+        from: plan.from.as_deref(),
+        roots: plan.roots.iter().map(root).collect(),
+        complete: plan.complete,
+    }
 }
 
 fn text(plan: &FetchPlan) -> String {

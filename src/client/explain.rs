@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use super::{Client, ClientError, Request};
 use crate::proto::v1;
 use crate::source::trees_of_path;
@@ -80,15 +83,18 @@ pub struct FirstPath {
 }
 
 /// In what two trees differ at a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum PathChange {
     /// The content.
     Content,
     /// What it is: a file, an executable one, a symlink, a directory.
     Kind,
     /// It is only here.
+    #[serde(rename = "only here")]
     OnlyHere,
     /// It is only in the other one.
+    #[serde(rename = "only there")]
     OnlyThere,
 }
 

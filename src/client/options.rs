@@ -169,11 +169,13 @@ mod tests {
 
     #[test]
     fn variables_say_how_a_client_works() {
-        let named = of(&[("ENVSERVE_ROOT", "/r"), ("HOME", "/home/u"), ("ENVSERVE_SERVE", "farm:8980")]).expect("sound");
+        let named =
+            of(&[("ENVSERVE_ROOT", "/r"), ("HOME", "/home/u"), ("ENVSERVE_SERVE", "farm:8980")]).expect("sound");
         assert_eq!((named.root, named.serve), ("/r".into(), Some(Endpoint::Tcp("farm:8980".to_owned()))));
         let home = of(&[("HOME", "/home/u"), ("ENVSERVE_SERVE", "")]).expect("sound");
         assert_eq!((home.root, home.serve), ("/home/u/.cache/envserve".into(), None));
-        let cache = of(&[("HOME", "/home/u"), ("XDG_CACHE_HOME", "/cache"), ("ENVSERVE_REMOTE_CA", "/ca")]).expect("sound");
+        let cache =
+            of(&[("HOME", "/home/u"), ("XDG_CACHE_HOME", "/cache"), ("ENVSERVE_REMOTE_CA", "/ca")]).expect("sound");
         assert_eq!((cache.root, cache.remote_security.ca), ("/cache/envserve".into(), Some("/ca".into())));
     }
 

@@ -1,5 +1,8 @@
 //! What fetching an environment would come to: what is built, and what is moved.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use super::amount::Amount;
 use super::events::Events;
 use super::fetch::check_view;
@@ -46,7 +49,8 @@ pub struct PlannedBuild {
 }
 
 /// What would become of an environment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum PlannedState {
     /// It lies on this host.
     Here,

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::FormName;
@@ -14,7 +15,7 @@ pub const STATE_VERSION: u32 = 1;
 const FILE: &str = "state.json";
 
 /// An instance of an environment.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Instance {
     /// The version of this form.
     pub version: u32,
@@ -43,7 +44,7 @@ pub struct Instance {
 }
 
 /// Where a port of an instance is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
     /// The host.
     pub host: String,
@@ -54,7 +55,7 @@ pub struct Address {
 }
 
 /// Whether an instance runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// It is being started.

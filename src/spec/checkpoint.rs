@@ -1,6 +1,7 @@
 //! What a descriptor says of a checkpoint: in which forms the warm service is there.
 
 use clap::ValueEnum;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::descriptor::ImageFacts;
@@ -8,8 +9,9 @@ use super::fingerprint::Fingerprint;
 use super::kind::Service;
 
 /// What only a `checkpoint` environment has, besides its tree, in which everything lies as `checkpoint::Stored` says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(description = "What only a `checkpoint` environment has.")]
 pub struct CheckpointFacts {
     /// The image that the service runs in.
     pub image: ImageFacts,
@@ -22,7 +24,7 @@ pub struct CheckpointFacts {
 }
 
 /// The forms of a warm service, and how they did where they were made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Made {
     /// The host on which they were made.
@@ -38,7 +40,7 @@ pub struct Made {
 }
 
 /// A form of a warm service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Form {
     /// It was started again, and was ready.
@@ -56,7 +58,7 @@ pub enum Form {
 }
 
 /// What a copy of a service starts from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FormName {
     /// The form `memory`.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
@@ -15,7 +16,7 @@ use super::place::{Place, shown};
 ///
 /// Numbers are kept in the form in which they enter a key, and one that would
 /// enter it changed is refused: two configurations that differ have two keys.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Config(BTreeMap<String, Value>);
 

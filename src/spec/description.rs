@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::digest::{Digest, DigestFunction};
@@ -24,13 +25,14 @@ mod tests;
 
 const FILE: &str = "repository description";
 const MAIN: &str = "0";
-const ROOT_TYPE: &str = "git tree";
+pub(super) const ROOT_TYPE: &str = "git tree";
 
 /// A repository whose root is known by the id of its tree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ResolvedRepository {
     /// The tree of the root.
     #[serde(serialize_with = "as_git_tree")]
+    #[schemars(with = "(String, GitId)")]
     pub root: GitId,
     /// The name of the environments file of every module.
     pub environments_file: String,
@@ -39,7 +41,7 @@ pub struct ResolvedRepository {
 }
 
 /// A repository and all that its bindings reach, in the one form that such a thing has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Description {
     repositories: BTreeMap<String, ResolvedRepository>,
@@ -112,7 +114,7 @@ fn as_git_tree<S: Serializer>(id: &GitId, serializer: S) -> Result<S::Ok, S::Err
 }
 
 fn read_repository(node: Node) -> Result<ResolvedRepository, SpecError> {
-    let mut object = node.object(&["root", "environments_file", "bindings"])?;
+    let mut object = node.object_with(&["root", "environments_file", "bindings"])?;
     Ok(ResolvedRepository {
         root: object.required("root", read_root)?,
         environments_file: object.required("environments_file", entry_name)?,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -19,10 +20,11 @@ pub const DESCRIPTOR_VERSION: u32 = 1;
 const FILE: &str = "descriptor";
 
 /// What is known about an environment that was built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Descriptor {
     /// The version of the form, [`DESCRIPTOR_VERSION`].
+    #[schemars(description = "The version of the form.", extend("const" = DESCRIPTOR_VERSION))]
     pub version: u32,
     /// The kind of the environment.
     pub kind: KindName,
@@ -47,7 +49,7 @@ pub struct Descriptor {
 
 /// What a `nix` environment is besides its tree, which has the closure in `nix/store` and the file `registration`:
 /// the input of `nix-store --load-db`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NixFacts {
     /// The outputs asked for, in that order.
@@ -58,7 +60,7 @@ pub struct NixFacts {
 }
 
 /// An output of a derivation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NixOutput {
     /// Its name.
@@ -70,8 +72,9 @@ pub struct NixOutput {
 /// What an `image` environment is besides its tree, in which the documents and layers lie as `oci::StoredImage` says.
 ///
 /// All digests are SHA-256 with the size, whatever the function of the CAS: those that registries know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(description = "The parts of an image. All digests are SHA-256, those that registries know.")]
 pub struct ImageFacts {
     /// The OCI manifest, which names the layers as plain archives.
     pub manifest: Digest,
@@ -82,7 +85,7 @@ pub struct ImageFacts {
 }
 
 /// How an environment came to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
     /// The program that built it, and its version.

@@ -4,11 +4,17 @@
 //! when the file is read, the rest by [`Definition::expand`]. So an unset
 //! variable of one environment does not stand in the way of another.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::json;
 
 use super::config::{Config, check_declared, check_variable};
 use super::error::SpecError;
 use super::expand::Expander;
+use super::form::value::{VARIABLE, keyed, list, map, matching, of, string, strings};
+use super::form::{self, Field, SCHEMA, described, optional, required};
 use super::json;
 use super::kind::{Kind, KindName};
 use super::nearest::{nearest, nearest_few};
@@ -19,7 +25,17 @@ use super::provides::Provides;
 #[cfg(test)]
 mod tests;
 
-const COMMON: [&str; 5] = ["type", "doc", "flexible_config", "config_doc", "provides"];
+const COMMON: &[Field] = &[
+    required("type", "The kind of the environment.", string),
+    optional("doc", "What `describe` shows, in lines.", strings),
+    optional(
+        "flexible_config",
+        "The only variables that matter: the environment, and those it uses, see no other.",
+        |_| list(matching(VARIABLE)),
+    ),
+    optional("config_doc", "What each variable is for, in lines.", |generator| keyed(VARIABLE, strings(generator))),
+    optional("provides", "What entering it sets.", Provides::form),
+];
 
 /// How many names are offered in place of an unknown one.
 const OFFERED: usize = 5;
@@ -50,15 +66,45 @@ pub struct Environment {
     pub kind: Kind,
 }
 
+/// An environments file as it is written.
+impl JsonSchema for EnvironmentsFile {
+    fn schema_name() -> Cow<'static, str> {
+        "Environments".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let schema = described(string(generator), "Where the schema of this file is, for editors; it means nothing.");
+        let members = form::with(map(of::<Definition>(generator)), json!({"properties": {SCHEMA: schema}}));
+        described(members, "The environments of a module by their names.")
+    }
+}
+
+/// A definition as it is written.
+impl JsonSchema for Definition {
+    fn schema_name() -> Cow<'static, str> {
+        "Definition".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let kinds: Vec<Schema> = KindName::ALL.into_iter().map(|kind| kind.form(generator, COMMON)).collect();
+        json_schema!({"description": "The definition of an environment.", "oneOf": kinds})
+    }
+}
+
 impl EnvironmentsFile {
     /// Returns the environments that a file defines; `file` is for messages.
     ///
     /// # Errors
     /// When it is not JSON, or what does not depend on a configuration makes no sense.
     pub fn parse(file: &str, text: &[u8]) -> Result<Self, SpecError> {
-        let members = Node::new(Place::new(file), json::parse(file, text)?).members()?;
-        let definition = |(name, node)| Ok((name, Definition::read(node)?));
-        let definitions = members.into_iter().map(definition).collect::<Result<_, SpecError>>()?;
+        let mut definitions = BTreeMap::new();
+        for (name, node) in Node::new(Place::new(file), json::parse(file, text)?).members()? {
+            if name == SCHEMA {
+                node.string()?;
+            } else {
+                definitions.insert(name, Definition::read(node)?);
+            }
+        }
         Ok(Self { file: file.to_owned(), definitions })
     }
 
@@ -129,7 +175,7 @@ impl Definition {
 }
 
 fn open(node: Node, kind: KindName) -> Result<Object, SpecError> {
-    node.object(&[&COMMON, kind.keys()].concat())
+    node.object(&[COMMON, kind.fields()])
 }
 
 fn lines(node: Node) -> Result<Vec<String>, SpecError> {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::json;
@@ -12,7 +13,7 @@ use crate::digest::{Digest, DigestFunction};
 pub const FINGERPRINT_VERSION: u32 = 1;
 
 /// What a checkpoint of memory depends on, part by part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Fingerprint {
     /// The version of this list: another one never fits.

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use crate::digest::{Digest, DigestFunction};
@@ -63,6 +64,12 @@ impl fmt::Display for EnvKey {
     }
 }
 
+impl Serialize for EnvKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// What a key is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyParts {
@@ -102,7 +109,7 @@ impl KeyParts {
     /// When one is malformed or not canonical, or the key names another description.
     pub fn parse(key: &[u8], description: &[u8]) -> Result<Self, SpecError> {
         let node = Node::new(Place::new(FILE), json::parse(FILE, key)?);
-        let mut object = node.object(&["repo_key", "target_name", "effective_config"])?;
+        let mut object = node.object_with(&["repo_key", "target_name", "effective_config"])?;
         let stated = object.required("repo_key", Node::string)?;
         let (module, name) = object.required("target_name", Node::target)?;
         let effective_config = object.required("effective_config", Config::read)?;

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::error::SpecError;
+use super::form::value::{command, variables};
+use super::form::{self, Field, optional, required};
 use super::object::{Node, Object};
 use super::source::Source;
 
@@ -24,7 +27,7 @@ pub use settings::ImageSettings;
 pub use tree::TreeFields;
 
 /// The name of a kind of environment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KindName {
     /// A directory.
@@ -52,13 +55,25 @@ impl KindName {
     }
 
     /// Returns the fields of the kind.
-    pub(crate) fn keys(self) -> &'static [&'static str] {
+    pub(crate) fn fields(self) -> &'static [Field] {
         match self {
-            Self::Tree => &tree::KEYS,
-            Self::Nix => &nix::KEYS,
-            Self::Image => &image::KEYS,
-            Self::Checkpoint => &checkpoint::KEYS,
+            Self::Tree => tree::FIELDS,
+            Self::Nix => nix::FIELDS,
+            Self::Image => image::FIELDS,
+            Self::Checkpoint => checkpoint::FIELDS,
         }
+    }
+
+    /// Returns the schema of a definition of the kind, which has these fields too.
+    pub(crate) fn form(self, generator: &mut SchemaGenerator, common: &[Field]) -> Schema {
+        let about = match self {
+            Self::Tree => "A directory, put together from others or made by a command.",
+            Self::Nix => "What a Nix expression evaluates to, as a closure.",
+            Self::Image => "A container image.",
+            Self::Checkpoint => "A warm service, from which copies start.",
+        };
+        let schema = form::variant(generator, self.as_str(), about, &[common, self.fields()]);
+        if self == Self::Tree { tree::complete(schema) } else { schema }
     }
 }
 
@@ -116,7 +131,7 @@ impl Kind {
 }
 
 /// A command and the variables that it is given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Command {
     /// The program and its arguments.
@@ -125,13 +140,23 @@ pub struct Command {
     pub env: BTreeMap<String, String>,
 }
 
+const COMMAND: &[Field] = &[
+    required("cmd", "The program and its arguments.", command),
+    optional("env", "The environment variables.", variables),
+];
+
 impl Command {
+    /// Returns the schema of what [`Command::read`] reads.
+    fn form(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"oneOf": [command(generator), form::object(generator, &[COMMAND])]})
+    }
+
     /// Returns the command that a list of strings, or an object with `cmd` and `env`, states.
     fn read(node: Node) -> Result<Self, SpecError> {
         if !node.value.is_object() {
             return Ok(Self { cmd: node.command()?, env: BTreeMap::new() });
         }
-        let mut object = node.object(&["cmd", "env"])?;
+        let mut object = node.object(&[COMMAND])?;
         Ok(Self { cmd: object.required("cmd", Node::command)?, env: object.or_default("env", Node::variables)? })
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Number, Value};
 
 use super::error::SpecError;
+use super::form::Field;
 use super::git_id::GitId;
 use super::json::type_of;
 use super::nearest::nearest;
@@ -183,8 +184,14 @@ impl Node {
         }
     }
 
+    /// Opens an object that has none but the fields of these tables and those that begin with `x-`.
+    pub(crate) fn object(self, tables: &[&[Field]]) -> Result<Object, SpecError> {
+        let known: Vec<&str> = tables.iter().copied().flatten().map(|field| field.name).collect();
+        self.object_with(&known)
+    }
+
     /// Opens an object that has none but the known keys and those that begin with `x-`.
-    pub(crate) fn object(self, known: &[&str]) -> Result<Object, SpecError> {
+    pub(crate) fn object_with(self, known: &[&str]) -> Result<Object, SpecError> {
         let Value::Object(fields) = self.value else { return Err(self.wrong_type("an object")) };
         let unknown = fields.keys().find(|key| !known.contains(&key.as_str()) && !key.starts_with("x-"));
         if let Some(key) = unknown {

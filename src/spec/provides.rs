@@ -2,34 +2,47 @@
 
 use std::collections::BTreeMap;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::SpecError;
 use super::expand::{Piece, ROOT, pieces};
+use super::form::value::variables;
+use super::form::{self, Field, optional, template};
 use super::object::{Node, is_variable_name};
 use super::path::RelativePath;
 use super::place::shown;
 
 /// Directories and variables that an environment gives to those who enter it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provides {
     /// Directories of the environment that go to the front of `PATH`.
     pub path: Vec<RelativePath>,
-    /// Variables; where `{{@root}}` stands, [`Provides::vars_at`] puts the directory of the environment.
+    /// Variables; `{{@root}}` in them stands for the directory of the environment.
     #[serde(deserialize_with = "checked_vars")]
     pub vars: BTreeMap<String, String>,
 }
 
+const FIELDS: &[Field] = &[
+    optional("path", "Directories of the environment that go to the front of `PATH`.", template::paths),
+    optional("vars", "Variables; `{{@root}}` is the directory of the environment.", variables),
+];
+
 impl Provides {
+    /// Returns the schema of what [`Provides::read`] reads.
+    pub(crate) fn form(generator: &mut SchemaGenerator) -> Schema {
+        form::object(generator, &[FIELDS])
+    }
+
     /// Returns the variables for an environment that lies in the directory `root`.
     pub fn vars_at(&self, root: &str) -> BTreeMap<String, String> {
         self.vars.iter().map(|(name, text)| (name.clone(), at(text, root))).collect()
     }
 
     pub(crate) fn read(node: Node) -> Result<Self, SpecError> {
-        let mut object = node.object(&["path", "vars"])?;
+        let mut object = node.object(&[FIELDS])?;
         Ok(Self {
             path: object.or_default("path", |node| node.list(Node::path))?,
             vars: object.or_default("vars", Node::variables)?,

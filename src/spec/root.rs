@@ -13,6 +13,7 @@ mod pragma;
 mod read;
 #[cfg(test)]
 mod tests;
+mod types;
 
 pub use pragma::{Pragma, Special};
 pub(crate) use read::entry_name;

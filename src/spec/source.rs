@@ -1,6 +1,13 @@
 //! Sources: what an environment is made from.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::json;
+
 use super::error::SpecError;
+use super::form::value::{text, tuple};
+use super::form::{self, Field, described, optional, template};
 use super::object::Node;
 use super::path::RelativePath;
 
@@ -36,10 +43,43 @@ pub struct EnvironmentRef {
     pub name: String,
 }
 
+const FIELDS: &[Field] = &[
+    optional("path", "The file or directory in it; without it, the whole.", template::path),
+    optional("root", "It lies in the root of the repository that is bound to this name.", text),
+    optional(
+        "env",
+        "It lies in another environment: `NAME` of this file, `[MODULE, NAME]` of this root, or \
+         `[\"@\", BINDING, MODULE, NAME]` of a bound repository.",
+        environment,
+    ),
+];
+
+fn environment(generator: &mut SchemaGenerator) -> Schema {
+    let (name, module) = (text(generator), template::path(generator));
+    let bound = tuple(&[json_schema!({"const": "@"}), name.clone(), module.clone(), name.clone()]);
+    json_schema!({"oneOf": [name.clone(), tuple(&[module, name]), bound]})
+}
+
+/// A source as it is written.
+impl JsonSchema for Source {
+    fn schema_name() -> Cow<'static, str> {
+        "Source".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = json!({
+            "anyOf": [{"required": ["path"]}, {"required": ["root"]}, {"required": ["env"]}],
+            "not": {"required": ["root", "env"]},
+        });
+        let schema = form::with(form::object(generator, &[FIELDS]), one);
+        described(schema, "A file or directory: of the own root, of that of a bound repository, or of an environment.")
+    }
+}
+
 impl Source {
     pub(crate) fn read(node: Node) -> Result<Self, SpecError> {
         let wrong = node.clone();
-        let mut object = node.object(&["path", "root", "env"])?;
+        let mut object = node.object(&[FIELDS])?;
         let path = object.optional("path", Node::path)?;
         let root = object.optional("root", Node::text)?;
         let origin = match (root, object.optional("env", EnvironmentRef::read)?) {
@@ -73,7 +113,7 @@ impl EnvironmentRef {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
     use crate::spec::place::Place;

@@ -1,11 +1,18 @@
 //! The spec: which environment is asked for, and where everything comes from.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::json;
+
 use super::config::Config;
-use super::description::read_root;
+use super::description::{ROOT_TYPE, read_root};
 use super::distfiles::check_distdir;
 use super::error::SpecError;
+use super::form::value::{configuration, file_name, named, names, of, string, text, tuple};
+use super::form::{self, Field, SCHEMA, described, optional, required};
+use super::git_id::GitId;
 use super::json;
 use super::nearest::nearest;
 use super::object::{Node, Object};
@@ -55,6 +62,54 @@ pub struct Repository {
     pub bindings: BTreeMap<String, String>,
 }
 
+const FIELDS: &[Field] = &[
+    optional(SCHEMA, "Where the schema of specs is, for editors; it means nothing.", string),
+    required("environment", "What is wanted: `[REPOSITORY, MODULE, NAME]`.", environment),
+    optional("config", "The variables of the configuration.", configuration),
+    optional("properties", "The remote-execution properties of every action.", names),
+    required("repositories", "The repositories by their names.", named::<Repository>),
+];
+
+const REPOSITORY_FIELDS: &[Field] = &[
+    optional("repository", "The root: where the content comes from.", of::<Root>),
+    optional("root", "The root that is known by its tree id alone, and absent: `[\"git tree\", ID]`.", resolved_root),
+    optional("environments_file", "The name of the file in each module that defines environments; `ENVS`.", file_name),
+    optional("bindings", "Names used in the environments files, and the repositories that they stand for.", names),
+];
+
+/// The environment that is asked for.
+fn environment(generator: &mut SchemaGenerator) -> Schema {
+    tuple(&[text(generator), of::<RelativePath>(generator), text(generator)])
+}
+
+fn resolved_root(generator: &mut SchemaGenerator) -> Schema {
+    tuple(&[json_schema!({"const": ROOT_TYPE}), of::<GitId>(generator)])
+}
+
+/// A spec as it is written.
+impl JsonSchema for Spec {
+    fn schema_name() -> Cow<'static, str> {
+        "Spec".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        described(form::object(generator, &[FIELDS]), "Which environment is wanted, and where everything comes from.")
+    }
+}
+
+/// A repository as it is written.
+impl JsonSchema for Repository {
+    fn schema_name() -> Cow<'static, str> {
+        "Repository".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let root = json!({"oneOf": [{"required": ["repository"]}, {"required": ["root"]}]});
+        let schema = form::with(form::object(generator, &[REPOSITORY_FIELDS]), root);
+        described(schema, "A root, with what the names in it mean.")
+    }
+}
+
 impl Spec {
     /// Returns the spec that a file states; `file` is for messages.
     ///
@@ -62,7 +117,8 @@ impl Spec {
     /// When it is not a spec, or names a repository that is not in it.
     pub fn parse(file: &str, text: &[u8]) -> Result<Self, SpecError> {
         let top = Node::new(Place::new(file), json::parse(file, text)?);
-        let mut object = top.object(&["environment", "config", "properties", "repositories"])?;
+        let mut object = top.object(&[FIELDS])?;
+        object.optional(SCHEMA, Node::string)?;
         let spec = Self {
             environment: object.required("environment", Target::read)?,
             config: object.or_default("config", Config::read)?,
@@ -179,7 +235,7 @@ fn root(object: &mut Object, name: &str) -> Result<Root, SpecError> {
 
 impl Repository {
     fn read(node: Node, name: &str) -> Result<Self, SpecError> {
-        let mut object = node.object(&["repository", "root", "environments_file", "bindings"])?;
+        let mut object = node.object(&[REPOSITORY_FIELDS])?;
         Ok(Self {
             root: root(&mut object, name)?,
             environments_file: object

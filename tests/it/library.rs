@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use envserve::client::{
-    Building, Client, ClientError, ClientOptions, ErrorKind, Event, LocatedSpec, Placement, PlannedState, Probed, Quiet,
-    Request, entered,
+    Building, Client, ClientError, ClientOptions, ErrorKind, Event, LocatedSpec, Placement, PlannedState, Probed,
+    Quiet, Request, entered,
 };
 use serde_json::json;
 
@@ -121,7 +121,10 @@ async fn errors_have_kinds_and_hints() {
     assert!(matches!(error, ClientError::ReadSpec { .. }) && error.kind() == ErrorKind::Other, "{error:?}");
     world.write("spec.json", "{");
     assert!(matches!(LocatedSpec::read(&spec).await, Err(ClientError::Spec(_))));
-    assert_eq!(ClientError::from(ClientOptions::new("r").with_server("farm").expect_err("no port")).hint(), Some("the address is --serve or ENVSERVE_SERVE".to_owned()));
+    assert_eq!(
+        ClientError::from(ClientOptions::new("r").with_server("farm").expect_err("no port")).hint(),
+        Some("the address is --serve or ENVSERVE_SERVE".to_owned())
+    );
 
     let gone = Client::new(ClientOptions::new(world.path("gone")).with_server("127.0.0.1:1").expect("an address"));
     let error = gone.fetch(&failing, &Placement::default(), &Quiet).await.expect_err("nobody is there");
@@ -173,7 +176,8 @@ fn the_build_tool_decides_on_kinds_of_errors() {
     let (spec, daemon) = (world.spec("fails", &environments), world.daemon());
     let failed = fail(build_tool(&world, &daemon).arg(&spec).arg("--remote"), 3);
     assert!(failed.contains("| the reason"), "{failed}");
-    let unreachable = fail(build_tool(&world, &daemon).env("ENVSERVE_SERVE", "127.0.0.1:1").arg(&spec).arg("--remote"), 75);
+    let unreachable =
+        fail(build_tool(&world, &daemon).env("ENVSERVE_SERVE", "127.0.0.1:1").arg(&spec).arg("--remote"), 75);
     assert!(unreachable.contains("is a daemon running there?"), "{unreachable}");
     let usage = fail(build_tool(&world, &daemon).arg(&spec).arg("--other"), 2);
     assert!(usage.starts_with("usage: build-tool SPEC"), "{usage}");

@@ -95,10 +95,13 @@ fn a_page_has_the_sections_of_a_manual_in_their_order() {
     let mut man = Command::new("man");
     man.env("MANWIDTH", "100").env("MAN_KEEP_FORMATTING", "").env("GROFF_NO_SGR", "1").env("LC_ALL", "C.UTF-8");
     let shown = succeed(man.arg(directory.join("envserve-fetch.1")));
-    let sections = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"];
+    let sections =
+        ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"];
     let at: Vec<_> = sections.iter().map(|section| shown.lines().position(|line| line == *section)).collect();
     assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{at:?}\n{shown}");
-    for part in ["envserve fetch [OPTIONS] <SPEC>", "Where it goes", "ENVSERVE_SERVE", "envserve-plan(1)", "ROOT/gcroots"] {
+    for part in
+        ["envserve fetch [OPTIONS] <SPEC>", "Where it goes", "ENVSERVE_SERVE", "envserve-plan(1)", "ROOT/gcroots"]
+    {
         assert!(shown.contains(part), "{part}: {shown}");
     }
 }

@@ -1,13 +1,12 @@
 //! `envserve ps`: the instances that are there.
 
 use clap::Args;
-use serde_json::json;
 
 use super::{RootArguments, line};
 use crate::cli::Exit;
 use crate::cli::error::CliError;
-use crate::cli::output;
-use crate::instance::{Instance, STATE_VERSION, Status};
+use crate::cli::output::{self, Instances, Version};
+use crate::instance::{Instance, Status};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
@@ -23,7 +22,7 @@ pub(in crate::cli) fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let Arguments { root, json } = arguments;
     let instances = root.instances()?.list()?;
     if json {
-        output::print(json!({"version": STATE_VERSION, "instances": instances}).to_string().as_bytes())?;
+        output::print_json(&Instances { version: Version, instances: &instances })?;
     } else {
         instances.iter().try_for_each(|instance| output::print(described(instance).as_bytes()))?;
     }

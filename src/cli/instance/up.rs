@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use rustix::process::getppid;
-use serde_json::json;
 
 use super::copies::{Wanted, start_copies};
 use super::line;
@@ -12,10 +11,9 @@ use super::ready::ReadyArguments;
 use crate::cli::Exit;
 use crate::cli::arguments::{SpecArguments, Worked};
 use crate::cli::error::CliError;
-use crate::cli::output;
+use crate::cli::output::{self, Instances, Version};
 use crate::cli::run::variable;
 use crate::client::{Client, Placement, Request, Start};
-use crate::instance::STATE_VERSION;
 use crate::spec::FormName;
 
 /// Most instances of one call.
@@ -91,7 +89,7 @@ pub(in crate::cli) async fn run(arguments: Arguments) -> Result<Exit, CliError> 
         (None, None) => return Err(CliError::NoImage { kind: fetched.descriptor.kind }),
     };
     if json {
-        output::print(json!({"version": STATE_VERSION, "instances": instances}).to_string().as_bytes())?;
+        output::print_json(&Instances { version: Version, instances: &instances })?;
     } else {
         instances.iter().try_for_each(|instance| output::print(line(instance).as_bytes()))?;
     }

@@ -54,7 +54,9 @@ mod tests {
         let verbs = whole.get_subcommands().count();
         assert!(pages.len() > verbs && verbs > 20, "{pages:?}");
         let fetch = fs::read_to_string(directory.path().join("envserve-fetch.1")).expect("written");
-        for part in ["SH OPTIONS", "SS \"Where it goes\"", "SH \"EXIT STATUS\"", "install", "ENVSERVE_SERVE", "SH FILES"] {
+        for part in
+            ["SH OPTIONS", "SS \"Where it goes\"", "SH \"EXIT STATUS\"", "install", "ENVSERVE_SERVE", "SH FILES"]
+        {
             assert!(fetch.contains(part), "{part}: {fetch}");
         }
         assert!(!fetch.contains("idle"), "what is hidden is not told");

@@ -30,8 +30,14 @@ pub(super) const VARIABLES: &[(&str, &str)] = &[
 
 /// What clients keep.
 pub(super) const CLIENT_FILES: &[(&str, &str)] = &[
-    ("$XDG_CACHE_HOME/envserve", "ROOT, unless --root or ENVSERVE_ROOT names another. It may be removed as a whole: it is a cache."),
-    ("ROOT/environments, ROOT/images", "Environments and the root file systems of images: read-only, shared by all who use them."),
+    (
+        "$XDG_CACHE_HOME/envserve",
+        "ROOT, unless --root or ENVSERVE_ROOT names another. It may be removed as a whole: it is a cache.",
+    ),
+    (
+        "ROOT/environments, ROOT/images",
+        "Environments and the root file systems of images: read-only, shared by all who use them.",
+    ),
     ("ROOT/blobs", "Their files by digest, to which they are linked."),
     ("ROOT/store", "The closures of environments of kind nix, unless --store names another place."),
     ("ROOT/gcroots", "Links that keep an environment from garbage collection."),
@@ -40,7 +46,10 @@ pub(super) const CLIENT_FILES: &[(&str, &str)] = &[
 
 /// What daemons keep.
 pub(super) const SERVE_FILES: &[(&str, &str)] = &[
-    ("$XDG_CACHE_HOME/envserve-serve", "ROOT, unless --root or ENVSERVE_SERVE_ROOT names another. It may be removed as a whole while no daemon runs."),
+    (
+        "$XDG_CACHE_HOME/envserve-serve",
+        "ROOT, unless --root or ENVSERVE_SERVE_ROOT names another. It may be removed as a whole while no daemon runs.",
+    ),
     ("ROOT/blobs", "Large blobs of the content-addressed store."),
     ("ROOT/database", "Small blobs, entries of the cache, action results, leases."),
     ("ROOT/git", "Trees of sources. Those that nobody else has cannot be had again."),
@@ -87,16 +96,24 @@ pub(super) const VERBS: &[Text] = &[
         examples: &[
             ("envserve fetch spec.json -o result", "Makes the symlink result to the environment."),
             ("envserve fetch spec.json -c ARCH=aarch64", "Fetches it in another configuration."),
-            ("envserve fetch --probe spec.json", "Ends with 0 when it is there, and with 10 when it would have to be built."),
-            ("envserve fetch --absent --json spec.json", "Prints the digests for a remote action, and what is known of it."),
+            (
+                "envserve fetch --probe spec.json",
+                "Ends with 0 when it is there, and with 10 when it would have to be built.",
+            ),
+            (
+                "envserve fetch --absent --json spec.json",
+                "Prints the digests for a remote action, and what is known of it.",
+            ),
         ],
         related: &["plan", "explain", "shell", "env"],
         ..NOTHING
     },
     Text {
         verb: "shell",
-        more: &["PATH and the variables that the environment provides are set; everything else is as it is here. A closure of \
-                 Nix is seen below /nix/store, without Nix being installed."],
+        more: &[
+            "PATH and the variables that the environment provides are set; everything else is as it is here. A closure of \
+                 Nix is seen below /nix/store, without Nix being installed.",
+        ],
         exit: Some(OF_COMMAND),
         examples: &[("envserve shell spec.json -- make", "Runs make with the tools of the environment.")],
         related: &["env", "fetch", "run"],
@@ -111,15 +128,19 @@ pub(super) const VERBS: &[Text] = &[
     Text { verb: "describe", related: &["fetch", "key"], ..NOTHING },
     Text {
         verb: "plan",
-        more: &["Nothing is built, and nothing of the environment is moved. The numbers of bytes are those that a fetch with \
-                 the same arguments then has, exactly."],
+        more: &[
+            "Nothing is built, and nothing of the environment is moved. The numbers of bytes are those that a fetch with \
+                 the same arguments then has, exactly.",
+        ],
         related: &["fetch", "explain", "prefill"],
         ..NOTHING
     },
     Text {
         verb: "explain",
-        more: &["Tells in what the key differs from that of an entry that is there: the nearest, one that is named, or what \
-                 another spec asks for."],
+        more: &[
+            "Tells in what the key differs from that of an entry that is there: the nearest, one that is named, or what \
+                 another spec asks for.",
+        ],
         related: &["plan", "key"],
         ..NOTHING
     },
@@ -132,13 +153,27 @@ pub(super) const VERBS: &[Text] = &[
     },
     Text {
         verb: "prefill",
-        more: &["For a job that runs before everybody else: what several environments share is built once, what is there is \
-                 confirmed, and a run that was killed goes on where it was. What somebody waits for comes first."],
-        examples: &[
-            ("envserve prefill specs/ --sources --report report.xml", "Fills all specs of a directory, and gives the server their sources."),
-            ("envserve prefill spec.json --all --matrix ARCH=x86_64,aarch64", "Fills all environments of a file for two processors."),
+        more: &[
+            "For a job that runs before everybody else: what several environments share is built once, what is there is \
+                 confirmed, and a run that was killed goes on where it was. What somebody waits for comes first.",
         ],
-        related: &["plan", "fetch"],
+        examples: &[
+            (
+                "envserve prefill specs/ --sources --report report.xml",
+                "Fills all specs of a directory, and gives the server their sources.",
+            ),
+            (
+                "envserve prefill spec.json --all --matrix ARCH=x86_64,aarch64",
+                "Fills all environments of a file for two processors.",
+            ),
+        ],
+        related: &["plan", "fetch", "pins"],
+        ..NOTHING
+    },
+    Text {
+        verb: "pins",
+        more: &["A pin keeps what was filled under its name from being evicted, until it expires or is dropped."],
+        related: &["prefill"],
         ..NOTHING
     },
     Text {
@@ -151,8 +186,10 @@ pub(super) const VERBS: &[Text] = &[
     },
     Text {
         verb: "up",
-        more: &["Prints the id of each instance and where its ports are, when it is ready. Instances go with the process that \
-                 asked for them, which is the parent of this one unless --owner-pid says otherwise."],
+        more: &[
+            "Prints the id of each instance and where its ports are, when it is ready. Instances go with the process that \
+                 asked for them, which is the parent of this one unless --owner-pid says otherwise.",
+        ],
         examples: &[("envserve up image.json -n 4 --ready-tcp 5432", "Starts four databases.")],
         related: &["exec", "cp", "logs", "reset", "down", "ps", "run"],
         ..NOTHING
@@ -175,7 +212,12 @@ pub(super) const VERBS: &[Text] = &[
         ..NOTHING
     },
     Text { verb: "execute", related: &["serve", "doctor"], ..NOTHING },
-    Text { verb: "gc", more: &["The daemon must not run: by itself it keeps to --max-size."], related: &["serve", "fsck"], ..NOTHING },
+    Text {
+        verb: "gc",
+        more: &["The daemon must not run: by itself it keeps to --max-size."],
+        related: &["serve", "fsck"],
+        ..NOTHING
+    },
     Text {
         verb: "fsck",
         more: &["The daemon must not run. Without --repair nothing is changed."],
@@ -184,6 +226,12 @@ pub(super) const VERBS: &[Text] = &[
         ..NOTHING
     },
     Text { verb: "doctor", related: &["serve", "up", "shell"], ..NOTHING },
+    Text {
+        verb: "schema",
+        more: &["By it editors complete and check specs and environments files, and programs know what they read."],
+        related: &["fetch", "plan"],
+        ..NOTHING
+    },
     Text { verb: "completion", related: &["manual"], ..NOTHING },
     Text { verb: "manual", related: &["completion"], ..NOTHING },
 ];

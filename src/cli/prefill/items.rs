@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::item::Item;
 use super::matrix::MAX_ITEMS;
 use super::paths::Found;
-use super::report::Item;
 use super::work::Prefill;
 use crate::cli::arguments::read_spec;
 use crate::cli::error::CliError;

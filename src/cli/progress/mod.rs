@@ -14,5 +14,5 @@ mod topics;
 pub(super) use board::Board;
 pub(super) use clean::clean;
 pub(super) use display::Display;
-pub(super) use json::{What, say as say_json};
+pub(super) use json::{EventLine, What, say as say_json};
 pub(super) use manner::{Manner, ProgressArguments};

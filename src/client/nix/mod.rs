@@ -72,6 +72,11 @@ impl Stored {
         self.root.real(self.output())
     }
 
+    /// Returns the outputs, and where each lies on this host.
+    pub fn places(&self) -> impl Iterator<Item = (&NixOutput, PathBuf)> {
+        self.outputs.iter().map(|output| (output, self.root.real(&output.path)))
+    }
+
     /// Returns the variables of the shell, for an environment that is one.
     pub(super) fn variables(&self, descriptor: &Descriptor) -> Result<Option<BTreeMap<String, String>>, ClientError> {
         Ok(facts(descriptor)?.variables)

@@ -4,9 +4,9 @@ use futures::future::BoxFuture;
 use tonic::{Code, Response, Status};
 
 use super::{Basis, Roots};
-use crate::client::events::Event;
 use crate::client::ClientError;
 use crate::client::connect::Connection;
+use crate::client::events::Event;
 use crate::proto::v1;
 use crate::source::{ArchiveKind, Derivation, Origin};
 use crate::spec::{Download, GitId, Root, Special};

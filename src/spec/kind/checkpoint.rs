@@ -1,14 +1,55 @@
 //! The fields of a `checkpoint`.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::spec::error::SpecError;
+use crate::spec::form::value::{command, list, of, port as port_form, seconds, text};
+use crate::spec::form::{Field, object, optional, required, template, with};
 use crate::spec::object::{Node, Object};
 use crate::spec::source::Source;
 
 use super::Command;
 
-pub(super) const KEYS: [&str; 7] = ["image", "cmd", "ready", "warmup", "restored", "stop", "timeout"];
+pub(super) const FIELDS: &[Field] = &[
+    required("image", "The whole of an image environment, in which the service runs.", of::<Source>),
+    optional("cmd", "The command of the service; without it, that of the image.", command),
+    required("ready", "How it is known that the service is ready.", ready_form),
+    optional("warmup", "Commands run beside the service then, in this order.", |generator| {
+        list(Command::form(generator))
+    }),
+    optional("restored", "Run beside each copy once that is there.", Command::form),
+    optional("stop", "How the service stops cleanly; without it, by SIGTERM.", stop_form),
+    optional("timeout", "How many seconds a start may take.", seconds),
+];
+
+const READY: &[Field] = &[
+    optional("cmd", "A command run beside it succeeds.", command),
+    optional("tcp", "This TCP port accepts a connection.", port_form),
+    optional("http", "An HTTP request is answered with success.", |generator| object(generator, &[HTTP])),
+    optional("log", "This text appears in its output.", text),
+];
+
+const HTTP: &[Field] = &[
+    required("port", "The port.", port_form),
+    optional("path", "The path; without it, `/`.", |_| template::becoming(r"^/[^\u0000-\u0020\u007f-\u009f]*$")),
+];
+
+const STOP: &[Field] = &[
+    optional("signal", "The signal that makes it stop.", |_| template::one_of(&SIGNALS)),
+    optional("cmd", "A command run beside it makes it stop.", command),
+    optional("timeout", "How many seconds it may take to stop.", seconds),
+];
+
+fn ready_form(generator: &mut SchemaGenerator) -> Schema {
+    let one: Vec<_> = READY.iter().map(|field| json!({"required": [field.name]})).collect();
+    with(object(generator, &[READY]), json!({"oneOf": one}))
+}
+
+fn stop_form(generator: &mut SchemaGenerator) -> Schema {
+    with(object(generator, &[STOP]), json!({"not": {"required": ["signal", "cmd"]}}))
+}
 
 /// Signals that ask a process to stop.
 const SIGNALS: [&str; 7] = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH"];
@@ -23,7 +64,7 @@ pub struct CheckpointFields {
 }
 
 /// A service: how it is started, warmed up and stopped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
     /// The command of the service; none is that of the image.
@@ -41,7 +82,7 @@ pub struct Service {
 }
 
 /// How it is known that a service is ready.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ready {
     /// A command run beside it succeeds.
@@ -60,7 +101,7 @@ pub enum Ready {
 }
 
 /// How a service stops cleanly.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stop {
     /// What makes it stop.
@@ -70,7 +111,7 @@ pub struct Stop {
 }
 
 /// What makes a service stop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopBy {
     /// A signal, by its name with `SIG`.
@@ -104,7 +145,7 @@ impl CheckpointFields {
 impl Ready {
     fn read(node: Node) -> Result<Self, SpecError> {
         let wrong = node.invalid("exactly one of `cmd`, `tcp`, `http` and `log` is expected");
-        let mut object = node.object(&["cmd", "tcp", "http", "log"])?;
+        let mut object = node.object(&[READY])?;
         let probes = [
             object.optional("cmd", Node::command)?.map(Self::Cmd),
             object.optional("tcp", port)?.map(Self::Tcp),
@@ -122,7 +163,7 @@ impl Ready {
 impl Stop {
     fn read(node: Node) -> Result<Self, SpecError> {
         let wrong = node.invalid("at most one of `signal` and `cmd` is expected");
-        let mut object = node.object(&["signal", "cmd", "timeout"])?;
+        let mut object = node.object(&[STOP])?;
         let timeout = object.optional("timeout", Node::seconds)?;
         let by = match (object.optional("signal", signal)?, object.optional("cmd", Node::command)?) {
             (Some(_), Some(_)) => return Err(wrong),
@@ -135,7 +176,7 @@ impl Stop {
 }
 
 fn http(node: Node) -> Result<Ready, SpecError> {
-    let mut object = node.object(&["port", "path"])?;
+    let mut object = node.object(&[HTTP])?;
     let port = object.required("port", port)?;
     let path = object.optional("path", |node| match node.value.as_str() {
         Some(path) if !path.starts_with('/') || path.contains(|c: char| c.is_control() || c == ' ') => {

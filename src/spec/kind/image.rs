@@ -1,13 +1,34 @@
 //! The fields of an `image`.
 
+use schemars::{Schema, SchemaGenerator, json_schema};
+
 use crate::spec::error::SpecError;
+use crate::spec::form::value::{list, of, text};
+use crate::spec::form::{Field, object, optional, required, template};
 use crate::spec::object::{Node, Object};
 use crate::spec::path::RelativePath;
 use crate::spec::source::Source;
 
 use super::{Command, ImageSettings};
 
-pub(super) const KEYS: [&str; 4] = ["base", "layers", "run", "config"];
+pub(super) const FIELDS: &[Field] = &[
+    optional("base", "What it starts from; without it, the empty image.", base),
+    optional("layers", "What is laid over the base, the lowest first.", |generator| list(object(generator, &[LAYER]))),
+    optional("run", "Commands run in the image so far, in this order.", |generator| list(Command::form(generator))),
+    optional("config", "What its configuration says over that of the base, in the words of OCI.", ImageSettings::form),
+];
+
+const REGISTRY: &[Field] =
+    &[required("image", "An image of a registry, as it is named there: `HOST/NAME@sha256:HASH`.", text)];
+
+const LAYER: &[Field] = &[
+    required("from", "The tree, file or closure.", of::<Source>),
+    optional("at", "Where it lies in the image; without it, at the top.", template::path_in_image),
+];
+
+fn base(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"oneOf": [of::<Source>(generator), object(generator, &[REGISTRY])]})
+}
 
 /// What an image starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +80,7 @@ impl Base {
         if node.value.get("image").is_none() {
             return Source::read(node).map(Self::Source);
         }
-        let reference = node.object(&["image"])?.required("image", Node::text)?;
+        let reference = node.object(&[REGISTRY])?.required("image", Node::text)?;
         Ok(Self::Registry { reference })
     }
 
@@ -74,7 +95,7 @@ impl Base {
 
 impl Layer {
     fn read(node: Node) -> Result<Self, SpecError> {
-        let mut object = node.object(&["from", "at"])?;
+        let mut object = node.object(&[LAYER])?;
         Ok(Self { from: object.required("from", Source::read)?, at: object.or_default("at", path_in_image)? })
     }
 }

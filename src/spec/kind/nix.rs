@@ -3,11 +3,25 @@
 use std::collections::BTreeMap;
 
 use crate::spec::error::SpecError;
+use crate::spec::form::value::{named, of, text, texts, variables};
+use crate::spec::form::{Field, optional, required, template};
 use crate::spec::object::{Node, Object};
 use crate::spec::path::RelativePath;
 use crate::spec::source::Source;
 
-pub(super) const KEYS: [&str; 7] = ["expression", "file", "attr", "args", "inputs", "outputs", "mode"];
+pub(super) const FIELDS: &[Field] = &[
+    required("expression", "The tree with the expression.", of::<Source>),
+    optional("file", "The file in that tree; without it, its default file.", template::path),
+    optional("attr", "The attribute path that is built; without it, the expression itself.", text),
+    optional("args", "String arguments of the expression.", variables),
+    optional("inputs", "Trees that the expression finds by name.", named::<Source>),
+    optional("outputs", "The outputs wanted; without it, the default ones.", texts),
+    optional("mode", "Whether the derivation is built, or the shell in which it would be.", |_| {
+        template::one_of(&MODES)
+    }),
+];
+
+const MODES: [&str; 2] = ["build", "shell"];
 
 /// The fields of a `nix` environment: what an expression evaluates to, built.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,24 +2,34 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::{Schema, SchemaGenerator};
+
 use crate::spec::error::SpecError;
+use crate::spec::form::value::{argument, arguments, list, map, string, text};
+use crate::spec::form::{Field, object, optional, template};
 use crate::spec::object::Node;
 
-const KEYS: [&str; 13] = [
-    "Cmd",
-    "Entrypoint",
-    "Env",
-    "ExposedPorts",
-    "Labels",
-    "StopSignal",
-    "User",
-    "Volumes",
-    "WorkingDir",
-    "architecture",
-    "author",
-    "os",
-    "variant",
+const FIELDS: &[Field] = &[
+    optional("Cmd", "The arguments that follow those of `Entrypoint`.", arguments),
+    optional("Entrypoint", "The program and its first arguments.", arguments),
+    optional("Env", "Variables, `NAME=VALUE`; they replace those of the same name.", |_| {
+        list(template::becoming(r"^[^=\u0000]+=[^\u0000]*$"))
+    }),
+    optional("ExposedPorts", "The ports at which it serves, beside those of the base: `{\"5432/tcp\": {}}`.", set_form),
+    optional("Labels", "Free texts; they replace those of the same name.", |generator| map(string(generator))),
+    optional("StopSignal", "What asks it to end.", text),
+    optional("User", "As whom programs start.", argument),
+    optional("Volumes", "Directories that are no part of it, beside those of the base: `{\"/data\": {}}`.", set_form),
+    optional("WorkingDir", "Where programs start.", |_| template::becoming(r"^/[^\u0000]*$")),
+    optional("architecture", "The architecture of the processor, in the words of Go.", text),
+    optional("author", "Who made it.", text),
+    optional("os", "The operating system.", text),
+    optional("variant", "The variant of the architecture.", text),
 ];
+
+fn set_form(generator: &mut SchemaGenerator) -> Schema {
+    map(object(generator, &[]))
+}
 
 /// What an image's configuration says over that of its base.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,8 +63,13 @@ pub struct ImageSettings {
 }
 
 impl ImageSettings {
+    /// Returns the schema of what [`ImageSettings::read`] reads.
+    pub(super) fn form(generator: &mut SchemaGenerator) -> Schema {
+        object(generator, &[FIELDS])
+    }
+
     pub(super) fn read(node: Node) -> Result<Self, SpecError> {
-        let mut object = node.object(&KEYS)?;
+        let mut object = node.object(&[FIELDS])?;
         let arguments = |node: Node| node.list(Node::argument);
         Ok(Self {
             architecture: object.optional("architecture", Node::text)?,

@@ -4,7 +4,7 @@ use super::*;
 use crate::spec::place::Place;
 
 fn read(name: KindName, value: Value) -> Result<Kind, SpecError> {
-    let mut object = Node::new(Place::new("ENVS").key("e"), value).object(name.keys())?;
+    let mut object = Node::new(Place::new("ENVS").key("e"), value).object(&[name.fields()])?;
     Kind::read(name, &mut object)
 }
 

@@ -2,13 +2,36 @@
 
 use std::collections::BTreeMap;
 
+use schemars::{Schema, SchemaGenerator};
+use serde_json::json;
+
 use crate::spec::error::SpecError;
+use crate::spec::form::value::{command, list, of, seconds, variables};
+use crate::spec::form::{Field, optional, template, with};
 use crate::spec::object::{Node, Object};
 use crate::spec::path::{RelativePath, overlap};
 use crate::spec::place::{Place, shown};
 use crate::spec::source::Source;
 
-pub(super) const KEYS: [&str; 5] = ["inputs", "cmd", "env", "outs", "timeout"];
+pub(super) const FIELDS: &[Field] = &[
+    optional("inputs", "What lies where: paths and sources; `\"\"` alone is the whole.", |generator| {
+        template::by_path(of::<Source>(generator))
+    }),
+    optional("cmd", "Run in the inputs; without it the inputs are the environment.", command),
+    optional("env", "The variables of the command, and nothing else.", variables),
+    optional("outs", "What of the command's result is the environment: files or directories.", outs_form),
+    optional("timeout", "How many seconds the command may take.", seconds),
+];
+
+/// Adds what one field says about others.
+pub(super) fn complete(schema: Schema) -> Schema {
+    let of_command = json!({"cmd": ["outs"], "outs": ["cmd"], "env": ["cmd"], "timeout": ["cmd"]});
+    with(schema, json!({"dependentRequired": of_command, "anyOf": [{"required": ["cmd"]}, {"required": ["inputs"]}]}))
+}
+
+fn outs_form(generator: &mut SchemaGenerator) -> Schema {
+    with(list(template::inner(generator)), json!({"minItems": 1}))
+}
 
 /// The fields of a `tree`: a directory put together from others, or made by a command.
 #[derive(Debug, Clone, PartialEq, Eq)]

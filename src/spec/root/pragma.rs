@@ -1,6 +1,10 @@
 //! How a root is treated, whatever its type.
 
+use schemars::{Schema, SchemaGenerator};
+
 use crate::spec::error::SpecError;
+use crate::spec::form::value::{boolean, one_of};
+use crate::spec::form::{self, Field, optional};
 use crate::spec::object::{Node, Object};
 
 /// How a root is treated.
@@ -42,6 +46,32 @@ impl std::fmt::Display for Special {
     }
 }
 
+const ABSENT: &[Field] = &[optional("absent", "This client does not fetch the root: the server knows it.", boolean)];
+const TO_GIT: &[Field] = &[optional("to_git", "Fixes the root by what the directory holds.", boolean)];
+const IGNORING: &[Field] = &[optional("special", "Symlinks are left out.", |_| one_of(&["ignore"]))];
+const RESOLVING: &[Field] = &[optional(
+    "special",
+    "Symlinks are left out, replaced by what they lead to where they lead upwards, or all replaced.",
+    |_| one_of(&["ignore", "resolve-partially", "resolve-completely"]),
+)];
+
+/// The fields for a type that cannot resolve links.
+const WITHOUT_LINKS: &[&[Field]] = &[ABSENT, IGNORING];
+/// The fields for a `file`.
+const OF_DIRECTORY: &[&[Field]] = &[ABSENT, RESOLVING, TO_GIT];
+
+pub(super) fn without_links(generator: &mut SchemaGenerator) -> Schema {
+    form::object(generator, WITHOUT_LINKS)
+}
+
+pub(super) fn with_links(generator: &mut SchemaGenerator) -> Schema {
+    form::object(generator, &[ABSENT, RESOLVING])
+}
+
+pub(super) fn of_directory(generator: &mut SchemaGenerator) -> Schema {
+    form::object(generator, OF_DIRECTORY)
+}
+
 /// Whether a type of root can resolve its symbolic links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resolving {
@@ -53,7 +83,7 @@ impl Pragma {
     /// Takes the pragma of a root that states its content.
     pub(super) fn read(root: &mut Object, resolving: Resolving) -> Result<Self, SpecError> {
         let Some(node) = root.take("pragma") else { return Ok(Self::default()) };
-        let mut object = node.object(&["absent", "special"])?;
+        let mut object = node.object(WITHOUT_LINKS)?;
         Ok(Self {
             absent: object.or_default("absent", Node::boolean)?,
             to_git: false,
@@ -64,7 +94,7 @@ impl Pragma {
     /// Takes the pragma of a `file` root, which is fixed when it is imported or its links are resolved.
     pub(super) fn read_for_file(root: &mut Object) -> Result<Self, SpecError> {
         let Some(node) = root.take("pragma") else { return Ok(Self::default()) };
-        let mut object = node.object(&["absent", "special", "to_git"])?;
+        let mut object = node.object(OF_DIRECTORY)?;
         let special = object.optional("special", |node| special(node, Resolving::Yes))?;
         let resolved = special.is_some_and(|special| special != Special::Ignore);
         Ok(Self {

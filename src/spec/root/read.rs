@@ -8,51 +8,26 @@ use crate::spec::path::{RelativePath, valid_name};
 use crate::spec::place::shown;
 
 use super::pragma::{Pragma, Resolving};
+use super::types::TYPES;
 use super::{Download, Root};
-
-const TYPES: [&str; 9] =
-    ["file", "git", "archive", "zip", "foreign file", "git tree", "distdir", "computed", "tree structure"];
 
 impl Root {
     /// Returns the root that a description states; `owner` is the repository, for messages.
     pub(crate) fn read(node: Node, owner: &str) -> Result<Self, SpecError> {
-        let (place, kind) = node.kind()?;
-        match kind.as_str() {
-            "file" => file(&mut open(node, &["path"])?),
-            "git" => {
-                git(&mut open(node, &["repository", "branch", "commit", "mirrors", "subdir", "inherit env"])?, owner)
-            }
-            "archive" => {
-                let (download, subdir, pragma) = archive(&mut open_download(node, &["subdir"])?)?;
-                Ok(Self::Archive { download, subdir, pragma })
-            }
-            "zip" => {
-                let (download, subdir, pragma) = archive(&mut open_download(node, &["subdir"])?)?;
-                Ok(Self::Zip { download, subdir, pragma })
-            }
-            "foreign file" => foreign_file(&mut open_download(node, &["name", "executable"])?),
-            "git tree" => git_tree(&mut open(node, &["id", "cmd", "env", "inherit env"])?),
-            "distdir" => distdir(&mut open(node, &["repositories"])?),
-            "computed" => computed(&mut open(node, &["repo", "target", "config"])?),
-            "tree structure" => tree_structure(&mut open(node, &["repo"])?),
-            other => Err(SpecError::UnknownType { place, name: shown(other), nearest: nearest(other, TYPES) }),
-        }
+        let (place, name) = node.kind()?;
+        let Some(kind) = TYPES.iter().find(|kind| kind.name == name) else {
+            let nearest = nearest(&name, TYPES.iter().map(|kind| kind.name));
+            return Err(SpecError::UnknownType { place, name: shown(&name), nearest });
+        };
+        (kind.read)(&mut node.object(kind.fields)?, owner)
     }
 }
 
-fn open(node: Node, keys: &[&str]) -> Result<Object, SpecError> {
-    node.object(&[&["type", "pragma"], keys].concat())
-}
-
-fn open_download(node: Node, keys: &[&str]) -> Result<Object, SpecError> {
-    open(node, &[&["content", "fetch", "mirrors", "distfile", "sha256", "sha512"], keys].concat())
-}
-
-fn file(object: &mut Object) -> Result<Root, SpecError> {
+pub(super) fn file(object: &mut Object) -> Result<Root, SpecError> {
     Ok(Root::File { path: object.required("path", Node::text)?, pragma: Pragma::read_for_file(object)? })
 }
 
-fn git(object: &mut Object, owner: &str) -> Result<Root, SpecError> {
+pub(super) fn git(object: &mut Object, owner: &str) -> Result<Root, SpecError> {
     let repository = object.required("repository", Node::text)?;
     let branch = object.required("branch", Node::text)?;
     let commit = object.optional("commit", Node::git_id)?.ok_or_else(|| SpecError::NotContentFixed {
@@ -75,12 +50,22 @@ fn git(object: &mut Object, owner: &str) -> Result<Root, SpecError> {
     })
 }
 
-fn archive(object: &mut Object) -> Result<(Download, RelativePath, Pragma), SpecError> {
+pub(super) fn archive(object: &mut Object) -> Result<Root, SpecError> {
+    let (download, subdir, pragma) = unpacked(object)?;
+    Ok(Root::Archive { download, subdir, pragma })
+}
+
+pub(super) fn zip(object: &mut Object) -> Result<Root, SpecError> {
+    let (download, subdir, pragma) = unpacked(object)?;
+    Ok(Root::Zip { download, subdir, pragma })
+}
+
+fn unpacked(object: &mut Object) -> Result<(Download, RelativePath, Pragma), SpecError> {
     let subdir = object.or_default("subdir", Node::path)?;
     Ok((download(object)?, subdir, Pragma::read(object, Resolving::Yes)?))
 }
 
-fn foreign_file(object: &mut Object) -> Result<Root, SpecError> {
+pub(super) fn foreign_file(object: &mut Object) -> Result<Root, SpecError> {
     Ok(Root::ForeignFile {
         download: download(object)?,
         name: object.required("name", entry_name)?,
@@ -89,7 +74,7 @@ fn foreign_file(object: &mut Object) -> Result<Root, SpecError> {
     })
 }
 
-fn git_tree(object: &mut Object) -> Result<Root, SpecError> {
+pub(super) fn git_tree(object: &mut Object) -> Result<Root, SpecError> {
     Ok(Root::GitTree {
         id: object.required("id", Node::git_id)?,
         cmd: object.required("cmd", Node::command)?,
@@ -99,14 +84,14 @@ fn git_tree(object: &mut Object) -> Result<Root, SpecError> {
     })
 }
 
-fn distdir(object: &mut Object) -> Result<Root, SpecError> {
+pub(super) fn distdir(object: &mut Object) -> Result<Root, SpecError> {
     Ok(Root::Distdir {
         repositories: object.required("repositories", Node::texts)?,
         pragma: Pragma::read(object, Resolving::No)?,
     })
 }
 
-fn computed(object: &mut Object) -> Result<Root, SpecError> {
+pub(super) fn computed(object: &mut Object) -> Result<Root, SpecError> {
     let (module, name) = object.required("target", Node::target)?;
     Ok(Root::Computed {
         repo: object.required("repo", Node::text)?,
@@ -117,7 +102,7 @@ fn computed(object: &mut Object) -> Result<Root, SpecError> {
     })
 }
 
-fn tree_structure(object: &mut Object) -> Result<Root, SpecError> {
+pub(super) fn tree_structure(object: &mut Object) -> Result<Root, SpecError> {
     Ok(Root::TreeStructure { repo: object.required("repo", Node::text)?, pragma: Pragma::read(object, Resolving::No)? })
 }
 

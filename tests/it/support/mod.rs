@@ -170,6 +170,11 @@ pub(crate) fn criu() -> PathBuf {
     peers("criu").join("criu")
 }
 
+/// Returns the validator of JSON schemas that `.ci/setup` has unpacked.
+pub(crate) fn json_validator() -> PathBuf {
+    peers("check-jsonschema").join("check-jsonschema")
+}
+
 /// Returns where the programs of a set are.
 fn peers(name: &str) -> PathBuf {
     let set = |name| env::var_os(name).map(PathBuf::from);
