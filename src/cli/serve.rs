@@ -49,7 +49,7 @@ pub(super) struct Arguments {
     instance: String,
 
     /// Function of the digests made here [default: blake3 where the endpoint offers it]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "FUNCTION")]
     digest_function: Option<DigestFunction>,
 
     #[command(flatten)]

@@ -17,6 +17,7 @@ mod image_views;
 mod images;
 mod instances;
 mod just;
+mod library;
 mod nix;
 mod nix_cache;
 mod nix_views;
