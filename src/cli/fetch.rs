@@ -90,6 +90,8 @@ impl From<Compression> for LayerCompression {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
+    // Chosen first: errors are told as progress is.
+    let (display, quiet) = (arguments.spec.display(), arguments.spec.is_quiet());
     let placement = arguments.placement()?;
     let Arguments { spec, out, install, absent, probe, sources, backup_to_remote, json, load, .. } = arguments;
     for (option, given) in [("out-link", out.is_some()), ("install", install.is_some())] {
@@ -97,7 +99,6 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
             return Err(CliError::AbsentWith { option });
         }
     }
-    let (display, quiet) = (spec.display(), spec.is_quiet());
     if sources {
         let fetched = fetch_sources(spec, backup_to_remote, &display).await;
         display.clear();
