@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 #[path = "../shared/daemon.rs"]
+#[expect(dead_code, reason = "other benchmarks use more of it")]
 mod daemon;
 mod distance;
 mod hits;

@@ -25,7 +25,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
-    let fetched = arguments.spec.fetch(&arguments.store).await?;
+    let fetched = Box::pin(arguments.spec.fetch(&arguments.store)).await?;
     let entered = entered(&fetched)?;
     if fetched.stored.as_ref().is_some_and(|stored| !stored.root.is_of_host()) {
         output::note("these variables lead to /nix/store, which has the environment only within `envserve shell`");

@@ -3,13 +3,14 @@
 use std::error::Error;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::error::CliError;
 use super::progress::clean;
 
 /// What there is to say of an error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct Failure {
     /// The word for its exit code.
     pub(super) class: &'static str,

@@ -11,7 +11,7 @@ use super::arguments::{SpecArguments, Worked};
 use super::error::CliError;
 use super::output::{self, Plan, Planned, UnknownRoot, Version};
 use super::placement::StoreArguments;
-use crate::client::{Client, FetchPlan, Placement, PlannedBuild, PlannedState, Request, View};
+use crate::client::{Client, FetchPlan, Placement, PlannedBuild, PlannedState, Request, Start, View};
 use crate::spec::GitId;
 
 #[derive(Debug, Args)]
@@ -34,7 +34,8 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let Arguments { spec, view, store, json } = arguments;
     let display = spec.display();
-    let placement: Placement = store.placement(view)?;
+    // A checkpoint is for being started.
+    let placement = Placement { start: Start::Fastest, ..store.placement(view)? };
     let plan = async |client: &Client, request: &Request| client.plan(request, &placement, &display).await;
     let worked = spec.look(&display, plan).await;
     display.clear();

@@ -16,6 +16,7 @@ use super::output::{
     self, Abilities, Absent, Checked, Explained, FetchedEnvironment, FetchedSources, Instances, KeyComponents, Plan,
     ProbedEnvironment, Variables,
 };
+use super::prefill::Report;
 use super::progress::EventLine;
 use crate::spec::{EnvironmentsFile, Spec};
 
@@ -43,6 +44,8 @@ enum Name {
     Probe,
     /// What `plan --json` prints.
     Plan,
+    /// The report of `prefill`.
+    Prefill,
     /// What `explain --json` prints.
     Explain,
     /// What `key --json` prints.
@@ -82,6 +85,7 @@ impl Name {
             Self::Sources => printed::<FetchedSources<'_>>(),
             Self::Probe => printed::<ProbedEnvironment>(),
             Self::Plan => printed::<Plan<'_>>(),
+            Self::Prefill => printed::<Report>(),
             Self::Explain => printed::<Explained<'_>>(),
             Self::Key => printed::<KeyComponents<'_>>(),
             Self::Variables => printed::<Variables<'_>>(),

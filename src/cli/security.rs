@@ -1,9 +1,11 @@
 //! Arguments about certificates, tokens and headers.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::serve::roles::{NoRole, Role};
 use crate::serve::{ServerSecurity, ServerTls};
 use crate::transport::{Headers, Identity, Security, SecurityError};
 
@@ -18,16 +20,29 @@ pub(super) struct ServerSecurityArguments {
     #[arg(long, env = "ENVSERVE_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
     tls_key: Option<PathBuf>,
 
-    /// Authorities (PEM) of which one has to vouch for the certificate that every client then must show.
-    #[arg(long, env = "ENVSERVE_TLS_CLIENT_CA", requires = "tls_cert", value_name = "FILE")]
-    tls_client_ca: Option<PathBuf>,
+    /// Authorities (PEM) of which one has to vouch for the certificate that every client then must show. With a role,
+    /// that is the one of clients who show such a certificate: `reader`, `uploader`, `builder` or `admin`. May be
+    /// repeated.
+    #[arg(long, env = "ENVSERVE_TLS_CLIENT_CA", requires = "tls_cert", value_name = "[ROLE=]FILE", value_parser = role_and_file)]
+    tls_client_ca: Vec<(Option<Role>, PathBuf)>,
 
-    /// Tokens, one a line, of which every call must show one. Read again when it changes.
-    #[arg(long, env = "ENVSERVE_TOKEN_FILE", value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    /// Tokens, one a line, and the role of those who show one [default: admin]. Every call must show a token then,
+    /// unless `--anonymous` says otherwise. Read again when it changes. May be repeated.
+    #[arg(long, env = "ENVSERVE_TOKEN_FILE", value_name = "[ROLE=]FILE", value_parser = role_and_file)]
+    token_file: Vec<(Option<Role>, PathBuf)>,
+
+    /// The role of those who show neither token nor certificate, or `none` [default: none where somebody has a role by
+    /// these, else admin]
+    #[arg(long, env = "ENVSERVE_ANONYMOUS", value_name = "ROLE", value_parser = role_or_none)]
+    anonymous: Option<Anonymous>,
+
+    /// Start even though everybody who can connect can write or build, from other hosts too.
+    #[arg(long)]
+    allow_anonymous_writes: bool,
 
     /// Tokens, one a line, with which clients over TCP may have checkpoints: what was in the memory of services. Other
-    /// clients over TCP may not. These tokens admit to everything else, too. Read again when it changes.
+    /// clients over TCP may not. They are those of admins, unless they are in a `--token-file` as well. Read again when
+    /// it changes.
     #[arg(long, env = "ENVSERVE_CHECKPOINT_TOKEN_FILE", value_name = "FILE")]
     checkpoint_token_file: Option<PathBuf>,
 
@@ -36,13 +51,35 @@ pub(super) struct ServerSecurityArguments {
     checkpoints_for_all: bool,
 }
 
+/// The role of those who show nothing, if they have one.
+#[derive(Debug, Clone, Copy)]
+struct Anonymous(Option<Role>);
+
+fn role_or_none(text: &str) -> Result<Anonymous, String> {
+    if text == "none" {
+        return Ok(Anonymous(None));
+    }
+    text.parse().map(|role| Anonymous(Some(role))).map_err(|error: NoRole| format!("{error}, or `none`"))
+}
+
+/// Reads `ROLE=FILE`, or `FILE`: what stands before a `=` and is no role belongs to the path.
+fn role_and_file(text: &str) -> Result<(Option<Role>, PathBuf), Infallible> {
+    let named = text.split_once('=').and_then(|(role, file)| Some((role.parse().ok()?, file)));
+    Ok(named.map_or_else(|| (None, text.into()), |(role, file)| (Some(role), file.into())))
+}
+
 impl ServerSecurityArguments {
     pub(super) fn security(&self) -> ServerSecurity {
         let tls = identity(self.tls_cert.as_ref(), self.tls_key.as_ref());
-        let tls = tls.map(|identity| ServerTls { identity, client_ca: self.tls_client_ca.clone() });
         ServerSecurity {
-            tls,
-            token_file: self.token_file.clone(),
+            tls: tls.map(|identity| ServerTls { identity, authorities: self.tls_client_ca.clone() }),
+            token_files: self
+                .token_file
+                .iter()
+                .map(|(role, file)| (role.unwrap_or(Role::Admin), file.clone()))
+                .collect(),
+            anonymous: self.anonymous.map(|Anonymous(role)| role),
+            allow_anonymous_writes: self.allow_anonymous_writes,
             checkpoint_token_file: self.checkpoint_token_file.clone(),
             checkpoints_for_all: self.checkpoints_for_all,
         }

@@ -33,7 +33,7 @@ pub(super) struct Prepared {
 
 /// Gets the environment.
 pub(super) async fn prepare(arguments: Arguments) -> Result<Prepared, CliError> {
-    let fetched = arguments.spec.fetch(&arguments.store).await?;
+    let fetched = Box::pin(arguments.spec.fetch(&arguments.store)).await?;
     Ok(Prepared { fetched, command: arguments.command })
 }
 

@@ -35,7 +35,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const MAX_MESSAGE: usize = 64 << 20;
 
 /// Variables about servers and other daemons, which are none of the private daemon's business.
-const NOT_INHERITED: [&str; 16] = [
+const NOT_INHERITED: [&str; 17] = [
+    "ENVSERVE_ANONYMOUS",
     "ENVSERVE_CHECKPOINT_TOKEN_FILE",
     "ENVSERVE_FETCH",
     "ENVSERVE_REMOTE",
@@ -56,11 +57,11 @@ const NOT_INHERITED: [&str; 16] = [
 
 /// A server that answered.
 #[derive(Debug)]
-pub struct Connection {
+pub(super) struct Connection {
     /// Where it listens.
-    pub endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
     /// Function of the digests of this conversation.
-    pub function: DigestFunction,
+    pub(super) function: DigestFunction,
     link: Link,
     instance: String,
     /// Where the CAS is when it is not at the server itself.

@@ -8,6 +8,7 @@ use crate::source::FetchProgress;
 
 /// A step of the work. Each replaces the one before it on a display.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// A variable was set that means nothing to the environment.
     UnknownVariable {
@@ -103,7 +104,7 @@ pub enum Event {
     },
 }
 
-/// Who is told.
+/// Who is told: a closure over [`Event`], [`Quiet`], or what a program makes of them.
 pub trait Events: Send + Sync {
     /// Takes note of a step. Must not block.
     fn event(&self, event: Event);
@@ -115,6 +116,13 @@ pub struct Quiet;
 
 impl Events for Quiet {
     fn event(&self, _event: Event) {}
+}
+
+/// Whatever a closure does.
+impl<F: Fn(Event) + Send + Sync> Events for F {
+    fn event(&self, event: Event) {
+        self(event);
+    }
 }
 
 /// Tells of a file that is fetched.

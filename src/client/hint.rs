@@ -1,11 +1,14 @@
 //! What a user can do about an error of the client.
 
+use std::io;
+
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use super::ClientError;
+use super::{ClientError, OptionsError};
 use crate::execute::HOST_VIOLATION;
-use crate::serve::status::UNPINNED_VIOLATION;
+use crate::serve::status::{RoleDenied, UNPINNED_VIOLATION};
+use crate::source::SourceError;
 use crate::spec::KindName;
 use crate::store::StoreError;
 use crate::transport::{Endpoint, EndpointError};
@@ -13,8 +16,17 @@ use crate::transport::{Endpoint, EndpointError};
 impl ClientError {
     /// Returns what the user can do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
+        if let Some(status) = self.status().filter(|status| is_denied(status)) {
+            return Some(denied_hint(status));
+        }
         match self {
             Self::Spec(error) => error.hint(),
+            Self::ReadSpec { .. } => Some("give the path of a spec file, as in `envserve fetch spec.json`".to_owned()),
+            Self::Options(OptionsError::NoRoot) => Some("set `ENVSERVE_ROOT`, or make the options by `ClientOptions::new`".to_owned()),
+            Self::Options(OptionsError::Address(error)) => Some(unreachable_hint(error)),
+            Self::Private { source: Some(source), .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("is the program `envserve` installed? (`ClientOptions::program` names it)".to_owned())
+            }
             Self::Source(error) => error.hint(),
             Self::Unreachable(error) => Some(unreachable_hint(error)),
             Self::NotContentFixed { fix, .. } => Some(fix.clone()),
@@ -54,10 +66,9 @@ impl ClientError {
                 failed.log_digest.map(|digest| format!("the whole log is blob `{digest:?}` in the CAS"))
             }
             Self::Disconnected { .. } => Some("try again; what has arrived is kept".to_owned()),
-            Self::Rpc { status, .. } if is_denied(status) => Some(DENIED_HINT.to_owned()),
-            Self::Store(StoreError::Rpc { source, .. }) if is_denied(source) => Some(DENIED_HINT.to_owned()),
             Self::Store(error) => error.hint(),
-            Self::Build(_)
+            Self::Options(_)
+            | Self::Build(_)
             | Self::Private { .. }
             | Self::HostLacks { .. }
             | Self::Rpc { .. }
@@ -94,12 +105,35 @@ pub(super) fn is_of_host(status: &tonic::Status) -> bool {
     violations.is_some_and(|violations| violations.iter().any(|violation| violation.r#type == HOST_VIOLATION))
 }
 
+impl ClientError {
+    /// Returns the status with which a server refused, where that is what went wrong.
+    fn status(&self) -> Option<&tonic::Status> {
+        match self {
+            Self::Rpc { status, .. } => Some(status),
+            Self::Store(StoreError::Rpc { source, .. })
+            | Self::Source(SourceError::Store(StoreError::Rpc { source, .. })) => Some(source),
+            _ => None,
+        }
+    }
+}
+
 /// Says whether the answer depends on who asks.
 fn is_denied(status: &tonic::Status) -> bool {
     matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
 }
 
-const DENIED_HINT: &str = "a file with a line `authorization: Bearer TOKEN` is named by `--serve-headers` or \
+/// Returns what helps who is denied something: a token, a better one, or somebody who has it built.
+fn denied_hint(status: &tonic::Status) -> String {
+    match RoleDenied::of(status) {
+        None => TOKEN_HINT.to_owned(),
+        Some(RoleDenied { not_built: true, least }) => format!(
+            "have it built by somebody with the role `{least}`, by `envserve prefill` say, or show a token of that role; {TOKEN_HINT}"
+        ),
+        Some(RoleDenied { not_built: false, least }) => format!("show a token of the role `{least}`: {TOKEN_HINT}"),
+    }
+}
+
+const TOKEN_HINT: &str = "a file with a line `authorization: Bearer TOKEN` is named by `--serve-headers` or \
     ENVSERVE_SERVE_HEADERS, for an endpoint that the server names by `--remote-headers` or ENVSERVE_REMOTE_HEADERS";
 
 fn unreachable_hint(error: &EndpointError) -> String {

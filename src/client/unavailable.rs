@@ -36,11 +36,11 @@ impl Client {
         if policy == OnUnavailable::Wait {
             return Box::pin(self.wait_for(patience, events, async || work(self).await)).await;
         }
-        match work(self).await {
+        match Box::pin(work(self)).await {
             Err(error) if error.is_unavailable() && policy == OnUnavailable::Local && self.options.serve.is_some() => {
                 events.event(Event::Local { reason: error.to_string() });
                 *self = Self::new(ClientOptions { serve: None, ..self.options.clone() });
-                work(self).await
+                Box::pin(work(self)).await
             }
             done => done,
         }

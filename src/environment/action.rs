@@ -70,7 +70,8 @@ pub(super) async fn compose(build: &Build<'_>, nodes: Vec<(RelativePath, Node)>)
 /// `Failed` when it ends with another code than 0, too late, or leaves something that cannot be used.
 pub(super) async fn run(build: &Build<'_>, task: Task<'_>) -> Result<Ran, BuildError> {
     let action = put_action(build, task).await?;
-    let request = ExecuteRequest { skip_cache_lookup: build.fresh, ..ExecuteRequest::new(action) };
+    let (skip_cache_lookup, priority) = (build.fresh, build.priority.number());
+    let request = ExecuteRequest { skip_cache_lookup, priority, ..ExecuteRequest::new(action) };
     let result = match build.execution.execute(request, build.progress).await {
         Ok(executed) => executed.result,
         Err(ExecuteError::Timeout { seconds, result }) => {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use futures::future::try_join_all;
 
+use super::priority::Priority;
 use super::progress::{Phase, ProgressSink};
 use super::{BuildError, CheckpointOptions, ImageBuilds, NixBuilds, definition};
 use crate::digest::DigestFunction;
@@ -48,6 +49,8 @@ pub struct Build<'a> {
     pub fresh: bool,
     /// When it began.
     pub started: Instant,
+    /// The priority of its actions.
+    pub priority: &'a Priority,
     /// Where it tells of its progress.
     pub progress: &'a ProgressSink,
 }

@@ -60,10 +60,21 @@ pub async fn definition_at(
     path: &RelativePath,
     name: &str,
 ) -> Result<Definition, BuildError> {
+    Ok(environments_at(files, root, path).await?.get(name)?.clone())
+}
+
+/// Returns the environments that a file of a root defines.
+///
+/// # Errors
+/// As `definition`.
+pub async fn environments_at(
+    files: &dyn Files,
+    root: GitId,
+    path: &RelativePath,
+) -> Result<EnvironmentsFile, BuildError> {
     let text = files.file(root, path).await?;
     let text = text.ok_or_else(|| BuildError::NoFile { root, file: path.clone() })?;
-    let file = EnvironmentsFile::parse(&path.to_string(), &text)?;
-    Ok(file.get(name)?.clone())
+    Ok(EnvironmentsFile::parse(&path.to_string(), &text)?)
 }
 
 /// Returns a root that an environment may use, and what messages call it: its own, or one that is bound.

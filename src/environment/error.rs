@@ -101,6 +101,12 @@ pub enum BuildError {
         /// The environment.
         environment: String,
     },
+    /// It would have to be built, and is not for whoever asks.
+    #[error("environment `{environment}` is not in the cache, and it takes the role `builder` to have it built")]
+    NotBuilt {
+        /// The environment.
+        environment: String,
+    },
     /// It is a checkpoint, and nobody has said which workers make some.
     #[error(
         "environment `{environment}` is a checkpoint: name the property by which the endpoint takes actions to workers with \

@@ -11,17 +11,19 @@ mod error;
 mod image;
 mod nix;
 mod plan;
+mod priority;
 mod progress;
 mod publish;
 mod tree;
 
 pub use build::{Build, Dependencies};
 pub use checkpoint::CheckpointOptions;
-pub use definition::{Files, definition, definition_at, describe, joined};
+pub use definition::{Files, definition, definition_at, describe, environments_at, joined};
 pub use error::{BuildError, Failure, FailureReason};
 pub use image::{BaseImages, ImageBuilds, ImageOptions, Pulled, Runs};
 pub use nix::{NixBuilds, NixOptions};
 pub use plan::{Known, Met, Plan, plan, survey};
+pub use priority::Priority;
 pub use progress::{Phase, Progress, ProgressSink};
 pub use publish::Published;
 

@@ -245,7 +245,7 @@ impl KeyedCache {
         Ok(expires)
     }
 
-    /// Checks again all that is under lease, so that a remote CAS does not take it for unused. Returns how many
+    /// Checks again all that is under lease or pinned, so that a remote CAS does not take it for unused. Returns how many
     /// entries that were.
     ///
     /// # Errors
@@ -268,7 +268,7 @@ impl KeyedCache {
 }
 
 /// Returns the seconds since the epoch.
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     i64::try_from(now).unwrap_or(i64::MAX)
 }

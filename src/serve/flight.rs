@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::environment::{Progress, ProgressSink};
+use crate::environment::{Priority, Progress, ProgressSink};
 
 /// Work in flight, by key.
 pub(crate) struct Flights<K, T> {
@@ -21,15 +21,21 @@ pub(crate) struct Flights<K, T> {
 pub(crate) struct Seat<T> {
     progress: watch::Receiver<Progress>,
     result: watch::Receiver<Option<T>>,
+    priority: Priority,
 }
 
 impl<T> Clone for Seat<T> {
     fn clone(&self) -> Self {
-        Self { progress: self.progress.clone(), result: self.result.clone() }
+        Self { progress: self.progress.clone(), result: self.result.clone(), priority: self.priority.clone() }
     }
 }
 
 impl<T: Clone> Seat<T> {
+    /// Returns the priority of the work.
+    pub(crate) fn priority(&self) -> &Priority {
+        &self.priority
+    }
+
     /// Waits for the next progress, or for the end: `None` then.
     ///
     /// # Cancel safety
@@ -78,21 +84,32 @@ where
         self.running.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Returns a seat on the work for `key`, which is started unless it is running, and whether it was running.
-    pub(crate) fn board<F>(&self, key: K, work: impl FnOnce(ProgressSink) -> F) -> (Seat<T>, bool)
+    /// Returns a seat on the work for `key`, which is started unless it is running, and whether it was running. It then
+    /// gets this priority if that is the lower number.
+    pub(crate) fn board<F>(
+        &self,
+        key: K,
+        priority: i32,
+        work: impl FnOnce(ProgressSink, Priority) -> F,
+    ) -> (Seat<T>, bool)
     where
         F: Future<Output = T> + Send + 'static,
     {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let vacant = match running.entry(key.clone()) {
-            Entry::Occupied(flight) => return (flight.get().clone(), true),
+            Entry::Occupied(flight) => {
+                flight.get().priority.lend(priority);
+                return (flight.get().clone(), true);
+            }
             Entry::Vacant(vacant) => vacant,
         };
         let sink = ProgressSink::new();
         let (sender, result) = watch::channel(None);
-        let seat = vacant.insert(Seat { progress: sink.subscribe(), result }).clone();
+        let priority = Priority::new(priority);
+        let seat = Seat { progress: sink.subscribe(), result, priority: priority.clone() };
+        let seat = vacant.insert(seat).clone();
         let landing = Landing { running: Arc::clone(&self.running), key };
-        let work = work(sink);
+        let work = work(sink, priority);
         tokio::spawn(async move {
             let value = work.await;
             // First off the board, then the news: who asks after the news starts afresh.
@@ -119,11 +136,11 @@ mod tests {
         let mut seats: Vec<Seat<usize>> = Vec::new();
         for _ in 0..50 {
             let (runs, go) = (Arc::clone(&runs), Arc::clone(&go));
-            let work = |_| async move {
+            let work = |_, _| async move {
                 go.notified().await;
                 runs.fetch_add(1, Ordering::SeqCst) + 1
             };
-            seats.push(flights.board("key", work).0);
+            seats.push(flights.board("key", 0, work).0);
         }
         seats.remove(0);
         go.notify_one();
@@ -137,7 +154,7 @@ mod tests {
     async fn work_goes_on_when_all_have_left() {
         let flights: Flights<&str, ()> = Flights::new();
         let (go, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (seat, _) = flights.board("key", |_| {
+        let (seat, _) = flights.board("key", 0, |_, _| {
             let (go, done) = (Arc::clone(&go), Arc::clone(&done));
             async move {
                 go.notified().await;
@@ -152,10 +169,10 @@ mod tests {
     #[tokio::test]
     async fn work_that_panics_frees_its_key() {
         let flights: Flights<&str, u8> = Flights::new();
-        let (mut seat, _) = flights.board("key", |_| async { panic!("on purpose") });
+        let (mut seat, _) = flights.board("key", 0, |_, _| async { panic!("on purpose") });
         assert_eq!(seat.next().await, None);
         assert_eq!(seat.result().await, None);
-        let (mut seat, joined) = flights.board("key", |_| async { 7 });
+        let (mut seat, joined) = flights.board("key", 0, |_, _| async { 7 });
         assert!(!joined);
         assert_eq!(seat.result().await, Some(7));
     }
@@ -165,7 +182,7 @@ mod tests {
         let flights: Flights<&str, u8> = Flights::new();
         let go = Arc::new(Notify::new());
         let gate = Arc::clone(&go);
-        let (mut seat, _) = flights.board("key", |sink| async move {
+        let (mut seat, _) = flights.board("key", 0, |sink: ProgressSink, _| async move {
             sink.actions(1, 2);
             gate.notified().await;
             3

@@ -15,7 +15,8 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use super::handshake::Handshakes;
+use super::handshake::{Handshakes, Secured};
+use super::roles::Role;
 use crate::transport::{Endpoint, short_socket_path};
 
 /// Most TLS handshakes at a time. Whoever comes when there are more waits to be accepted.
@@ -87,7 +88,8 @@ impl Listener {
     fn accepted(self, open: Arc<AtomicUsize>) -> impl futures::Stream<Item = io::Result<Connection>> {
         futures::stream::unfold((self, open), |(listener, open)| async move {
             let accepted = listener.accept().await;
-            let accepted = accepted.map(|stream| Connection { stream, counted: Counted::new(Arc::clone(&open)) });
+            let accepted =
+                accepted.map(|stream| Connection { stream, role: None, counted: Counted::new(Arc::clone(&open)) });
             if accepted.is_err() {
                 // Out of file descriptors, most likely: let some be closed first.
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -115,18 +117,22 @@ enum Stream {
 /// An open connection, which counts as such until it is dropped.
 pub(super) struct Connection {
     stream: Stream,
+    /// That of the client's certificate.
+    role: Option<Role>,
     counted: Counted,
 }
 
 impl Connection {
     /// Returns its secure form if it is to have one, or `None` when the client does not agree.
     async fn secured(self, handshakes: Option<&Handshakes>) -> Option<Self> {
-        let Self { stream, counted } = self;
-        let stream = match (stream, handshakes) {
-            (Stream::Tcp(stream), Some(handshakes)) => Stream::Tls(Box::new(handshakes.secure(stream).await?)),
-            (stream, _) => stream,
-        };
-        Some(Self { stream, counted })
+        let Self { stream, role, counted } = self;
+        match (stream, handshakes) {
+            (Stream::Tcp(stream), Some(handshakes)) => {
+                let Secured { stream, role } = handshakes.secure(stream).await?;
+                Some(Self { stream: Stream::Tls(Box::new(stream)), role, counted })
+            }
+            (stream, _) => Some(Self { stream, role, counted }),
+        }
     }
 }
 
@@ -153,6 +159,8 @@ pub struct Peer {
     pub name: Arc<str>,
     /// Whether it came through a Unix socket.
     pub local: bool,
+    /// The role that it has by its certificate.
+    pub role: Option<Role>,
 }
 
 impl Connected for Connection {
@@ -168,7 +176,7 @@ impl Connected for Connection {
                 process.map(|process| format!("process {process}")).unwrap_or_default()
             }
         };
-        Peer { name: address.into(), local: matches!(self.stream, Stream::Unix(_)) }
+        Peer { name: address.into(), local: matches!(self.stream, Stream::Unix(_)), role: self.role }
     }
 }
 

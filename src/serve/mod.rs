@@ -12,16 +12,19 @@ mod known_keys;
 mod listen;
 mod open;
 mod options;
+mod pins;
 mod private;
 mod remote;
 mod requests;
 pub mod resolve;
+pub mod roles;
 mod security;
 pub mod status;
 mod wanted;
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -50,6 +53,7 @@ use grpc::native::Native;
 use open::OpenedEndpoint;
 use remote::RemoteBackend;
 use requests::RequestLog;
+use roles::Role;
 
 /// Most requests of one connection that are worked on at a time.
 const MAX_REQUESTS: usize = 256;
@@ -80,6 +84,14 @@ pub enum ServeError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// Everybody who can connect could write.
+    #[error("everybody who can connect to `{bound}` would have the role `{role}`")]
+    Exposed {
+        /// The address that it listens on.
+        bound: SocketAddr,
+        /// What they could do.
+        role: Role,
     },
     /// The address is none.
     #[error(transparent)]

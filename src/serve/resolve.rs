@@ -3,6 +3,8 @@
 
 mod checkpoints;
 mod explain;
+mod flight;
+mod pins;
 mod plan;
 mod uses;
 
@@ -13,14 +15,15 @@ use std::time::{Duration, Instant};
 use super::admission::Rights;
 use super::cache::{Answer, KeyedCache};
 use super::dispatch::{Dispatch, Properties};
-use super::flight::{Flights, Seat};
+use super::flight::Flights;
 use super::known_keys::KnownKeys;
+use super::pins::Pins;
 use super::wanted::{self, Wanted};
 use crate::checkpoint::KnownCheckpoints;
 use crate::digest::{Digest, DigestFunction};
 use crate::environment::{
-    BaseImages, Build, BuildError, CheckpointOptions, ImageBuilds, ImageOptions, NixBuilds, NixOptions, ProgressSink,
-    Runs, build, plan,
+    BaseImages, Build, BuildError, CheckpointOptions, ImageBuilds, ImageOptions, NixBuilds, NixOptions, Priority,
+    ProgressSink, Runs, build, plan,
 };
 use crate::nix::ValidPaths;
 use crate::oci::{KnownArchives, KnownImages};
@@ -30,6 +33,7 @@ use crate::store::{BlobStore, Database, SharedEntries, StoreError};
 
 use checkpoints::check;
 pub use explain::{Against, Compared, ExplainError, Explained};
+pub use flight::Flight;
 pub use plan::{Given, Planned, PlannedEnvironment};
 use uses::{InCache, InFlight};
 
@@ -96,6 +100,7 @@ struct Inner {
     known_images: KnownImages,
     known_checkpoints: KnownCheckpoints,
     known_keys: KnownKeys,
+    pins: Pins,
     flights: Flights<(Shard, EnvKey), Result<Answer, Arc<BuildError>>>,
     known: wanted::Known,
 }
@@ -111,31 +116,6 @@ pub enum Resolution {
         /// Whether the build was running before.
         joined: bool,
     },
-}
-
-/// A build that a request waits for.
-pub struct Flight {
-    seat: Seat<Result<Answer, Arc<BuildError>>>,
-    environment: String,
-    rights: Rights,
-}
-
-impl Flight {
-    /// Waits for the next progress; `None` at the end.
-    pub async fn next(&mut self) -> Option<crate::environment::Progress> {
-        self.seat.next().await
-    }
-
-    /// Waits for the end of the build.
-    ///
-    /// # Errors
-    /// Those of the build; `CheckpointDenied` when whoever asked may not have what was built.
-    pub async fn answer(mut self) -> Result<Answer, Arc<BuildError>> {
-        let lost = || Err(Arc::new(BuildError::Lost { environment: self.environment.clone() }));
-        let answer = self.seat.result().await.unwrap_or_else(lost)?;
-        check(self.rights, &self.environment, &answer)?;
-        Ok(answer)
-    }
 }
 
 impl Resolver {
@@ -163,6 +143,7 @@ impl Resolver {
         let nix = NixBuilds { paths, turns: Turns::new(MAX_TURNS), options: nix, scratch };
         let known_checkpoints = KnownCheckpoints::new(database.clone());
         let known_keys = KnownKeys::new(database.clone());
+        let pins = Pins::new(database.clone());
         let cache = KeyedCache::new(Arc::clone(&store), database, shared, function, lease);
         Self {
             inner: Arc::new(Inner {
@@ -178,6 +159,7 @@ impl Resolver {
                 known_images,
                 known_checkpoints,
                 known_keys,
+                pins,
                 flights: Flights::new(),
                 known: wanted::Known::default(),
             }),
@@ -226,7 +208,7 @@ impl Resolver {
         self.inner.flights.count()
     }
 
-    /// Tells the CAS that all under lease is in use. Returns how many entries that were.
+    /// Tells the CAS that all under lease or pinned is in use. Returns how many entries that were.
     ///
     /// # Errors
     /// When a store cannot tell.
@@ -294,15 +276,17 @@ impl Resolver {
     }
 
     /// Answers from the cache, or joins or begins the build. `lost` are blobs of an earlier
-    /// answer that a client did not find.
+    /// answer that a client did not find; `priority` is for the actions of the build.
     ///
     /// # Errors
-    /// When a store cannot tell whether the environment is there; `CheckpointDenied` for those who may not have it.
+    /// When a store cannot tell whether the environment is there; `CheckpointDenied` for those who may not have it;
+    /// `NotBuilt` for those for whom nothing is built.
     pub(crate) async fn resolve(
         &self,
         wanted: Arc<Wanted>,
         lost: &[Digest],
         rights: Rights,
+        priority: i32,
     ) -> Result<Resolution, BuildError> {
         if !lost.is_empty() {
             tracing::warn!(key = %wanted.key, count = lost.len(), "a client did not find blobs that were answered");
@@ -313,11 +297,14 @@ impl Resolver {
             check(rights, &wanted.environment, &answer)?;
             return Ok(Resolution::Hit(answer));
         }
+        if !rights.builds() {
+            return Err(BuildError::NotBuilt { environment: wanted.environment.clone() });
+        }
         // Nor may they see how it comes about.
         if !rights.checkpoints && self.is_checkpoint(&wanted).await {
             return Err(BuildError::CheckpointDenied { environment: wanted.environment.clone() });
         }
-        let (flight, joined) = self.fly(shard, wanted, rights);
+        let (flight, joined) = self.fly(shard, wanted, rights, priority);
         Ok(Resolution::Building { flight, joined })
     }
 
@@ -344,16 +331,24 @@ impl Resolver {
         Ok(self.find(wanted).await?.1.map(|answer| answer.lease_expires))
     }
 
-    fn fly(&self, shard: Shard, wanted: Arc<Wanted>, rights: Rights) -> (Flight, bool) {
+    fn fly(&self, shard: Shard, wanted: Arc<Wanted>, rights: Rights, priority: i32) -> (Flight, bool) {
         let (key, environment) = ((shard, wanted.key), wanted.environment.clone());
         let this = self.clone();
-        let work = |progress| async move { this.build(shard, &wanted, progress).await.map_err(Arc::new) };
-        let (seat, joined) = self.inner.flights.board(key, work);
+        let work = |progress: ProgressSink, priority: Priority| async move {
+            this.build(shard, &wanted, &progress, &priority).await.map_err(Arc::new)
+        };
+        let (seat, joined) = self.inner.flights.board(key, priority, work);
         (Flight { seat, environment, rights }, joined)
     }
 
     /// Builds a missing environment and writes its entry. Runs in a flight.
-    async fn build(&self, shard: Shard, wanted: &Wanted, progress: ProgressSink) -> Result<Answer, BuildError> {
+    async fn build(
+        &self,
+        shard: Shard,
+        wanted: &Wanted,
+        progress: &ProgressSink,
+        priority: &Priority,
+    ) -> Result<Answer, BuildError> {
         let Wanted { parts, properties, shard: usual, key, environment } = wanted;
         // A flight that landed between the miss and this one may have built it.
         if let Some(answer) = self.lookup(shard, wanted).await? {
@@ -362,7 +357,7 @@ impl Resolver {
         let started = Instant::now();
         progress.environment(environment);
         let plan = plan(&self.inner.sources, &InCache { resolver: self, shard: *usual }, parts).await?;
-        let dependencies = InFlight::new(self, properties, &progress, plan);
+        let dependencies = InFlight::new(self, properties, progress, priority, plan);
         let own = &self.inner;
         let built = build(&Build {
             parts,
@@ -377,7 +372,8 @@ impl Resolver {
             dependencies: &dependencies,
             fresh: false,
             started,
-            progress: &progress,
+            priority,
+            progress,
         })
         .await?;
         tracing::info!(%key, environment, ms = started.elapsed().as_millis(), "built");

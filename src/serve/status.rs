@@ -3,6 +3,7 @@
 //! What is the client's to put right is told in full. What is ours is logged
 //! here, once, and the client gets the id under which it is in the log.
 
+mod role;
 mod source;
 
 use std::error::Error;
@@ -17,6 +18,7 @@ use crate::environment::BuildError;
 use crate::execute::{ExecuteError, HOST_VIOLATION};
 use crate::nix::NarError;
 use crate::oci::{LayerError, StoredImageError};
+use crate::serve::pins::PinsError;
 use crate::serve::remote::RemoteError;
 use crate::serve::resolve::ExplainError;
 use crate::spec::{GitId, SpecError};
@@ -24,6 +26,7 @@ use crate::store::StoreError;
 use crate::store::wire::WireError;
 use crate::transport::EndpointError;
 
+pub use role::{RoleDenied, role_message, role_status};
 pub use source::source_status;
 
 /// When to try again while a queue or the disk is full.
@@ -142,6 +145,7 @@ pub fn build_status(error: &BuildError) -> Status {
         | BuildError::Cycle { .. } => told(Code::InvalidArgument, error),
         BuildError::UnknownRoots { roots } => unknown_roots(error, roots),
         BuildError::CheckpointDenied { .. } => told(Code::PermissionDenied, error),
+        BuildError::NotBuilt { .. } => role::not_built_status(&error.to_string()),
         BuildError::CheckpointWorker { .. } => told(Code::FailedPrecondition, error),
         BuildError::Source(error) => source_status(error),
         BuildError::Store(error) => store_status(error),
@@ -166,6 +170,16 @@ pub fn explain_status(error: &ExplainError) -> Status {
         ExplainError::Build(error) => build_status(error),
         ExplainError::Unknown { .. } => told(Code::NotFound, error),
         ExplainError::Name { .. } | ExplainError::Ambiguous { .. } => told(Code::InvalidArgument, error),
+    }
+}
+
+/// Returns the status of an entry that is not kept, or not let go.
+pub fn pins_status(error: &PinsError) -> Status {
+    match error {
+        PinsError::Build(error) => build_status(error),
+        PinsError::Time { .. } => told(Code::InvalidArgument, error),
+        PinsError::NoEntry { .. } | PinsError::Unknown { .. } => told(Code::NotFound, error),
+        PinsError::Full => told(Code::ResourceExhausted, error),
     }
 }
 

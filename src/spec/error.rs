@@ -210,6 +210,7 @@ fn did_you_mean(nearest: Option<&String>) -> String {
     nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
-fn candidates(names: &[String]) -> String {
+/// Says which known names are the nearest.
+pub(crate) fn candidates(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!("; the nearest are `{}`", names.join("`, `")) }
 }

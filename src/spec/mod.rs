@@ -24,6 +24,7 @@ mod kind;
 mod nearest;
 mod object;
 mod path;
+mod pin;
 mod place;
 mod provides;
 mod reach;
@@ -43,6 +44,7 @@ pub use descriptor::{DESCRIPTOR_VERSION, Descriptor, ImageFacts, NixFacts, NixOu
 pub use distfiles::Distfile;
 pub use environments::{Definition, Environment, EnvironmentsFile};
 pub use error::SpecError;
+pub(crate) use error::candidates;
 pub use fingerprint::{Difference, FINGERPRINT_VERSION, Fingerprint};
 pub use git_id::{GitId, GitIdError};
 pub use key::{EnvKey, EnvKeyError, KEY_VERSION, KeyParts};
@@ -52,6 +54,7 @@ pub use kind::{
 };
 pub(crate) use nearest::{nearest, nearest_few};
 pub use path::{PathError, RelativePath, valid_name};
+pub use pin::{MAX_KEEP, PinName, PinNameError};
 pub use place::Place;
 pub(crate) use place::shown;
 pub use provides::Provides;

@@ -1,6 +1,7 @@
 //! Garbage collection: what was not used for longest goes first.
 //!
-//! Never goes: what was used within the grace period, what is pinned, and what an entry under lease reaches.
+//! Never goes: what was used within the grace period, what an action has pinned, and what an entry
+//! under lease, or with a pin that has not ended, reaches.
 //! Two passes: the first adds up how much was last used when, and so finds the time before which everything
 //! has to go; the second evicts. Memory is taken for leased blobs only, not for all there are. Afterwards the
 //! tables lose the records that lead to nothing any more.
@@ -16,7 +17,7 @@ use super::local::RECORD_BYTES;
 use super::space::allocated;
 use super::sweep::{BlobFile, Swept};
 use super::used::Moment;
-use super::{LocalBlobStore, StoreError, leases, wire};
+use super::{LocalBlobStore, StoreError, leases, pinned, wire};
 use crate::digest::Digest;
 use crate::proto::reapi;
 use crate::spec::Descriptor;
@@ -228,7 +229,8 @@ impl LocalBlobStore {
 
     /// Removes the records of actions, trees and environments that lead to blobs which are gone.
     fn prune(&self) -> Result<u64, StoreError> {
-        let mut records = self.prune_table(Table::Actions, direct_outputs)?;
+        let (mut records, _) = pinned::remove_ended(&self.inner.database, Moment::now().seconds())?;
+        records += self.prune_table(Table::Actions, direct_outputs)?;
         records += self.prune_table(Table::Trees, |_, root| Some(vec![text(root)?]))?;
         records += self.prune_table(Table::Entries, |_, record| Some(vec![Descriptor::parse(record).ok()?.tree]))?;
         Ok(records)

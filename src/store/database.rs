@@ -38,6 +38,8 @@ pub enum Table {
     Trees,
     /// Shard and key → end of the lease.
     Leases,
+    /// Name of a pin, shard and key → end of the pin.
+    Pins,
     /// Digest of a small blob → when it was last used.
     Blobs,
     /// Digest of a small blob → its content.
@@ -65,11 +67,12 @@ pub enum Table {
 }
 
 impl Table {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Entries,
         Self::Actions,
         Self::Trees,
         Self::Leases,
+        Self::Pins,
         Self::Blobs,
         Self::Contents,
         Self::Files,
@@ -91,6 +94,7 @@ impl Table {
             Self::Actions => "actions-1",
             Self::Trees => "trees-1",
             Self::Leases => "leases-1",
+            Self::Pins => "pins-1",
             Self::Blobs => "blobs-1",
             Self::Contents => "contents-1",
             Self::Files => "files-1",

@@ -1,9 +1,11 @@
 //! The keyed tables over the database: environments, actions.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use prost::Message;
 
-use super::{Database, StoreError, Table, blocking};
+use super::{Database, StoreError, Table, blocking, pinned};
 use crate::digest::{Digest, DigestFunction};
 use crate::proto::reapi;
 use crate::spec::{EnvKey, Shard};
@@ -51,14 +53,15 @@ impl Entries {
         Ok(Some(i64::from_le_bytes(bytes)))
     }
 
-    /// Returns all keys that are under lease at a time, in seconds since the epoch, each with its shard.
+    /// Returns all keys that are under lease or pinned at a time, in seconds since the epoch, each once with its
+    /// shard.
     ///
     /// # Errors
     /// When the database cannot tell.
     pub async fn leased(database: &Database, at: i64) -> Result<Vec<(Shard, EnvKey)>, StoreError> {
         let database = database.clone();
         blocking(move || {
-            let mut leased = Vec::new();
+            let mut leased = HashSet::new();
             database.scan(Table::Leases, |record, expires| {
                 let expires = expires.try_into().map(i64::from_le_bytes);
                 if expires.is_ok_and(|expires| expires > at) {
@@ -66,7 +69,11 @@ impl Entries {
                 }
                 Ok(())
             })?;
-            Ok(leased)
+            database.scan(Table::Pins, |record, expires| {
+                leased.extend(pinned::kept(record, expires, at).and_then(parse_record));
+                Ok(())
+            })?;
+            Ok(leased.into_iter().collect())
         })
         .await
     }
@@ -81,7 +88,7 @@ impl Entries {
 }
 
 /// Returns what a record is about; `None` when it is none of this version.
-fn parse_record(record: &[u8]) -> Option<(Shard, EnvKey)> {
+pub(super) fn parse_record(record: &[u8]) -> Option<(Shard, EnvKey)> {
     let mut parts = std::str::from_utf8(record).ok()?.split('/');
     let mut digest = || {
         let (hash, size) = (parts.next()?, parts.next()?);

@@ -111,6 +111,7 @@ impl LocalBlobStore {
         }
         fsck.records(Table::Derived, |record| text(record).is_some_and(|tree| GitId::parse(tree).is_ok()))?;
         fsck.records(Table::Leases, |record| record.len() == size_of::<i64>())?;
+        fsck.records(Table::Pins, |end| std::str::from_utf8(end).is_ok_and(|end| end.parse::<i64>().is_ok()))?;
         Ok(fsck.checked)
     }
 }

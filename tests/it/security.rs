@@ -16,12 +16,12 @@ use crate::support::{Daemon, World, fail, run, script, succeed, text};
 const SOON: Duration = Duration::from_secs(3);
 
 /// Who vouches for certificates.
-struct Authority {
+pub(crate) struct Authority {
     directory: PathBuf,
 }
 
 impl Authority {
-    fn new(world: &World, name: &str) -> Self {
+    pub(crate) fn new(world: &World, name: &str) -> Self {
         let directory = world.path(name);
         fs::create_dir(&directory).expect("temporary");
         let authority = Self { directory };
@@ -35,18 +35,27 @@ impl Authority {
     }
 
     /// Returns a certificate that is for these names, and its key.
-    fn issue(&self, name: &str, names: &str) -> (String, String) {
+    pub(crate) fn issue(&self, name: &str, names: &str) -> (String, String) {
+        self.issue_for(name, names, "2")
+    }
+
+    /// Returns one that was good until yesterday.
+    pub(crate) fn issue_expired(&self, name: &str) -> (String, String) {
+        self.issue_for(name, "DNS:expired", "-1")
+    }
+
+    fn issue_for(&self, name: &str, names: &str, days: &str) -> (String, String) {
         self.openssl(&["req", "-new", "-config", "config", "-out", "request"], name, name);
         fs::write(self.path("names"), format!("subjectAltName={names}\n")).expect("temporary");
         let sign = ["x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
         let certificate = format!("{name}.pem");
-        let rest = ["-extfile", "names", "-days", "2", "-out", &certificate];
+        let rest = ["-extfile", "names", "-days", days, "-out", &certificate];
         succeed(Command::new("openssl").current_dir(&self.directory).args(sign).args(rest));
         (self.text(&certificate), self.text(&format!("{name}.key")))
     }
 
     /// Returns a certificate for this host, and its key.
-    fn server(&self) -> (String, String) {
+    pub(crate) fn server(&self) -> (String, String) {
         self.issue("server", "IP:127.0.0.1,DNS:localhost")
     }
 
@@ -57,11 +66,11 @@ impl Authority {
         succeed(command.args(["-subj", &format!("/CN={subject}"), "-keyout", &format!("{key}.key")]));
     }
 
-    fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.directory.join(file)
     }
 
-    fn text(&self, file: &str) -> String {
+    pub(crate) fn text(&self, file: &str) -> String {
         self.path(file).display().to_string()
     }
 }
@@ -356,7 +365,9 @@ fn a_private_daemon_does_not_take_up_what_is_set_for_others() {
     let secured = Secured::new();
     let headers = secured.world.write("headers", "authorization: Bearer one");
     let mut command = secured.world.client("client");
-    for name in ["TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA", "TOKEN_FILE", "SERVE_CA", "REMOTE_CERT", "REMOTE_KEY"] {
+    for name in
+        ["TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA", "TOKEN_FILE", "SERVE_CA", "REMOTE_CERT", "REMOTE_KEY", "ANONYMOUS"]
+    {
         command.env(format!("ENVSERVE_{name}"), "/nonexistent");
     }
     command.env("ENVSERVE_SERVE_HEADERS", &headers).env("ENVSERVE_REMOTE_HEADERS", &headers);

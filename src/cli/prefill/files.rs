@@ -9,6 +9,7 @@ use tempfile::NamedTempFile;
 use super::error::PrefillError;
 use super::junit::junit;
 use super::report::Report;
+use crate::cli::output;
 
 /// Of a file that everybody may read and write whom the mask of the process lets.
 const MODE: u32 = 0o666;
@@ -55,9 +56,7 @@ impl Files {
 
 /// Returns the report as JSON.
 pub(super) fn json(report: &Report) -> String {
-    let mut text = serde_json::to_string(report).expect("a report has no keys but texts");
-    text.push('\n');
-    text
+    format!("{}\n", output::value(report))
 }
 
 fn is_junit(path: &Path) -> bool {

@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use super::report::{Item, Outcome, Report, Sources};
+use super::item::{Item, Outcome};
+use super::report::{Report, Sources};
 use crate::cli::Exit;
 use crate::cli::failure::Failure;
 

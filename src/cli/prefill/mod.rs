@@ -5,6 +5,7 @@
 
 mod error;
 mod files;
+mod item;
 mod items;
 mod junit;
 mod matrix;
@@ -14,7 +15,7 @@ mod report;
 mod summary;
 mod work;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -26,14 +27,14 @@ use super::client::ClientArguments;
 use super::error::CliError;
 use super::{Exit, output, unless_signalled};
 use crate::client::{Client, ClientOptions, Directories, OnUnavailable, PREFILL_PRIORITY};
-use crate::spec::{Config, Target};
+use crate::spec::{Config, PinName, Target};
 use crate::store::blocking;
 
 pub(super) use error::PrefillError;
 
 use files::Files;
 use matrix::Axis;
-use report::Report;
+pub(super) use report::Report;
 use work::{Patience, Pin, Prefill};
 
 #[derive(Debug, Args)]
@@ -80,8 +81,8 @@ pub(super) struct Arguments {
     report: Vec<PathBuf>,
 
     /// Have the server keep what is filled, under this name.
-    #[arg(long, value_name = "NAME", value_parser = pin::name, requires = "keep")]
-    pin: Option<String>,
+    #[arg(long, value_name = "NAME", requires = "keep")]
+    pin: Option<PinName>,
 
     /// For how long, from now on: as in `12h`, `14d`, `2w`.
     #[arg(long, value_name = "DURATION", value_parser = pin::keep, requires = "pin")]
@@ -103,8 +104,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let configs = arguments.configs()?;
     let environments = arguments.environments()?;
     let Arguments { specs, list, all, sources, jobs, strict, pin, keep, json, client: given, .. } = arguments;
-    let files = Files::make(&arguments.report)?;
     let found = blocking(move || paths::find(&specs, &list)).await?;
+    let files = Files::make(&arguments.report)?;
     let report = RefCell::new(Report::new(options.serve.as_ref().map(ToString::to_string)));
     let client = Client::new(options);
     let prefill = Prefill {
@@ -112,6 +113,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         patience,
         report: &report,
         progress: given.progress(),
+        gave_up: Cell::new(false),
         directories: Directories::default(),
         jobs: jobs.get(),
         pin: pin.zip(keep).map(|(name, keep)| Pin { name, keep }),

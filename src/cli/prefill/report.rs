@@ -1,112 +1,103 @@
-//! What became of each item, as it is reported. `docs/prefill.md` has the form.
+//! What a prefill came to, as it is reported.
 
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::item::{Item, Outcome};
 use crate::cli::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::output::Version;
 use crate::client::{FetchedSource, UnionPlan};
-use crate::spec::{Config, Target};
-
-/// Version of the form.
-const VERSION: u32 = 1;
+use crate::spec::GitId;
 
 /// What a prefill has come to, or has so far.
-#[derive(Debug, Serialize)]
-pub(super) struct Report {
-    version: u32,
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::cli) struct Report {
+    /// The version of this form.
+    version: Version<1>,
     /// The server; null for a private daemon.
     pub(super) server: Option<String>,
     /// In seconds since 1970.
     started_at: u64,
+    /// Until it ended.
     duration_ms: u64,
     /// Whether a signal broke it off.
     pub(super) interrupted: bool,
+    /// How many items came to what.
     totals: Totals,
+    /// What all of it was planned to come to; null when it did not come to that.
     plan: Option<Planned>,
+    /// What became of each item.
     pub(super) items: Vec<Item>,
+    /// What became of the sources of each spec, with `--sources`.
     pub(super) sources: Vec<Sources>,
     #[serde(skip)]
     started: Instant,
 }
 
 /// How many of each.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, JsonSchema)]
 pub(super) struct Totals {
+    /// All items.
     items: usize,
+    /// Those that the server had.
     hit: usize,
+    /// Those that were built.
     built: usize,
+    /// Those that are not there, or not kept.
     failed: usize,
+    /// Those that a signal came before.
     unfinished: usize,
 }
 
 /// What all of it was planned to come to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Planned {
+    /// Environments that were there, each counted once.
     hits: usize,
+    /// Environments to be built, with those that they use.
     builds: usize,
+    /// How many actions that takes at least.
     actions: u64,
-    /// For how long the last builds took, one after the other.
+    /// How many milliseconds the last builds of those took, one after the other.
     last_build_ms: u64,
-    /// How many were never built.
+    /// Of how many no build is remembered.
     never_built: usize,
     /// The repositories whose roots the server did not know.
     roots: Vec<String>,
+    /// Whether this is all that there was to say.
     complete: bool,
 }
 
-/// An environment in a configuration.
-#[derive(Debug, Serialize)]
-pub(super) struct Item {
-    pub(super) spec: String,
-    /// Repository, module and name; null where the spec does not tell.
-    pub(super) environment: Option<[String; 3]>,
-    pub(super) config: Config,
-    pub(super) key: Option<String>,
-    pub(super) outcome: Outcome,
-    /// Its root `Directory`.
-    pub(super) root: Option<String>,
-    pub(super) duration_ms: Option<u64>,
-    /// In seconds since 1970.
-    pub(super) kept_until: Option<i64>,
-    pub(super) error: Option<Failure>,
-}
-
-/// What became of an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Outcome {
-    /// The server had it.
-    Hit,
-    /// It was built.
-    Built,
-    /// The server does not have it, or does not keep it.
-    Failed,
-    /// A signal came first.
-    Unfinished,
-}
-
 /// The sources of a spec.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Sources {
+    /// The spec as it was named.
     pub(super) spec: String,
+    /// The roots that the server has.
     roots: Vec<Source>,
+    /// Why it does not have all of them.
     pub(super) error: Option<Failure>,
 }
 
-#[derive(Debug, Serialize)]
+/// A root that the server has.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Source {
+    /// The repository in the spec.
     repository: String,
+    /// The type of its root.
     r#type: &'static str,
-    tree: Option<String>,
+    /// Its tree.
+    tree: Option<GitId>,
 }
 
 impl Report {
     pub(super) fn new(server: Option<String>) -> Self {
         Self {
-            version: VERSION,
+            version: Version,
             server,
             started_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             duration_ms: 0,
@@ -168,48 +159,6 @@ impl Report {
     }
 }
 
-impl Item {
-    pub(super) fn new(spec: &str, target: Option<&Target>, config: &Config) -> Self {
-        let parts = |target: &Target| [target.repository.clone(), target.module.to_string(), target.name.clone()];
-        Self {
-            spec: spec.to_owned(),
-            environment: target.map(parts),
-            config: config.clone(),
-            key: None,
-            outcome: Outcome::Unfinished,
-            root: None,
-            duration_ms: None,
-            kept_until: None,
-            error: None,
-        }
-    }
-
-    pub(super) fn failed(mut self, failure: Failure) -> Self {
-        self.fail(failure);
-        self
-    }
-
-    pub(super) fn fail(&mut self, failure: Failure) {
-        self.outcome = Outcome::Failed;
-        self.error = Some(failure);
-    }
-}
-
-impl fmt::Display for Item {
-    /// `MODULE:NAME A=x B:=1`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.environment {
-            Some([_, module, name]) if module.is_empty() => f.write_str(name)?,
-            Some([_, module, name]) => write!(f, "{module}:{name}")?,
-            None => f.write_str("-")?,
-        }
-        self.config.iter().try_for_each(|(name, value)| match value.as_str() {
-            Some(text) => write!(f, " {name}={text}"),
-            None => write!(f, " {name}:={value}"),
-        })
-    }
-}
-
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { items, hit, built, failed, unfinished } = self;
@@ -219,24 +168,10 @@ impl fmt::Display for Totals {
     }
 }
 
-impl Outcome {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Hit => "hit",
-            Self::Built => "built",
-            Self::Failed => "failed",
-            Self::Unfinished => "unfinished",
-        }
-    }
-}
-
 impl Sources {
     pub(super) fn new(spec: &str, outcome: Result<Vec<FetchedSource>, Failure>) -> Self {
-        let source = |source: FetchedSource| Source {
-            repository: source.repository,
-            r#type: source.kind,
-            tree: source.tree.map(|tree| tree.to_string()),
-        };
+        let source =
+            |source: FetchedSource| Source { repository: source.repository, r#type: source.kind, tree: source.tree };
         let (roots, error) = match outcome {
             Ok(roots) => (roots.into_iter().map(source).collect(), None),
             Err(failure) => (Vec::new(), Some(failure)),

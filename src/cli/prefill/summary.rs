@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Item, Report};
+use super::item::Item;
+use super::report::Report;
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::plan::duration;
@@ -11,19 +12,18 @@ use crate::client::UnionPlan;
 
 /// Says what all of it comes to, before it is begun.
 pub(super) fn announce(plan: &UnionPlan, items: usize, keys: usize, later: usize) {
-    let builds = plan.builds().count();
-    let mut text =
-        format!("{items} items, {keys} keys: {} environments are there, {builds} are to be built", plan.hits());
-    let (last, unknown) = plan.last_ms();
+    let (there, builds) = (plan.hits(), plan.builds().count());
+    let mut text = format!("items: {items}, keys: {keys}, environments there: {there}, to be built: {builds}");
     let mut add = |part: String| text.push_str(&part);
+    let (last, unknown) = plan.last_ms();
     if last > 0 {
         add(format!(", the last time in {} one after the other", duration(last)));
     }
     if unknown > 0 {
-        add(format!(", {unknown} for the first time"));
+        add(format!(", for the first time: {unknown}"));
     }
     if later > 0 {
-        add(format!("; {later} of the keys are not known yet"));
+        add(format!("; keys not known yet: {later}"));
     }
     if !plan.roots.is_empty() {
         let names: Vec<&str> = plan.roots.iter().map(|(repository, _)| repository.as_str()).collect();
@@ -57,7 +57,7 @@ pub(super) fn text(report: &Report) -> String {
     let mut text = String::new();
     let mut add = |line: String| writeln!(text, "{line}").expect("writing to a String cannot fail");
     for item in &report.items {
-        let key = item.key.as_deref().unwrap_or("-");
+        let key = item.key.map_or_else(|| "-".to_owned(), |key| key.to_string());
         let error = item.error.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
         add(clean(&format!("{:10} {key} {}{error}", item.outcome.as_str(), name(item))));
     }

@@ -3,22 +3,23 @@
 mod fill;
 mod pieces;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::StreamExt;
 
+use super::item::{Item, Outcome};
 use super::items::{SpecFile, Wanted};
 use super::paths::Found;
-use super::report::{Item, Outcome, Report};
+use super::report::Report;
 use super::summary::announce;
 use crate::cli::error::CliError;
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::progress::{Display, ProgressArguments};
 use crate::client::{Building, Client, ClientError, Directories, Events, Request};
-use crate::spec::Config;
+use crate::spec::{Config, PinName};
 
 use pieces::{Piece, Pieces};
 
@@ -36,7 +37,7 @@ pub(super) enum Patience {
 
 /// Under which name what is filled is kept, and for how long.
 pub(super) struct Pin {
-    pub(super) name: String,
+    pub(super) name: PinName,
     pub(super) keep: Duration,
 }
 
@@ -44,6 +45,8 @@ pub(super) struct Pin {
 pub(super) struct Prefill<'a> {
     pub(super) client: &'a Client,
     pub(super) patience: Patience,
+    /// Whether patience came to its end: then nobody waits again.
+    pub(super) gave_up: Cell<bool>,
     pub(super) report: &'a RefCell<Report>,
     pub(super) progress: &'a ProgressArguments,
     pub(super) directories: Directories,
@@ -89,10 +92,13 @@ impl Prefill<'_> {
         events: &dyn Events,
         work: impl AsyncFn() -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
-        match self.patience {
-            Patience::None => work().await,
-            Patience::Wait(longest) => self.client.wait_for(longest, events, work).await,
+        let Patience::Wait(longest) = self.patience else { return work().await };
+        if self.gave_up.get() {
+            return work().await;
         }
+        let done = self.client.wait_for(longest, events, work).await;
+        self.gave_up.set(self.gave_up.get() || matches!(done, Err(ClientError::Waited { .. })));
+        done
     }
 
     /// Turns the items into requests, and puts those together that have one key.
@@ -107,7 +113,7 @@ impl Prefill<'_> {
             for (asked, request) in file.asked.iter().zip(requests) {
                 match request {
                     Ok(request) => {
-                        self.item(asked.item, |item| item.key = Some(request.parts.key().to_string()));
+                        self.item(asked.item, |item| item.key = Some(request.parts.key()));
                         pieces.add(number, asked.item, request);
                     }
                     Err(error) if passes(&error) => pieces.add_later(number, asked),

@@ -12,7 +12,6 @@ use super::{Board, Display};
 
 /// What is told while work goes on.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Progress")]
 pub(in crate::cli) struct ProgressArguments {
     /// Say only what goes wrong.
     #[arg(short, long)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::{Resolution, Resolver};
-use crate::environment::{BuildError, Dependencies, Known, Plan, ProgressSink};
+use crate::environment::{BuildError, Dependencies, Known, Plan, Priority, ProgressSink};
 use crate::serve::admission::Rights;
 use crate::serve::dispatch::Properties;
 use crate::spec::{Descriptor, EnvKey, KeyParts, Shard};
@@ -28,6 +28,7 @@ pub(super) struct InFlight<'a> {
     resolver: &'a Resolver,
     properties: &'a Properties,
     progress: &'a ProgressSink,
+    priority: &'a Priority,
     total: u32,
     waiting: Mutex<Plan>,
 }
@@ -37,11 +38,12 @@ impl<'a> InFlight<'a> {
         resolver: &'a Resolver,
         properties: &'a Properties,
         progress: &'a ProgressSink,
+        priority: &'a Priority,
         plan: Plan,
     ) -> Self {
         let total = plan.actions();
         progress.actions(0, total);
-        Self { resolver, properties, progress, total, waiting: Mutex::new(plan) }
+        Self { resolver, properties, progress, priority, total, waiting: Mutex::new(plan) }
     }
 
     fn done(&self, key: &EnvKey) {
@@ -56,10 +58,11 @@ impl Dependencies for InFlight<'_> {
     async fn environment(&self, parts: KeyParts) -> Result<Arc<Descriptor>, BuildError> {
         let wanted = self.resolver.wanted(parts, self.properties.clone());
         let key = wanted.key;
-        let resolution = self.resolver.resolve(wanted, &[], Rights::ALL).await?;
+        let resolution = self.resolver.resolve(wanted, &[], Rights::ALL, self.priority.number()).await?;
         let answer = match resolution {
             Resolution::Hit(answer) => answer,
             Resolution::Building { mut flight, .. } => {
+                self.priority.wait_for(flight.priority());
                 while let Some(progress) = flight.next().await {
                     self.progress.show(&progress);
                 }

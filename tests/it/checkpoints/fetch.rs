@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::build::{Case, service};
-use crate::support::{Daemon, Proxy, World, contents, criu, fail, files, script, succeed, until};
+use crate::support::{Daemon, Proxy, World, contents, criu, fail, files, object, script, succeed, until};
 
 /// An ordinary user.
 const USER: u32 = 65_534;
@@ -56,7 +56,12 @@ fn a_checkpoint_is_fetched_once_and_then_neither_a_connection_nor_criu_is_needed
     let case = slow();
     let daemon = case.daemon();
     let criu = criu_of(&case.world, "own-criu", None);
+    let plan = |root| object(client(&case, &daemon.address, root, &criu, "plan").arg("--json"));
+    assert_eq!(plan("client")["state"], "build");
     let first = fetched(&case, &daemon, "client", &criu);
+    assert_eq!(plan("client")["state"], "here");
+    let elsewhere = plan("other");
+    assert_eq!((&elsewhere["state"], &elsewhere["fetch_bytes"]), (&json!("hit"), &Value::Null), "{elsewhere}");
     let checkpoint = &first["checkpoint"];
     assert_eq!(
         (&first["kind"], &first["present"], &checkpoint["form"]),

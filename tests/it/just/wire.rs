@@ -5,8 +5,10 @@ use envserve::digest::DigestFunction;
 use envserve::proto::just;
 use envserve::proto::just::target_client::TargetClient;
 use envserve::proto::reapi;
+use envserve::serve::roles::Role;
+use envserve::serve::status::RoleDenied;
 use envserve::store::{BlobStore, RemoteBlobStore};
-use envserve::transport::Channel;
+use envserve::transport::{Channel, Headers, Link, Security};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
@@ -21,8 +23,12 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(daemon: &Daemon) -> Self {
-        let store = RemoteBlobStore::new(daemon.link(), String::new(), DigestFunction::Sha256);
-        Self { channel: daemon.link().channel(), store }
+        Self::over(daemon.link())
+    }
+
+    fn over(link: Link) -> Self {
+        let channel = link.channel();
+        Self { channel, store: RemoteBlobStore::new(link, String::new(), DigestFunction::Sha256) }
     }
 
     pub(super) async fn put(&self, text: &str) -> reapi::Digest {
@@ -77,6 +83,31 @@ pub(super) fn project() -> (Project, String) {
     let project = Project::new(&json!({"now": environment("date +%N >out", &["V"]), "no": environment("exit 1", &[])}));
     let tree = git(&project.world.path("known"), &["rev-parse", "HEAD:envs"]);
     (project, tree)
+}
+
+#[tokio::test]
+async fn uploaders_are_answered_with_what_is_there_and_have_nothing_built() {
+    let (project, tree) = project();
+    let options = ["uploader", "builder"].map(|role| {
+        let tokens = project.world.write(&format!("{role}.tokens"), format!("token-of-{role}\n"));
+        format!("--token-file={role}={}", tokens.display())
+    });
+    let daemon = project.daemon(&options.each_ref().map(String::as_str));
+    let [uploader, builder] = ["uploader", "builder"].map(|role| {
+        let headers = project.world.write("headers", format!("authorization: Bearer token-of-{role}\n"));
+        let headers = Headers::from_file(headers).expect("good");
+        let endpoint = daemon.address.parse().expect("an address");
+        Wire::over(Link::new(&endpoint, &Security { headers, ..Security::default() }).expect("an address"))
+    });
+    let good = description("git tree", &tree, "ENVS", &json!({}));
+    let (now, config) = (json!(["", "now"]), json!({"V": null}));
+    let refused = uploader.target(&now, &config, &good).await.expect_err("it is not built");
+    assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
+    let denied = RoleDenied { least: Role::Builder, not_built: true };
+    assert_eq!(RoleDenied::of(&refused), Some(denied), "{refused}");
+    assert_eq!(daemon.builds(), 0);
+    let built = builder.target(&now, &config, &good).await.expect("it is built");
+    assert_eq!(uploader.target(&now, &config, &good).await.expect("it is there"), built);
 }
 
 #[tokio::test]

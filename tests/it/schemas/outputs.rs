@@ -167,6 +167,19 @@ fn a_fetch_is_planned_probed_and_explained_as_the_schemas_say() {
 }
 
 #[test]
+fn a_prefill_is_reported_as_the_schema_says() {
+    let (world, daemon) = kinds();
+    world.write("broken.json", "{");
+    let mut words = vec!["prefill", "broken.json", "-c", "WHO=me", "--sources"];
+    ["none", "tree", "image", "warm"].iter().for_each(|name| words.extend(["-e", "main", "", name]));
+    let printed = object(verb(&world, &daemon, "tree.json", &words).current_dir(world.path("")));
+    let outcomes: Vec<&Value> =
+        printed["items"].as_array().expect("a list").iter().map(|item| &item["outcome"]).collect();
+    assert_eq!(outcomes, ["failed", "failed", "built", "built", "built"], "of all kinds: {printed}");
+    as_the_schema_says("prefill", &[printed], &["WHO"]);
+}
+
+#[test]
 fn sources_are_fetched_as_the_schema_says() {
     let world = World::new();
     world.write("source/ENVS", json!({"one": script("cat in/file >out", &["out"])}).to_string());

@@ -32,13 +32,22 @@ impl Daemon {
     }
 
     /// Starts a daemon by a command that runs what is given to it as arguments.
-    pub(crate) fn start_by(mut command: Command, verb: &str, root: &Path, options: &[&str]) -> Self {
+    pub(crate) fn start_by(command: Command, verb: &str, root: &Path, options: &[&str]) -> Self {
+        Self::start_on("127.0.0.1:0", command, verb, root, options)
+    }
+
+    /// Starts one that other hosts can reach.
+    pub(crate) fn start_for_all(root: &Path, options: &[&str]) -> Self {
+        Self::start_on("0.0.0.0:0", Command::new("env"), "serve", root, options)
+    }
+
+    fn start_on(address: &str, mut command: Command, verb: &str, root: &Path, options: &[&str]) -> Self {
         fs::create_dir_all(root).expect("temporary");
         let log = root.with_extension("log");
         let stderr = fs::File::options().create(true).append(true).open(&log).expect("temporary");
         let mut child = command
             .arg(env!("CARGO_BIN_EXE_envserve"))
-            .args([verb, "--listen", "127.0.0.1:0", "--root"])
+            .args([verb, "--listen", address, "--root"])
             .arg(root)
             .args(options)
             .stdin(Stdio::null())

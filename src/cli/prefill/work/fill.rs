@@ -5,8 +5,9 @@ use std::time::Instant;
 use super::pieces::{Attempt, Piece};
 use super::{Pin, Prefill};
 use crate::cli::failure::Failure;
+use crate::cli::prefill::item::{Item, Outcome};
 use crate::cli::prefill::items::SpecFile;
-use crate::cli::prefill::report::{Item, Outcome, Sources, milliseconds};
+use crate::cli::prefill::report::{Sources, milliseconds};
 use crate::cli::prefill::summary;
 use crate::cli::progress::Board;
 use crate::client::{Building, ClientError, Events, Filled, Request};
@@ -49,8 +50,8 @@ impl Prefill<'_> {
             Ok(Done { request, filled, kept_until }) => {
                 let outcome = if filled.hit { Outcome::Hit } else { Outcome::Built };
                 self.note(&piece, outcome, |item| {
-                    item.key = Some(request.parts.key().to_string());
-                    item.root = Some(format!("{:?}", filled.descriptor.root));
+                    item.key = Some(request.parts.key());
+                    item.root = Some(filled.descriptor.root);
                     (item.duration_ms, item.kept_until) = (Some(duration), kept_until);
                 })
             }

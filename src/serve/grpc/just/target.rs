@@ -169,10 +169,10 @@ impl Target for Just {
         &self,
         request: Request<just::ServeTargetRequest>,
     ) -> Result<Response<just::ServeTargetResponse>, Status> {
-        let started = Instant::now();
+        let (started, rights) = (Instant::now(), Rights::of(&request).without_checkpoints());
         let resolver = self.resolver().await?;
         let wanted = wanted(resolver, &request.into_inner()).await?;
-        let (came, answer) = match resolver.resolve(Arc::clone(&wanted), &[], Rights::COMMON).await {
+        let (came, answer) = match resolver.resolve(Arc::clone(&wanted), &[], rights, 0).await {
             Ok(Resolution::Hit(answer)) => ("hit", Ok(answer)),
             Ok(Resolution::Building { flight, joined }) => {
                 (if joined { "joined" } else { "miss" }, flight.answer().await)

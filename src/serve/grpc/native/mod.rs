@@ -13,7 +13,7 @@ use futures::Stream;
 use tonic::{Request, Response, Status};
 
 use crate::digest::DigestFunction;
-use crate::environment::{BuildError, Failure, Progress, definition_at, describe};
+use crate::environment::{BuildError, Failure, Progress, definition_at, describe, environments_at};
 use crate::proto::v1;
 use crate::proto::v1::configuration_server::{Configuration, ConfigurationServer};
 use crate::proto::v1::environments_server::{Environments, EnvironmentsServer};
@@ -25,7 +25,7 @@ use crate::serve::cache::Answer;
 use crate::serve::resolve::{Flight, Resolution, Resolver};
 use crate::serve::status;
 use crate::serve::wanted::Wanted;
-use crate::spec::{Definition, GitId, RelativePath};
+use crate::spec::{Definition, GitId, PathError, RelativePath};
 use crate::store::wire;
 
 /// Largest request taken: a key and a description of many repositories fit easily.
@@ -68,13 +68,16 @@ impl Native {
     }
 
     async fn definition(&self, name: v1::EnvironmentName) -> Result<Definition, Status> {
-        let root = git_id("root_tree", &name.root_tree)?;
-        let path = path("module", &name.module)?
-            .join(&name.environments_file)
-            .map_err(|error| Status::invalid_argument(format!("field `environments_file`: {error}")))?;
+        let (root, path) = environments_file(&name.root_tree, &name.module, &name.environments_file)?;
         let found = definition_at(self.resolver().await?.sources(), root, &path, &name.name).await;
         found.map_err(|error| status::build_status(&error))
     }
+}
+
+/// Returns the root, and the path in it, of an environments file.
+fn environments_file(root: &str, module: &str, name: &str) -> Result<(GitId, RelativePath), Status> {
+    let invalid = |error: PathError| Status::invalid_argument(format!("field `environments_file`: {error}"));
+    Ok((git_id("root_tree", root)?, path("module", module)?.join(name).map_err(invalid)?))
 }
 
 fn git_id(field: &str, text: &str) -> Result<GitId, Status> {
@@ -158,7 +161,7 @@ impl Environments for Native {
         let lost = request.lost_blobs.iter().map(|digest| wire::native_digest(function, "lost_blobs", Some(digest)));
         let lost: Vec<_> = lost.collect::<Result<_, _>>().map_err(|error| status::wire_status(&error))?;
         let wanted = self.wanted(&request.key, &request.description, request.properties).await?;
-        let resolution = resolver.resolve(Arc::clone(&wanted), &lost, rights).await;
+        let resolution = resolver.resolve(Arc::clone(&wanted), &lost, rights, request.priority).await;
         let (came, stream): (_, ServeStream) = match resolution {
             Ok(Resolution::Hit(answer)) => ("hit", Box::pin(tokio_stream::once(outcome(function, Ok(&answer), true)))),
             Ok(Resolution::Building { flight, joined }) => {
@@ -194,8 +197,12 @@ impl Environments for Native {
         Ok(Response::new(v1::VariablesResponse { flexible_config: definition.flexible_config().to_vec() }))
     }
 
-    async fn names(&self, _request: Request<v1::EnvironmentsFileName>) -> Result<Response<v1::NamesResponse>, Status> {
-        Err(Status::unimplemented("names"))
+    async fn names(&self, request: Request<v1::EnvironmentsFileName>) -> Result<Response<v1::NamesResponse>, Status> {
+        let file = request.into_inner();
+        let (root, path) = environments_file(&file.root_tree, &file.module, &file.environments_file)?;
+        let found = environments_at(self.resolver().await?.sources(), root, &path).await;
+        let found = found.map_err(|error| status::build_status(&error))?;
+        Ok(Response::new(v1::NamesResponse { names: found.names().map(str::to_owned).collect() }))
     }
 
     async fn describe(&self, request: Request<v1::EnvironmentName>) -> Result<Response<v1::DescribeResponse>, Status> {

@@ -9,6 +9,7 @@ use crate::proto::v1;
 use crate::proto::v1::archive_tree_request::Kind;
 use crate::proto::v1::source_trees_server::SourceTrees;
 use crate::proto::v1::special_tree_request::Special as SpecialNumber;
+use crate::serve::admission::Rights;
 use crate::serve::resolve::Resolver;
 use crate::serve::status;
 use crate::source::{ArchiveKind, Derived, Distfile, Origin, SourceError};
@@ -26,8 +27,9 @@ impl From<v1::Origin> for Origin {
     }
 }
 
-fn origin(origin: Option<v1::Origin>) -> Origin {
-    origin.map(Origin::from).unwrap_or_default()
+/// Returns where something may be fetched from. Nothing is for readers.
+fn origin(rights: Rights, origin: Option<v1::Origin>) -> Origin {
+    origin.filter(|_| rights.gives_sources()).map(Origin::from).unwrap_or_default()
 }
 
 /// Returns the answer about a tree, which is put into the CAS where that is asked for.
@@ -61,14 +63,14 @@ fn special(number: i32) -> Result<Special, Status> {
     }
 }
 
-fn distfiles(files: Vec<v1::distdir_tree_request::File>) -> Result<BTreeMap<String, Distfile>, Status> {
+fn distfiles(rights: Rights, files: Vec<v1::distdir_tree_request::File>) -> Result<BTreeMap<String, Distfile>, Status> {
     if files.len() > MAX_FILES {
         return Err(Status::invalid_argument(format!("field `files`: at most {MAX_FILES} are taken")));
     }
     let mut named = BTreeMap::new();
     for file in files {
         let content = git_id("files.content", &file.content)?;
-        let distfile = Distfile { content, executable: file.executable, origin: origin(file.origin) };
+        let distfile = Distfile { content, executable: file.executable, origin: origin(rights, file.origin) };
         if named.insert(file.name.clone(), distfile).is_some() {
             let name = file.name.escape_debug();
             return Err(Status::invalid_argument(format!("field `files`: two of them are named `{name}`")));
@@ -112,10 +114,12 @@ impl SourceTrees for Native {
     }
 
     async fn commit_tree(&self, request: Request<v1::CommitTreeRequest>) -> Result<Response<v1::TreeResponse>, Status> {
-        let request = request.into_inner();
+        let (rights, request) = (Rights::of(&request), request.into_inner());
         let (commit, subdir) = (git_id("commit", &request.commit)?, path("subdir", &request.subdir)?);
         let resolver = self.resolver().await?;
-        let derived = resolver.sources().commit_tree(commit, &subdir, &origin(request.origin), request.proof).await;
+        let proof = if rights.gives_sources() { request.proof } else { Vec::new() };
+        let origin = origin(rights, request.origin);
+        let derived = resolver.sources().commit_tree(commit, &subdir, &origin, proof).await;
         answer(resolver, derived, request.backup).await
     }
 
@@ -123,9 +127,9 @@ impl SourceTrees for Native {
         &self,
         request: Request<v1::ArchiveTreeRequest>,
     ) -> Result<Response<v1::TreeResponse>, Status> {
-        let request = request.into_inner();
+        let (rights, request) = (Rights::of(&request), request.into_inner());
         let (content, subdir) = (git_id("content", &request.content)?, path("subdir", &request.subdir)?);
-        let (kind, origin) = (archive_kind(request.kind)?, origin(request.origin));
+        let (kind, origin) = (archive_kind(request.kind)?, origin(rights, request.origin));
         let resolver = self.resolver().await?;
         let derived = resolver.sources().archive_tree(content, kind, &subdir, &origin).await;
         answer(resolver, derived, request.backup).await
@@ -135,8 +139,8 @@ impl SourceTrees for Native {
         &self,
         request: Request<v1::DistdirTreeRequest>,
     ) -> Result<Response<v1::TreeResponse>, Status> {
-        let request = request.into_inner();
-        let files = distfiles(request.files)?;
+        let (rights, request) = (Rights::of(&request), request.into_inner());
+        let files = distfiles(rights, request.files)?;
         let resolver = self.resolver().await?;
         answer(resolver, resolver.sources().distdir_tree(&files).await, request.backup).await
     }
@@ -179,9 +183,9 @@ impl SourceTrees for Native {
     }
 
     async fn content(&self, request: Request<v1::ContentRequest>) -> Result<Response<v1::ContentResponse>, Status> {
-        let request = request.into_inner();
+        let (rights, request) = (Rights::of(&request), request.into_inner());
         let content = git_id("content", &request.content)?;
-        let found = self.resolver().await?.sources().content(content, &origin(request.origin)).await;
+        let found = self.resolver().await?.sources().content(content, &origin(rights, request.origin)).await;
         let found = found.map_err(|error| status::source_status(&error))?;
         Ok(Response::new(v1::ContentResponse { digest: Some(found.digest.into()), fetched: found.fetched }))
     }

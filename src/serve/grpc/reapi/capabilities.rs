@@ -1,4 +1,4 @@
-//! Capabilities: what this endpoint can do. Nothing is announced that is not done.
+//! Capabilities: what this endpoint does for whoever asks. Nothing is announced that is not done.
 
 use tonic::{Request, Response, Status};
 
@@ -8,6 +8,8 @@ use super::compression::Compressor;
 use crate::digest::DigestFunction;
 use crate::proto::reapi::capabilities_server::Capabilities;
 use crate::proto::{reapi, semver};
+use crate::serve::admission::Rights;
+use crate::serve::roles::Role;
 use crate::store::AVERAGE_CHUNK;
 use crate::store::wire::function_number;
 
@@ -18,11 +20,14 @@ impl Capabilities for Reapi {
         request: Request<reapi::GetCapabilitiesRequest>,
     ) -> Result<Response<reapi::ServerCapabilities>, Status> {
         self.check_instance(&request.get_ref().instance_name)?;
+        let role = Rights::of(&request).role;
         let functions = DigestFunction::ALL.map(function_number).to_vec();
         Ok(Response::new(reapi::ServerCapabilities {
             cache_capabilities: Some(reapi::CacheCapabilities {
                 digest_functions: functions.clone(),
-                action_cache_update_capabilities: Some(reapi::ActionCacheUpdateCapabilities { update_enabled: true }),
+                action_cache_update_capabilities: Some(reapi::ActionCacheUpdateCapabilities {
+                    update_enabled: role >= Role::Admin,
+                }),
                 max_batch_total_size_bytes: i64::try_from(MAX_BATCH_BYTES).expect("a few MiB"),
                 symlink_absolute_path_strategy: reapi::symlink_absolute_path_strategy::Value::Allowed as i32,
                 supported_compressors: vec![Compressor::Zstd.number()],
@@ -42,7 +47,7 @@ impl Capabilities for Reapi {
             execution_capabilities: Some(reapi::ExecutionCapabilities {
                 digest_function: function_number(DigestFunction::Sha256),
                 digest_functions: functions,
-                exec_enabled: true,
+                exec_enabled: role >= Role::Builder,
                 ..Default::default()
             }),
             low_api_version: Some(version(2, 0)),

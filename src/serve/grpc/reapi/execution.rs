@@ -101,7 +101,7 @@ mod tests {
             let mut request = Request::new(());
             let said = reapi::RequestMetadata { tool_invocation_id: id.to_owned(), ..Default::default() };
             request.metadata_mut().insert_bin(METADATA, MetadataValue::from_bytes(&said.encode_to_vec()));
-            request.extensions_mut().insert(Peer { name: "127.0.0.1:1".into(), local: false });
+            request.extensions_mut().insert(Peer { name: "127.0.0.1:1".into(), local: false, role: None });
             client(&request)
         };
         assert_eq!(&*asked("build-1"), "build-1");

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::Response;
 use bytes::Bytes;
 use tempfile::NamedTempFile;
@@ -19,6 +20,7 @@ use super::layers;
 use super::manifests;
 use crate::digest::Digest;
 use crate::oci::{OciDigest, Part, Pushed, StoredImage};
+use crate::serve::admission::Rights;
 use crate::serve::resolve::Resolver;
 use crate::store::pieces::send_file;
 use crate::store::{BATCH_BYTES, StoreError};
@@ -40,11 +42,11 @@ enum BrokenOff {
 pub(super) async fn answer(
     registry: &Arc<Registry>,
     digest: OciDigest,
-    headers: &HeaderMap,
-    head: bool,
+    head: &Parts,
 ) -> Result<Response, RegistryError> {
-    match registry.find(Asked::Blob, &digest).await? {
-        Blob::Pushed(pushed, resolver) => pushed_blob(registry, &digest, &pushed, &resolver, headers, head).await,
+    let (headers, head_only) = (&head.headers, head.method == Method::HEAD);
+    match registry.find(Asked::Blob, &digest, Rights::among(head.extensions.get())).await? {
+        Blob::Pushed(pushed, resolver) => pushed_blob(registry, &digest, &pushed, &resolver, headers, head_only).await,
         Blob::Part(found, Part::Config) => {
             let bytes = config(&found).await?;
             checked(&digest, &bytes)?;

@@ -189,7 +189,8 @@ impl RegistryError {
 
     /// Says whether something is not here, and nothing failed.
     pub(super) fn is_absent(&self) -> bool {
-        self.told().status == StatusCode::NOT_FOUND
+        let not_built = matches!(self, Self::Gone { source, .. } if matches!(**source, BuildError::NotBuilt { .. }));
+        not_built || self.told().status == StatusCode::NOT_FOUND
     }
 
     /// Returns status and code, and what the client is told.
@@ -236,6 +237,9 @@ impl RegistryError {
 
     /// Says how it is told that something cannot be built again: whether it may be the next time, or is not there.
     fn gone(&self, asked: Asked, source: &BuildError) -> Told {
+        if matches!(source, BuildError::NotBuilt { .. }) {
+            return Told { status: StatusCode::FORBIDDEN, code: "DENIED", message: status::chain(self) };
+        }
         let status = status::build_status(source);
         match status.code() {
             Code::Unavailable
@@ -323,6 +327,7 @@ mod tests {
         let error = gone(BuildError::UnknownRoots { roots });
         assert_eq!(told(&error), (404, "BLOB_UNKNOWN"));
         assert!(error.told().message.contains("source trees are not known here: `1111"), "{}", error.told().message);
+        assert_eq!(told(&gone(BuildError::NotBuilt { environment: "x".into() })), (403, "DENIED"));
         let unreachable =
             StoreError::Rpc { rpc: "Get", endpoint: "e:1".into(), source: Box::new(Status::unavailable("x")) };
         assert_eq!(told(&gone(unreachable.into())), (503, "UNKNOWN"));

@@ -55,11 +55,12 @@ impl Registry {
         }
     }
 
-    /// Returns what a digest names. Its blobs are there: where they were not, they were built again.
+    /// Returns what a digest names. Its blobs are there: where they were not, they were built again, if that is done for
+    /// whoever asks.
     ///
     /// # Errors
     /// When it names nothing, or nothing that can be had; or nobody can tell.
-    pub(super) async fn find(&self, asked: Asked, digest: &OciDigest) -> Result<Blob, RegistryError> {
+    pub(super) async fn find(&self, asked: Asked, digest: &OciDigest, rights: Rights) -> Result<Blob, RegistryError> {
         let (mut parts, mut pushed) = (Vec::new(), None);
         for blob in self.known().await?.blobs(digest).await? {
             match blob {
@@ -94,7 +95,7 @@ impl Registry {
             return Ok(whole);
         }
         for (mut found, part) in parts {
-            match self.build_again(asked, &mut found).await {
+            match self.build_again(asked, &mut found, rights).await {
                 Ok(()) => return Ok(Blob::Part(Box::new(found), part)),
                 Err(error) => lost = error,
             }
@@ -125,7 +126,7 @@ impl Registry {
         let understood =
             resolver.understand(image.key.as_bytes(), image.description.as_bytes(), image.properties.clone());
         if let Ok(wanted) = understood
-            && let Ok(Some(answer)) = resolver.probe(&wanted, Rights::COMMON).await
+            && let Ok(Some(answer)) = resolver.probe(&wanted, Rights::ALL.without_checkpoints()).await
             && answer.descriptor.image.as_ref().is_some_and(|facts| is(manifest, &facts.manifest))
         {
             (image.root, image.tree) = (answer.descriptor.root, answer.descriptor.tree);
@@ -153,7 +154,7 @@ impl Registry {
     ///
     /// # Errors
     /// When that does not bring it back, or takes too long.
-    async fn build_again(&self, asked: Asked, found: &mut Found) -> Result<(), RegistryError> {
+    async fn build_again(&self, asked: Asked, found: &mut Found, rights: Rights) -> Result<(), RegistryError> {
         let Found { image, resolver, manifest } = found;
         let digest = *manifest;
         self.checked().remove(&image.root);
@@ -163,7 +164,8 @@ impl Registry {
         tracing::info!(%digest, environment = wanted.environment, "blobs of an image are gone: building it again");
         let gone = |source| RegistryError::Gone { asked, digest, source };
         let building = async {
-            match resolver.resolve(wanted, &[], Rights::COMMON).await.map_err(|error| gone(error.into()))? {
+            let resolved = resolver.resolve(wanted, &[], rights.without_checkpoints(), 0).await;
+            match resolved.map_err(|error| gone(error.into()))? {
                 Resolution::Hit(answer) => Ok(answer),
                 Resolution::Building { flight, .. } => flight.answer().await.map_err(gone),
             }

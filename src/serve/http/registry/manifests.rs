@@ -13,6 +13,7 @@ use super::find::{Blob, Found};
 use crate::oci::{
     Descriptor, Family, Form, ImageForms, LayerCompression, Manifest, MediaType, OciDigest, Part, StoredImage,
 };
+use crate::serve::admission::Rights;
 use crate::store::StoreError;
 
 /// What stands at the end of a tag that names the same image with compressed layers.
@@ -26,6 +27,7 @@ pub(super) async fn answer(
     name: &str,
     reference: Reference<'_>,
     headers: &HeaderMap,
+    rights: Rights,
 ) -> Result<Response, RegistryError> {
     let (digest, form) = match reference {
         Reference::Digest(digest) => (digest, None),
@@ -34,7 +36,7 @@ pub(super) async fn answer(
             (digest, Some(Form { family: family(headers), compression }))
         }
     };
-    match registry.find(Asked::Manifest, &digest).await? {
+    match registry.find(Asked::Manifest, &digest, rights).await? {
         Blob::Part(found, Part::Manifest(own)) => {
             let form = form.unwrap_or(own);
             let bytes = written(registry, &found, form).await?;

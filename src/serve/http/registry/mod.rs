@@ -34,6 +34,7 @@ use tokio::sync::Semaphore;
 
 use crate::digest::Digest;
 use crate::serve::ServeError;
+use crate::serve::admission::Rights;
 use crate::serve::backend::Backend;
 use crate::store::blocking;
 
@@ -128,11 +129,11 @@ async fn route(registry: &Arc<Registry>, request: Request) -> Result<Response, R
             read => read,
         };
     }
-    match (address, head.method) {
+    match (address, head.method.clone()) {
         (Address::Manifest { name, reference }, Method::PUT) => {
             push::manifest(registry, name, reference, headers, body).await
         }
-        (Address::Uploads { name }, Method::POST) => uploads::begin(registry, name, query, headers, body).await,
+        (Address::Uploads { name }, Method::POST) => uploads::begin(registry, name, &head, body).await,
         (Address::Upload { name, id }, method) => {
             uploads::go_on(registry, name, id, &method, query, headers, body).await
         }
@@ -154,10 +155,11 @@ async fn read(registry: &Arc<Registry>, address: &Address<'_>, head: &Parts) -> 
     match *address {
         Address::Base => Ok(document(&json!({})).into_response()),
         Address::Tags { name } => tags::answer(registry, name, head.uri.query()).await,
-        Address::Manifest { name, reference } => manifests::answer(registry, name, reference, &head.headers).await,
-        Address::Blob { digest, .. } => {
-            blobs::answer(registry, digest, &head.headers, head.method == Method::HEAD).await
+        Address::Manifest { name, reference } => {
+            let rights = Rights::among(head.extensions.get());
+            manifests::answer(registry, name, reference, &head.headers, rights).await
         }
+        Address::Blob { digest, .. } => blobs::answer(registry, digest, head).await,
         Address::Uploads { .. } | Address::Upload { .. } => Err(RegistryError::Method { allowed: "POST" }),
     }
 }

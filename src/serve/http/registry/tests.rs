@@ -19,6 +19,7 @@ use crate::oci::{
     Platform, StoredImage, StoredLayer, apply_layers, write_layer,
 };
 use crate::serve::resolve::Resolver;
+use crate::serve::roles::Role;
 use crate::serve::{EmbeddedOptions, EndpointOptions, ServeOptions, open};
 use crate::source::SourceOptions;
 use crate::spec::{
@@ -40,6 +41,8 @@ struct Served {
     router: Router,
     resolver: Resolver,
     store: LocalBlobStore,
+    /// What may be done by those who ask.
+    rights: Rights,
 }
 
 /// What was answered.
@@ -96,11 +99,12 @@ impl Served {
         let resolver = opened.backend.resolver().await.expect("embedded").clone();
         let crate::serve::open::OpenedEndpoint::Embedded { store, .. } = &opened.endpoint else { panic!("embedded") };
         let (store, router) = (store.clone(), routes(opened.registry.expect("asked for")));
-        Self { _directory: directory, router, resolver, store }
+        Self { _directory: directory, router, resolver, store, rights: Rights::ALL }
     }
 
     async fn send(&self, request: axum::http::request::Builder, body: impl Into<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request.body(body.into()).expect("a request")).await;
+        let response =
+            self.router.clone().oneshot(request.extension(self.rights).body(body.into()).expect("a request")).await;
         let (head, body) = response.expect("infallible").into_parts();
         let (mut bytes, mut whole) = (Vec::new(), true);
         let mut stream = body.into_data_stream();

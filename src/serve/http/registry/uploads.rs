@@ -2,6 +2,7 @@
 
 use axum::body::{Body, BodyDataStream};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_RANGE, LOCATION, RANGE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
@@ -13,6 +14,7 @@ use super::blobs::CONTENT_DIGEST;
 use super::error::{Asked, RegistryError};
 use super::sessions::{Session, Sessions};
 use crate::oci::{KnownBlob, OciDigest, Pushed};
+use crate::serve::admission::Rights;
 use crate::spec::shown;
 
 /// The header that names an upload.
@@ -22,14 +24,13 @@ const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 pub(super) async fn begin(
     registry: &Registry,
     name: &str,
-    query: Option<&str>,
-    headers: &HeaderMap,
+    head: &Parts,
     body: Body,
 ) -> Result<Response, RegistryError> {
     let mut body = body.into_data_stream();
-    let begun = begin_with(registry, name, query, headers, &mut body).await;
+    let begun = begin_with(registry, name, head, &mut body).await;
     if begun.is_err() {
-        drain(headers, body).await;
+        drain(&head.headers, body).await;
     }
     begun
 }
@@ -37,14 +38,14 @@ pub(super) async fn begin(
 async fn begin_with(
     registry: &Registry,
     name: &str,
-    query: Option<&str>,
-    headers: &HeaderMap,
+    head: &Parts,
     body: &mut BodyDataStream,
 ) -> Result<Response, RegistryError> {
     let sessions = registry.uploads.as_ref().ok_or(RegistryError::PushOff)?;
+    let (headers, query) = (&head.headers, head.uri.query());
     if let Some(mounted) = field(query, "mount") {
         let digest: OciDigest = mounted.parse()?;
-        match registry.find(Asked::Blob, &digest).await {
+        match registry.find(Asked::Blob, &digest, Rights::among(head.extensions.get())).await {
             Ok(_) => return Ok(stored(name, &digest)),
             Err(error) if error.is_absent() => {}
             Err(error) => return Err(error),
