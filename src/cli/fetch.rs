@@ -90,6 +90,8 @@ impl From<Compression> for LayerCompression {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
+    // Chosen first: errors are told as progress is.
+    let (display, quiet) = (arguments.spec.display(), arguments.spec.is_quiet());
     let placement = arguments.placement()?;
     let Arguments { spec, out, install, absent, probe, sources, backup_to_remote, json, load, .. } = arguments;
     for (option, given) in [("out-link", out.is_some()), ("install", install.is_some())] {
@@ -97,7 +99,6 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
             return Err(CliError::AbsentWith { option });
         }
     }
-    let (display, quiet) = (spec.display(), spec.is_quiet());
     if sources {
         let fetched = fetch_sources(spec, backup_to_remote, &display).await;
         display.clear();
@@ -226,7 +227,7 @@ fn say_probed(probed: Result<Worked<Probed>, CliError>, json: bool) -> Result<Ex
     let (key, outcome) = match probed {
         Ok(Worked { request, outcome, .. }) => (Some(request.parts.key()), outcome),
         // What its key is, only a build would tell.
-        Err(CliError::Client(ClientError::Unbuilt { .. })) => (None, Probed::Miss),
+        Err(CliError::Client(error)) if matches!(*error, ClientError::Unbuilt { .. }) => (None, Probed::Miss),
         Err(error) => return Err(error),
     };
     let (state, exit) = match outcome {

@@ -46,6 +46,10 @@ pub enum Event {
     Upload {
         /// Its repository in the spec.
         repository: String,
+        /// Bytes that the server has now: they were sent, or were there.
+        done: u64,
+        /// Bytes in all, once that is known.
+        total: Option<u64>,
     },
     /// The environment is being built.
     Build {

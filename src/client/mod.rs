@@ -81,6 +81,7 @@ mod located;
 mod materialize;
 mod memo;
 mod missing;
+mod moving;
 mod nix;
 mod options;
 mod pins;

@@ -3,8 +3,11 @@
 mod absent;
 mod bad_input;
 mod checkpoints;
+mod ci;
 mod clients;
 mod crash;
+mod devcontainer;
+mod direnv;
 mod doctor;
 mod execute;
 mod fetch;
