@@ -107,7 +107,7 @@ impl CliError {
             | Self::TooManyPorts { .. }
             | Self::NoServer
             | Self::NoDistdir => Exit::Usage,
-            Self::Serve(error) if matches!(**error, ServeError::Exposed { .. }) => Exit::Usage,
+            Self::Serve(error) if matches!(**error, ServeError::Exposed(_)) => Exit::Usage,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Run { .. } => Exit::Command(127),
             Self::Worker(error) if error.is_of_host() => Exit::Command(125),
@@ -142,7 +142,7 @@ impl CliError {
                 ServeError::Open { source: StoreError::Database { .. }, .. } => {
                     Some("one process can have the store at a time: stop the daemon that runs on it first".to_owned())
                 }
-                ServeError::Exposed { .. } => Some(EXPOSED_HINT.to_owned()),
+                ServeError::Exposed(_) => Some(EXPOSED_HINT.to_owned()),
                 _ => None,
             },
             Self::OfCheckpoint { .. } => Some("give it to `envserve up` of the image below".to_owned()),

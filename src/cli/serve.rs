@@ -150,7 +150,9 @@ async fn serve(endpoint: Endpoint, options: ServeOptions) -> Result<(), CliError
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
     let opened = serve::open(options).await?;
     let listener = Listener::bind(&endpoint).await.map_err(listen)?;
-    listener.local_address().map_or(Ok(()), |bound| security.check_exposure(bound))?;
+    if let Some(bound) = listener.local_address() {
+        security.check_exposure(bound).map_err(ServeError::from)?;
+    }
     let address = listener.local_address().map_or(endpoint, |bound| security.address(bound)).to_string();
     let shutdown = async move {
         tokio::select! {

@@ -24,7 +24,6 @@ mod wanted;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -46,14 +45,13 @@ pub use open::{Opened, open, open_store};
 pub use options::{EmbeddedOptions, EndpointOptions, ServeOptions};
 pub use private::{PrivatePaths, lock_start};
 pub use remote::RemoteOptions;
-pub use security::ServerSecurity;
+pub use security::{Exposed, ServerSecurity};
 
 use grpc::just::Just;
 use grpc::native::Native;
 use open::OpenedEndpoint;
 use remote::RemoteBackend;
 use requests::RequestLog;
-use roles::Role;
 
 /// Most requests of one connection that are worked on at a time.
 const MAX_REQUESTS: usize = 256;
@@ -86,13 +84,8 @@ pub enum ServeError {
         source: io::Error,
     },
     /// Everybody who can connect could write.
-    #[error("everybody who can connect to `{bound}` would have the role `{role}`")]
-    Exposed {
-        /// The address that it listens on.
-        bound: SocketAddr,
-        /// What they could do.
-        role: Role,
-    },
+    #[error(transparent)]
+    Exposed(#[from] Exposed),
     /// The address is none.
     #[error(transparent)]
     Address(#[from] EndpointError),

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::ServeError;
 use super::admission::Admission;
 use super::handshake::{Handshakes, ServerTls};
 use super::roles::Role;
@@ -26,6 +25,16 @@ pub struct ServerSecurity {
     pub checkpoints_for_all: bool,
 }
 
+/// Everybody could write who can connect from another host, and nobody has said that this is meant.
+#[derive(Debug, thiserror::Error)]
+#[error("everybody who can connect to `{bound}` would have the role `{role}`")]
+pub struct Exposed {
+    /// The address that is listened on.
+    pub bound: SocketAddr,
+    /// What they could do.
+    pub role: Role,
+}
+
 impl ServerSecurity {
     /// Returns by which address clients reach a daemon that is bound to this one.
     pub fn address(&self, bound: SocketAddr) -> Endpoint {
@@ -38,8 +47,8 @@ impl ServerSecurity {
     /// Refuses to let everybody write who can connect from another host. `bound` is the address of a TCP listener.
     ///
     /// # Errors
-    /// `Exposed` when that is so, and nobody has said that it is meant.
-    pub fn check_exposure(&self, bound: SocketAddr) -> Result<(), ServeError> {
+    /// When that is so, and nobody has said that it is meant.
+    pub fn check_exposure(&self, bound: SocketAddr) -> Result<(), Exposed> {
         let writing = self.anonymous().filter(|role| *role >= Role::Uploader);
         match writing {
             Some(role) if !(self.wants_certificate() || bound.ip().to_canonical().is_loopback()) => {
@@ -47,7 +56,7 @@ impl ServerSecurity {
                     tracing::warn!(%bound, %role, "everybody who can connect can write");
                     return Ok(());
                 }
-                Err(ServeError::Exposed { bound, role })
+                Err(Exposed { bound, role })
             }
             _ => Ok(()),
         }
