@@ -10,7 +10,7 @@ use super::client::ClientArguments;
 use super::error::CliError;
 use super::placement::StoreArguments;
 use super::progress::Display;
-use crate::client::{Building, Client, ClientError, Event, Events, Fetched, Request, View};
+use crate::client::{Building, Client, ClientError, Event, Events, Fetched, LocatedSpec, Request, View};
 use crate::spec::{Config, Spec, Target, nearest_few};
 use crate::store::blocking;
 
@@ -37,12 +37,6 @@ pub(super) struct Worked<T> {
     pub client: Client,
     pub request: Request,
     pub outcome: T,
-}
-
-/// A spec, and the directory that its relative paths start from.
-pub(super) struct Located {
-    pub(super) spec: Spec,
-    pub(super) base: PathBuf,
 }
 
 impl SpecArguments {
@@ -115,7 +109,7 @@ impl SpecArguments {
         events: &dyn Events,
         work: impl AsyncFn(&Client, &Spec, &Path) -> Result<T, ClientError>,
     ) -> Result<(Client, T), CliError> {
-        let Located { spec, base } = self.read().await?;
+        let LocatedSpec { spec, base } = self.read().await?;
         let (policy, patience) = self.client.patience();
         let mut client = Client::new(self.client.options()?);
         let attempt = async |client: &Client| work(client, &spec, &base).await;
@@ -134,8 +128,8 @@ impl SpecArguments {
     }
 
     /// Reads the spec, and changes it as the command line says.
-    async fn read(&self) -> Result<Located, CliError> {
-        let Located { mut spec, base } = Located::read(&self.spec).await?;
+    async fn read(&self) -> Result<LocatedSpec, CliError> {
+        let LocatedSpec { mut spec, base } = read_spec(&self.spec).await?;
         let name = name_of(&self.spec);
         if let Some([repository, module, environment]) = self.environment.as_deref() {
             spec = spec.with_environment(&name, Target::new(repository, module, environment)?)?;
@@ -143,7 +137,7 @@ impl SpecArguments {
         for assignment in &self.config {
             spec.config = spec.config.with(&Config::assignment(assignment)?);
         }
-        Ok(Located { spec, base })
+        Ok(LocatedSpec { spec, base })
     }
 }
 
@@ -168,20 +162,15 @@ fn name_of(path: &Path) -> String {
     if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() }
 }
 
-impl Located {
-    /// Reads the spec of a file, or of stdin.
-    pub(super) async fn read(path: &Path) -> Result<Self, CliError> {
-        let unreadable = |source| CliError::ReadSpec { path: path.to_owned(), source };
-        let (base, text) = if path == Path::new("-") {
-            let text = blocking(|| {
-                let mut text = Vec::new();
-                std::io::Read::read_to_end(&mut std::io::stdin(), &mut text).map(|_| text)
-            });
-            (absolute(Path::new("."))?, text.await.map_err(unreadable)?)
-        } else {
-            let text = std::fs::read(path).map_err(unreadable)?;
-            (absolute(path)?.parent().map(Path::to_owned).unwrap_or_default(), text)
-        };
-        Ok(Self { spec: Spec::parse(&name_of(path), &text)?, base })
+/// Reads the spec of a file, or of stdin.
+pub(super) async fn read_spec(path: &Path) -> Result<LocatedSpec, CliError> {
+    if path != Path::new("-") {
+        return Ok(LocatedSpec::read(path).await?);
     }
+    let text = blocking(|| {
+        let mut text = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::stdin(), &mut text).map(|_| text)
+    });
+    let text = text.await.map_err(|source| ClientError::ReadSpec { path: path.to_owned(), source })?;
+    Ok(LocatedSpec::parse(&name_of(path), &text, &absolute(Path::new("."))?)?)
 }

@@ -10,16 +10,16 @@ use super::error::CliError;
 use super::progress::ProgressArguments;
 use super::security::{RemoteSecurityArguments, ServeSecurityArguments};
 use super::sources::ClientSourceArguments;
-use crate::client::{ClientOptions, OnUnavailable};
-use crate::host::Criu;
+use crate::client::{ClientOptions, IDLE_SECONDS, OnUnavailable, default_root};
 use crate::transport::Endpoint;
-
-/// Seconds that a private daemon stays without anyone connected.
-const IDLE_SECONDS: u64 = 60;
 
 /// Where the client keeps everything, and whom it asks.
 #[derive(Debug, Args)]
 pub(super) struct ClientArguments {
+    /// Where everything is kept [default: $XDG_CACHE_HOME/envserve]
+    #[arg(long, env = "ENVSERVE_ROOT", value_name = "DIR")]
+    root: Option<PathBuf>,
+
     /// The server to ask: HOST:PORT, grpcs://HOST:PORT or unix:PATH. Without one, a private daemon is started.
     #[arg(long, env = "ENVSERVE_SERVE", value_name = "ADDRESS")]
     serve: Option<String>,
@@ -30,10 +30,6 @@ pub(super) struct ClientArguments {
     #[command(flatten)]
     remote_security: RemoteSecurityArguments,
 
-    /// Where everything is kept [default: $XDG_CACHE_HOME/envserve]
-    #[arg(long, env = "ENVSERVE_ROOT", value_name = "DIR")]
-    root: Option<PathBuf>,
-
     #[command(flatten)]
     sources: ClientSourceArguments,
 
@@ -41,10 +37,10 @@ pub(super) struct ClientArguments {
     progress: ProgressArguments,
 
     /// What to do when the server, or the endpoint behind it, cannot be reached.
-    #[arg(long, env = "ENVSERVE_ON_UNAVAILABLE", value_enum, default_value_t = OnUnavailable::Fail)]
+    #[arg(long, env = "ENVSERVE_ON_UNAVAILABLE", value_enum, value_name = "POLICY", default_value_t = OnUnavailable::Fail)]
     on_unavailable: OnUnavailable,
 
-    /// How long `--on-unavailable wait` waits; without it, for as long as it takes.
+    /// How long `--on-unavailable wait` waits [default: for as long as it takes]
     #[arg(long, value_name = "SECONDS")]
     wait_seconds: Option<u64>,
 
@@ -60,18 +56,15 @@ impl ClientArguments {
         let program = std::env::current_exe();
         let program = program.map_err(|source| CliError::Path { path: "envserve".into(), source })?;
         Ok(ClientOptions {
-            root: root(self.root.as_deref())?,
             serve: serve.map(str::parse::<Endpoint>).transpose()?,
             security: self.security.security()?,
             remote_security: self.remote_security.security()?,
-            criu: Criu::named(),
             program,
             idle_seconds: self.idle_seconds,
-            environment: std::env::vars().collect(),
             distdirs: self.sources.distdirs.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,
             fetch_absent: self.sources.fetch_absent,
             limits: self.sources.limits(),
-            priority: 0,
+            ..ClientOptions::new(root(self.root.as_deref())?)
         })
     }
 
@@ -98,10 +91,6 @@ impl ClientArguments {
 
 /// Returns where everything is kept: what was given, or the default.
 pub(super) fn root(given: Option<&Path>) -> Result<PathBuf, CliError> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let default = || {
-        let cache = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
-        cache.map(|cache| cache.join("envserve"))
-    };
+    let default = || default_root(|name| std::env::var_os(name));
     absolute(&given.map(Path::to_owned).or_else(default).ok_or(CliError::NoRoot)?)
 }

@@ -3,16 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use tonic::Code;
-
 use super::Exit;
 use super::prefill::PrefillError;
 use crate::checkpoint::WorkerError;
-use crate::client::ClientError;
-use crate::container::ContainerError;
+use crate::client::{ClientError, ErrorKind};
 use crate::instance::{InstanceError, Reason};
 use crate::serve::{DispatchError, ServeError};
-use crate::source::SourceError;
 use crate::spec::{KindName, PinName, SpecError, candidates};
 use crate::store::StoreError;
 use crate::transport::{EndpointError, SecurityError};
@@ -25,7 +21,7 @@ const EXPOSED_HINT: &str = "name those who may write by `--token-file` or `--tls
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(Box<ClientError>),
     #[error(transparent)]
     Instance(#[from] InstanceError),
     #[error(transparent)]
@@ -38,8 +34,6 @@ pub(super) enum CliError {
     Security(#[from] SecurityError),
     #[error(transparent)]
     Worker(Box<WorkerError>),
-    #[error("cannot read the spec `{path}`")]
-    ReadSpec { path: PathBuf, source: io::Error },
     #[error("cannot read `{path}`")]
     ReadFile { path: PathBuf, source: io::Error },
     #[error("cannot use the list of executors in `{path}`")]
@@ -82,6 +76,18 @@ pub(super) enum CliError {
     Prefill(#[from] PrefillError),
 }
 
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        Self::Client(Box::new(error))
+    }
+}
+
+impl From<Box<ServeError>> for CliError {
+    fn from(error: Box<ServeError>) -> Self {
+        Self::Serve(error)
+    }
+}
+
 impl From<ServeError> for CliError {
     fn from(error: ServeError) -> Self {
         Self::Serve(Box::new(error))
@@ -92,7 +98,7 @@ impl CliError {
     /// Returns the exit code. A reader of stdout that went away is no failure.
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Client(error) => client_exit(error),
+            Self::Client(error) => error.kind().into(),
             Self::Instance(error) => instance_exit(error),
             Self::Prefill(error) => error.exit(),
             Self::Spec(SpecError::NotContentFixed { .. }) => Exit::NotContentFixed,
@@ -107,7 +113,7 @@ impl CliError {
             | Self::TooManyPorts { .. }
             | Self::NoServer
             | Self::NoDistdir => Exit::Usage,
-            Self::Serve(error) if matches!(**error, ServeError::Exposed(_)) => Exit::Usage,
+            Self::Serve(error) if matches!(**error, ServeError::Exposed { .. }) => Exit::Usage,
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Run { .. } => Exit::Command(127),
             Self::Worker(error) if error.is_of_host() => Exit::Command(125),
@@ -116,7 +122,6 @@ impl CliError {
             | Self::Security(_)
             | Self::Store { .. }
             | Self::Spec(_)
-            | Self::ReadSpec { .. }
             | Self::ReadFile { .. }
             | Self::Dispatch { .. }
             | Self::NoRoot
@@ -133,7 +138,6 @@ impl CliError {
             Self::Instance(error) => error.hint(),
             Self::Spec(error) => error.hint(),
             Self::Worker(error) => error.hint(),
-            Self::ReadSpec { .. } => Some("give the path of a spec file, as in `envserve fetch spec.json`".to_owned()),
             Self::NoServer => Some("name it by `--serve` or ENVSERVE_SERVE".to_owned()),
             Self::NoDistdir => Some("name a directory by `--distdir`, or give `--backup-to-remote`".to_owned()),
             Self::NoImage { .. } => Some("use `envserve shell`".to_owned()),
@@ -142,7 +146,7 @@ impl CliError {
                 ServeError::Open { source: StoreError::Database { .. }, .. } => {
                     Some("one process can have the store at a time: stop the daemon that runs on it first".to_owned())
                 }
-                ServeError::Exposed(_) => Some(EXPOSED_HINT.to_owned()),
+                ServeError::Exposed { .. } => Some(EXPOSED_HINT.to_owned()),
                 _ => None,
             },
             Self::OfCheckpoint { .. } => Some("give it to `envserve up` of the image below".to_owned()),
@@ -169,7 +173,10 @@ impl CliError {
     /// Returns text that stands between the error and its hint: the log of a failed build.
     pub(super) fn log(&self) -> Option<&str> {
         match self {
-            Self::Client(ClientError::Failed(failed)) if !failed.log.is_empty() => Some(&failed.log),
+            Self::Client(error) => match &**error {
+                ClientError::Failed(failed) if !failed.log.is_empty() => Some(&failed.log),
+                _ => None,
+            },
             Self::Instance(InstanceError::Failed(failure)) if !failure.log.is_empty() => Some(&failure.log),
             Self::Worker(error) => error.log(),
             _ => None,
@@ -182,55 +189,10 @@ impl CliError {
     }
 }
 
-fn client_exit(error: &ClientError) -> Exit {
-    match error {
-        error if error.is_unavailable() => Exit::Unavailable,
-        ClientError::Private { .. } => Exit::Unavailable,
-        ClientError::Spec(SpecError::NotContentFixed { .. }) | ClientError::NotContentFixed { .. } => {
-            Exit::NotContentFixed
-        }
-        ClientError::Rpc { status, .. } => code_exit(status.code()),
-        ClientError::Store(StoreError::Rpc { source, .. })
-        | ClientError::Source(SourceError::Store(StoreError::Rpc { source, .. })) => code_exit(source.code()),
-        ClientError::Failed(_) => Exit::BuildFailed,
-        ClientError::Lost { .. } => Exit::Lost,
-        ClientError::Unbuilt { .. } => Exit::Miss,
-        ClientError::Waited { .. } => Exit::Deadline,
-        ClientError::View { .. } | ClientError::OnlyStarted => Exit::Usage,
-        ClientError::OnlyRoot => Exit::HostCannot,
-        ClientError::Choice(error) if error.is_of_host() => Exit::HostCannot,
-        ClientError::Container(error) => container_exit(error),
-        ClientError::HostLacks { .. } | ClientError::Lacks { .. } | ClientError::Namespace { .. } => Exit::HostCannot,
-        ClientError::Spec(_)
-        | ClientError::Unreachable(_)
-        | ClientError::Disconnected { .. }
-        | ClientError::Build(_)
-        | ClientError::Source(_)
-        | ClientError::Store(_)
-        | ClientError::Protocol { .. }
-        | ClientError::AbsentRoot { .. }
-        | ClientError::Nameless { .. }
-        | ClientError::RootAsked { .. }
-        | ClientError::Tree { .. }
-        | ClientError::Closure { .. }
-        | ClientError::Image { .. }
-        | ClientError::Checkpoint { .. }
-        | ClientError::Choice(_)
-        | ClientError::NotEntered
-        | ClientError::Load { .. }
-        | ClientError::NotAlone { .. }
-        | ClientError::NoDirectory { .. }
-        | ClientError::NixDatabase { .. }
-        | ClientError::Removed { .. }
-        | ClientError::Io { .. }
-        | ClientError::Occupied { .. } => Exit::Error,
-    }
-}
-
 fn instance_exit(error: &InstanceError) -> Exit {
     match error {
         InstanceError::NotRoot => Exit::HostCannot,
-        InstanceError::Container(error) => container_exit(error),
+        InstanceError::Container(error) => ErrorKind::of_container(error).into(),
         InstanceError::Failed(failure) => match failure.reason {
             Reason::Host => Exit::HostCannot,
             Reason::NoCommand => Exit::Usage,
@@ -242,22 +204,5 @@ fn instance_exit(error: &InstanceError) -> Exit {
         | InstanceError::Abandoned { .. }
         | InstanceError::NotCopied { .. }
         | InstanceError::Io { .. } => Exit::Error,
-    }
-}
-
-fn container_exit(error: &ContainerError) -> Exit {
-    match error {
-        error if error.is_of_host() => Exit::HostCannot,
-        ContainerError::NoCommand => Exit::Usage,
-        _ => Exit::Error,
-    }
-}
-
-fn code_exit(code: Code) -> Exit {
-    match code {
-        Code::Unavailable => Exit::Unavailable,
-        Code::PermissionDenied | Code::Unauthenticated => Exit::Denied,
-        Code::DeadlineExceeded => Exit::Deadline,
-        _ => Exit::Error,
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct ExecutionArguments {
     allow_network: bool,
 
     /// What holds an action. With `none` it can do what this process can.
-    #[arg(long, value_enum, default_value_t = Sandbox::Bubblewrap)]
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = Sandbox::Bubblewrap)]
     sandbox: Sandbox,
 
     /// User and group that actions run as when this process is root; 0 leaves them root, seen from the kernel.

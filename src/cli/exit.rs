@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::client::ErrorKind;
+
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -32,6 +34,39 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// All but those of commands.
+    pub const ALL: [Self; 11] = [
+        Self::Done,
+        Self::Error,
+        Self::Usage,
+        Self::Miss,
+        Self::Unavailable,
+        Self::Lost,
+        Self::NotContentFixed,
+        Self::Denied,
+        Self::HostCannot,
+        Self::BuildFailed,
+        Self::Deadline,
+    ];
+
+    /// Returns when a verb ends so, as the manual says it; docs/errors.md begins with the same, and goes on.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done, or a hit",
+            Self::Error => "an error without a code of its own",
+            Self::Usage => "the command line is wrong",
+            Self::Miss => "the environment would have to be built",
+            Self::Unavailable => "the server, or the endpoint behind it, cannot be reached",
+            Self::Lost => "blobs of the answer were lost three times",
+            Self::NotContentFixed => "the spec, or the base of an image, is not fixed in content",
+            Self::Denied => "the server, or the endpoint that it names, does not allow it",
+            Self::HostCannot => "this host cannot do it",
+            Self::BuildFailed => "the environment failed to build",
+            Self::Deadline => "the time that was given was not enough",
+            Self::Command(_) => "that of the command",
+        }
+    }
+
     /// Returns the word for it in reports.
     pub fn class(self) -> &'static str {
         match self {
@@ -68,8 +103,44 @@ impl Exit {
     }
 }
 
+impl From<ErrorKind> for Exit {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Other => Self::Error,
+            ErrorKind::Usage => Self::Usage,
+            ErrorKind::Unbuilt => Self::Miss,
+            ErrorKind::Unavailable => Self::Unavailable,
+            ErrorKind::Lost => Self::Lost,
+            ErrorKind::NotContentFixed => Self::NotContentFixed,
+            ErrorKind::Denied => Self::Denied,
+            ErrorKind::HostCannot => Self::HostCannot,
+            ErrorKind::BuildFailed => Self::BuildFailed,
+            ErrorKind::Deadline => Self::Deadline,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_the_same_codes_with_the_same_meanings() {
+        let text = include_str!("../../docs/errors.md");
+        let row = |line: &str| {
+            let (code, meaning) = line.strip_prefix("| ")?.split_once(" | ")?;
+            Some((code.parse::<u8>().ok()?, meaning.to_owned()))
+        };
+        let rows: Vec<(u8, String)> = text.lines().filter_map(row).collect();
+        assert_eq!(rows.iter().map(|(code, _)| *code).collect::<Vec<_>>(), Exit::ALL.map(Exit::code));
+        for ((_, documented), exit) in rows.iter().zip(Exit::ALL) {
+            assert!(documented.starts_with(exit.meaning()), "{documented}");
+        }
     }
 }

@@ -8,10 +8,12 @@ use clap::Args;
 use indicatif::HumanDuration;
 
 use super::Exit;
-use super::arguments::{Located, SpecArguments, Worked};
+use super::arguments::{SpecArguments, Worked, read_spec};
 use super::error::CliError;
 use super::output::{self, Explained};
-use crate::client::{Against, Building, Client, ComparedKey, ComponentDifference, Explanation, PathChange, Request};
+use crate::client::{
+    Against, Building, Client, ComparedKey, ComponentDifference, Explanation, LocatedSpec, PathChange, Request,
+};
 use crate::spec::EnvKey;
 
 /// Fewest digits that are taken for the beginning of a key.
@@ -35,11 +37,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let Arguments { spec, against, json } = arguments;
     let display = spec.display();
     let other = match &against {
-        Some(text) if !is_key(text) => Some(Located::read(Path::new(text)).await?),
+        Some(text) if !is_key(text) => Some(read_spec(Path::new(text)).await?),
         Some(_) | None => None,
     };
     let explain = async |client: &Client, request: &Request| match (&other, &against) {
-        (Some(Located { spec, base }), _) => {
+        (Some(LocatedSpec { spec, base }), _) => {
             let other = client.request(spec.clone(), base, Building::Forbidden, &display).await?;
             client.explain(request, Against::Request(&other)).await
         }

@@ -41,14 +41,18 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
-    /// The message, then the causes, the log and a hint, a line each.
+    /// The message, then the causes, the log and a hint, without anything that a terminal obeys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.message)?;
-        self.causes.iter().try_for_each(|cause| writeln!(f, "caused by: {cause}"))?;
+        writeln!(f, "{}", clean_lines(&self.message))?;
+        self.causes.iter().try_for_each(|cause| writeln!(f, "caused by: {}", clean_lines(cause)))?;
         if let Some(log) = &self.log {
             writeln!(f, "the end of its output:")?;
             log.lines().try_for_each(|line| writeln!(f, "  | {}", clean(line)))?;
         }
-        self.hint.iter().try_for_each(|hint| writeln!(f, "hint: {hint}"))
+        self.hint.iter().try_for_each(|hint| writeln!(f, "hint: {}", clean_lines(hint)))
     }
+}
+
+fn clean_lines(text: &str) -> String {
+    text.lines().map(clean).collect::<Vec<_>>().join("\n")
 }

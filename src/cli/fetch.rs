@@ -38,24 +38,23 @@ pub(super) struct Arguments {
     install: Option<PathBuf>,
 
     /// How the layers are compressed, with `--view oci`.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, value_name = "KIND", default_value_t)]
     compression: Compression,
 
     /// Hand the image to a program that keeps images, and print what that calls it.
     #[arg(long, value_enum, value_name = "PROGRAM", conflicts_with_all = ["view", "absent", "out", "install", "probe"])]
     load: Option<Loader>,
 
-    /// Print the digest of the environment's root Directory, of an image that of its manifest and the property
-    /// `container-image` of actions that run in it, of a checkpoint also the property `service` of actions that have a
-    /// copy of it beside them, and fetch nothing.
+    /// Fetch nothing: print what remote actions name it by. That is the digest of its root Directory; for an image its
+    /// manifest and the property `container-image`; for a checkpoint also the property `service`.
     #[arg(long)]
     absent: bool,
 
-    /// Only say whether the environment is there: exit code 0, or 10 when it would have to be built.
+    /// Build and fetch nothing: say whether it is there, by exit code 0, or 10 when it would have to be built.
     #[arg(long, conflicts_with_all = ["absent", "out", "install"])]
     probe: bool,
 
-    /// Fetch the sources instead: the files that roots are made from, into the first `--distdir`.
+    /// Fetch the files that roots are made from, into the first `--distdir`, instead of the environment.
     #[arg(long, conflicts_with_all = ["absent", "out", "install", "probe"])]
     sources: bool,
 
@@ -91,6 +90,8 @@ impl From<Compression> for LayerCompression {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
+    // Chosen first: errors are told as progress is.
+    let (display, quiet) = (arguments.spec.display(), arguments.spec.is_quiet());
     let placement = arguments.placement()?;
     let Arguments { spec, out, install, absent, probe, sources, backup_to_remote, json, load, .. } = arguments;
     for (option, given) in [("out-link", out.is_some()), ("install", install.is_some())] {
@@ -98,7 +99,6 @@ pub(super) async fn run(arguments: Arguments) -> Result<Exit, CliError> {
             return Err(CliError::AbsentWith { option });
         }
     }
-    let (display, quiet) = (spec.display(), spec.is_quiet());
     if sources {
         let fetched = fetch_sources(spec, backup_to_remote, &display).await;
         display.clear();
@@ -227,7 +227,7 @@ fn say_probed(probed: Result<Worked<Probed>, CliError>, json: bool) -> Result<Ex
     let (key, outcome) = match probed {
         Ok(Worked { request, outcome, .. }) => (Some(request.parts.key()), outcome),
         // What its key is, only a build would tell.
-        Err(CliError::Client(ClientError::Unbuilt { .. })) => (None, Probed::Miss),
+        Err(CliError::Client(error)) if matches!(*error, ClientError::Unbuilt { .. }) => (None, Probed::Miss),
         Err(error) => return Err(error),
     };
     let (state, exit) = match outcome {

@@ -20,6 +20,7 @@ mod failure;
 mod fetch;
 mod fsck;
 mod gc;
+mod headings;
 mod instance;
 mod key;
 mod make_checkpoint;
@@ -46,7 +47,7 @@ use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use exit::Exit;
@@ -60,38 +61,52 @@ use error::CliError;
 
 /// Prepared environments: built once, fetched in milliseconds.
 #[derive(Debug, Parser)]
-#[command(name = "envserve", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "envserve", version, propagate_version = true, max_term_width = 100, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
 }
 
+const AFTER_HELP: &str = "\
+Examples:
+  envserve fetch spec.json                  print the directory of an environment, built first if need be
+  envserve shell spec.json -- cc --version  run a command in it
+  envserve plan spec.json                   say what a fetch would build and move
+
+Without `--serve ADDRESS` or ENVSERVE_SERVE a private daemon is started, which leaves by itself.
+What is printed on stdout is data. `envserve VERB --help` says more of each.";
+
+impl Cli {
+    /// Reads the command line of this process.
+    fn read() -> Result<Self, clap::Error> {
+        let mut command = headings::grouped(Self::command());
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run the daemon that answers requests for environments.
-    Serve(Box<serve::Arguments>),
-    /// Run a remote-execution endpoint alone.
-    Execute(execute::Arguments),
     /// Get an environment and print the directory it lies in.
     Fetch(fetch::Arguments),
-    /// Print the spec with every root fixed by its Git tree id.
-    Resolve(resolve::Arguments),
-    /// Print the key of an environment.
-    Key(key::Arguments),
-    /// Say what fetching an environment would build and move.
-    Plan(plan::Arguments),
-    /// Have a server build environments before anybody needs them.
-    Prefill(Box<prefill::Arguments>),
-    /// Say why an environment is not in the cache: in what its key differs from one that is.
-    Explain(explain::Arguments),
-    /// Print the JSON schema of a file that is read, or of what `--json` prints.
-    Schema(schema::Arguments),
-    /// Print the documentation of an environment.
-    Describe(describe::Arguments),
-    /// Print the variables of an environment, to be evaluated by a shell.
-    Env(env::Arguments),
     /// Run a command, or a shell, in an environment.
     Shell(shell::Arguments),
+    /// Print the variables of an environment, to be evaluated by a shell.
+    Env(env::Arguments),
+    /// Print the documentation of an environment.
+    Describe(describe::Arguments),
+    /// Say what fetching an environment would build and move.
+    Plan(plan::Arguments),
+    /// Say why an environment is not in the cache.
+    Explain(explain::Arguments),
+    /// Print the key of an environment.
+    Key(key::Arguments),
+    /// Print the spec with every root fixed by its Git tree id.
+    Resolve(resolve::Arguments),
+    /// Have a server build environments before anybody needs them.
+    Prefill(Box<prefill::Arguments>),
+    /// List or drop the names under which a server keeps entries.
+    Pins(pins::Arguments),
     /// Run a command in an image.
     Run(run::Arguments),
     /// Start instances of an image, which run beside each other.
@@ -111,14 +126,18 @@ enum Verb {
     /// Make the forms of a warm service, as an action.
     #[command(name = CHECKPOINT_VERB, hide = true)]
     MakeCheckpoint,
+    /// Run the daemon that answers requests for environments.
+    Serve(Box<serve::Arguments>),
+    /// Run a remote-execution endpoint alone.
+    Execute(execute::Arguments),
     /// Evict from the store of a daemon what was not used for long.
     Gc(gc::Arguments),
-    /// List or drop the names under which a server keeps entries.
-    Pins(pins::Arguments),
     /// Check the store of a daemon, and mend it.
     Fsck(fsck::Arguments),
     /// Say what this host can, and how to get what it lacks.
     Doctor(doctor::Arguments),
+    /// Print the JSON schema of a file that is read, or of what `--json` prints.
+    Schema(schema::Arguments),
     /// Print a script by which a shell completes the command line.
     Completion(completion::Arguments),
     /// Write the manual pages.
@@ -137,7 +156,7 @@ pub fn main() -> ExitCode {
     if let Some(exit) = run_by_itself() {
         return exit;
     }
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };

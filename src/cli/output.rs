@@ -25,12 +25,12 @@ pub(super) use version::Version;
 use super::Exit;
 use super::error::CliError;
 use super::failure::Failure;
-use super::progress::{Manner, What, say_json};
+use super::progress::{LogWriter, Manner, What, clean, print_to_stderr, say_json};
 
 /// Sends log records to stderr: a daemon's from `info` up, else from `warn` up; `ENVSERVE_LOG` says otherwise.
 pub(super) fn start_log(daemon: bool) {
     let log = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+        .with_writer(LogWriter)
         .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false);
     match EnvFilter::try_from_env("ENVSERVE_LOG") {
@@ -64,8 +64,7 @@ pub(super) fn value(object: &impl Serialize) -> serde_json::Value {
 pub(super) fn note(text: &str) {
     match Manner::of_process() {
         Manner::Json => say_json(None, What::Note { text: text.to_owned() }),
-        // Nobody is left to tell when stderr is closed.
-        Manner::Terminal | Manner::Lines => drop(writeln!(io::stderr(), "note: {text}")),
+        Manner::Terminal | Manner::Lines => print_to_stderr(format!("note: {}\n", clean(text)).as_bytes()),
         Manner::Quiet => {}
     }
 }
@@ -91,6 +90,5 @@ pub(super) fn show_failure(of: Option<&str>, failure: &Failure) {
         return say_json(of, What::Error { message, causes, hint, log });
     }
     let of = of.map(|of| format!("{of}: ")).unwrap_or_default();
-    // Nobody is left to tell when stderr is closed.
-    drop(io::stderr().write_all(format!("error: {of}{failure}").as_bytes()));
+    print_to_stderr(format!("error: {}{failure}", clean(&of)).as_bytes());
 }

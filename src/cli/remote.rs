@@ -11,7 +11,6 @@ use crate::store::EntrySecret;
 use crate::transport::{Endpoint, Security};
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Remote endpoint")]
 pub(super) struct RemoteArguments {
     /// Build with a remote-execution endpoint (REAPI v2) instead of the one that is part of the daemon.
     #[arg(long, env = "ENVSERVE_REMOTE", value_name = "ADDRESS")]

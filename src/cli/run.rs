@@ -47,10 +47,11 @@ pub(super) struct Prepared {
 /// Gets the image.
 pub(super) async fn prepare(arguments: Arguments) -> Result<Prepared, CliError> {
     let Arguments { spec, variables, binds, directory, network, command } = arguments;
+    // Chosen first: errors are told as progress is.
+    let (display, placement) = (spec.display(), Placement::default());
     let environment = variables.iter().filter_map(|text| variable(text)).collect();
     let binds = binds.iter().map(|text| bind(text)).collect::<Result<_, _>>()?;
     let options = ContainerOptions { command, environment, directory, binds, network, limits: None };
-    let (display, placement) = (spec.display(), Placement::default());
     let fetch = async |client: &Client, request: &Request| client.fetch(request, &placement, &display).await;
     let worked = spec.work(&display, fetch).await;
     display.clear();

@@ -49,7 +49,7 @@ pub(super) struct Arguments {
     instance: String,
 
     /// Function of the digests made here [default: blake3 where the endpoint offers it]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "FUNCTION")]
     digest_function: Option<DigestFunction>,
 
     #[command(flatten)]
@@ -145,14 +145,12 @@ fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
 
 async fn serve(endpoint: Endpoint, options: ServeOptions) -> Result<(), CliError> {
     let (root, security) = (options.root.clone(), options.security.clone());
-    let listen = |source| ServeError::Listen { endpoint: endpoint.clone(), source };
+    let listen = |source| Box::new(ServeError::Listen { endpoint: endpoint.clone(), source });
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
     let opened = serve::open(options).await?;
     let listener = Listener::bind(&endpoint).await.map_err(listen)?;
-    if let Some(bound) = listener.local_address() {
-        security.check_exposure(bound).map_err(ServeError::from)?;
-    }
+    listener.local_address().map_or(Ok(()), |bound| security.check_exposure(bound))?;
     let address = listener.local_address().map_or(endpoint, |bound| security.address(bound)).to_string();
     let shutdown = async move {
         tokio::select! {

@@ -7,6 +7,9 @@ use clap::Args;
 
 use crate::source::{AuthFiles, FetchPrefix, Limits, SourceOptions};
 
+/// What an archive may come to, as a user writes it.
+const MAX_ARCHIVE: &str = "16GiB";
+
 /// What an archive may come to when it is unpacked.
 #[derive(Debug, Args)]
 pub(super) struct LimitArguments {
@@ -15,7 +18,7 @@ pub(super) struct LimitArguments {
     max_archive_entries: usize,
 
     /// Most bytes of an archive, unpacked.
-    #[arg(long, value_name = "SIZE", default_value_t = ByteSize::b(Limits::default().max_bytes))]
+    #[arg(long, value_name = "SIZE", default_value = MAX_ARCHIVE)]
     max_archive_size: ByteSize,
 
     /// Most unpacked bytes of an archive for each packed one.
@@ -80,5 +83,15 @@ pub(super) struct ClientSourceArguments {
 impl ClientSourceArguments {
     pub(super) fn limits(&self) -> Limits {
         self.limits.limits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_that_of_the_library() {
+        assert_eq!(MAX_ARCHIVE.parse::<ByteSize>().map(|size| size.as_u64()), Ok(Limits::default().max_bytes));
     }
 }

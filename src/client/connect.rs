@@ -57,11 +57,11 @@ const NOT_INHERITED: [&str; 17] = [
 
 /// A server that answered.
 #[derive(Debug)]
-pub struct Connection {
+pub(super) struct Connection {
     /// Where it listens.
-    pub endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
     /// Function of the digests of this conversation.
-    pub function: DigestFunction,
+    pub(super) function: DigestFunction,
     link: Link,
     instance: String,
     /// Where the CAS is when it is not at the server itself.

@@ -1,5 +1,6 @@
 //! What can go wrong for a client.
 
+mod kind;
 mod made;
 
 use std::io;
@@ -9,6 +10,7 @@ use std::process::ExitStatus;
 use super::checkpoint::CheckpointError;
 use super::image::ImageError;
 use super::nix::ClosureError;
+use super::options::OptionsError;
 use crate::checkpoint::ChoiceError;
 use crate::container::ContainerError;
 use crate::digest::Digest;
@@ -19,14 +21,29 @@ use crate::spec::{GitId, KindName, SpecError};
 use crate::store::{DirectoryError, StoreError};
 use crate::transport::EndpointError;
 
+pub use kind::ErrorKind;
 use made::{because, nowhere, refusal, shown};
 
-/// Why a client did not get its environment.
+/// Why a client did not get its environment. Programs decide on the [kind](ClientError::kind); the text, and that of the
+/// sources, is for people, as is the [hint](ClientError::hint).
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// The spec, or an environments file, is at fault.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// The options cannot be used.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// The file of a spec cannot be read.
+    #[error("cannot read the spec `{path}`")]
+    ReadSpec {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
     /// A root could not be had.
     #[error(transparent)]
     Source(#[from] SourceError),

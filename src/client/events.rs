@@ -8,6 +8,7 @@ use crate::source::FetchProgress;
 
 /// A step of the work. Each replaces the one before it on a display.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// A variable was set that means nothing to the environment.
     UnknownVariable {
@@ -45,6 +46,10 @@ pub enum Event {
     Upload {
         /// Its repository in the spec.
         repository: String,
+        /// Bytes that the server has now: they were sent, or were there.
+        done: u64,
+        /// Bytes in all, once that is known.
+        total: Option<u64>,
     },
     /// The environment is being built.
     Build {
@@ -99,7 +104,7 @@ pub enum Event {
     },
 }
 
-/// Who is told.
+/// Who is told: a closure over [`Event`], [`Quiet`], or what a program makes of them.
 pub trait Events: Send + Sync {
     /// Takes note of a step. Must not block.
     fn event(&self, event: Event);
@@ -111,6 +116,13 @@ pub struct Quiet;
 
 impl Events for Quiet {
     fn event(&self, _event: Event) {}
+}
+
+/// Whatever a closure does.
+impl<F: Fn(Event) + Send + Sync> Events for F {
+    fn event(&self, event: Event) {
+        self(event);
+    }
 }
 
 /// Tells of a file that is fetched.

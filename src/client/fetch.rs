@@ -209,9 +209,8 @@ impl Client {
                 let reason = "it was given already";
                 return Err(ClientError::RootAsked { tree, endpoint: self.server(), reason });
             }
-            let provide = |tree: GitId| self.provide(request, tree, events);
-            let provided = futures::stream::iter(wanted.clone()).map(provide).buffer_unordered(ROOTS_AT_ONCE);
-            provided.try_collect::<()>().await?;
+            let provided: Vec<_> = wanted.iter().map(|tree| self.provide(request, *tree, events)).collect();
+            futures::stream::iter(provided).buffer_unordered(ROOTS_AT_ONCE).try_collect::<()>().await?;
             given.extend(wanted);
         }
     }

@@ -1,9 +1,11 @@
 //! What a user can do about an error of the client.
 
+use std::io;
+
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use super::ClientError;
+use super::{ClientError, OptionsError};
 use crate::execute::HOST_VIOLATION;
 use crate::serve::status::{RoleDenied, UNPINNED_VIOLATION};
 use crate::source::SourceError;
@@ -19,6 +21,12 @@ impl ClientError {
         }
         match self {
             Self::Spec(error) => error.hint(),
+            Self::ReadSpec { .. } => Some("give the path of a spec file, as in `envserve fetch spec.json`".to_owned()),
+            Self::Options(OptionsError::NoRoot) => Some("set `ENVSERVE_ROOT`, or make the options by `ClientOptions::new`".to_owned()),
+            Self::Options(OptionsError::Address(error)) => Some(unreachable_hint(error)),
+            Self::Private { source: Some(source), .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("is the program `envserve` installed? (`ClientOptions::program` names it)".to_owned())
+            }
             Self::Source(error) => error.hint(),
             Self::Unreachable(error) => Some(unreachable_hint(error)),
             Self::NotContentFixed { fix, .. } => Some(fix.clone()),
@@ -59,7 +67,8 @@ impl ClientError {
             }
             Self::Disconnected { .. } => Some("try again; what has arrived is kept".to_owned()),
             Self::Store(error) => error.hint(),
-            Self::Build(_)
+            Self::Options(_)
+            | Self::Build(_)
             | Self::Private { .. }
             | Self::HostLacks { .. }
             | Self::Rpc { .. }

@@ -1,14 +1,60 @@
 //! The client: from a spec to a directory, fetching only what is missing.
 //!
-//! Sources are never fetched unless the server asks for a root that it does not
-//! know and the spec says how to get. What is here already opens no connection.
+//! This is what the command `envserve` does, for programs: a build tool asks here for an environment, and gets the
+//! directory that it lies in, or the digest that a remote action has it by. Sources are never fetched unless the
+//! server asks for a root that it does not know and the spec says how to get. What is here already opens no
+//! connection.
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use envserve::client::{Building, Client, ClientError, ClientOptions, Event, LocatedSpec, Placement, Probed, entered};
+//!
+//! # async fn example() -> Result<(), ClientError> {
+//! // What ENVSERVE_ROOT and ENVSERVE_SERVE say; `ClientOptions::new(root)` asks nobody but a private daemon.
+//! let client = Client::new(ClientOptions::of_environment()?);
+//!
+//! // From the spec to the key: roots become the ids of Git trees, the configuration what matters of it.
+//! let events = |event: Event| eprintln!("{event:?}");
+//! let LocatedSpec { spec, base } = LocatedSpec::read(Path::new("spec.json")).await?;
+//! let request = client.request(spec, &base, Building::Allowed, &events).await?;
+//! println!("key {}", request.parts.key());
+//!
+//! // Whether it is there; `plan` tells what would be built and moved.
+//! let placement = Placement::default();
+//! if client.probe(&request, &placement).await? == Probed::Miss {
+//!     println!("has to be built");
+//! }
+//!
+//! // For a remote action: the digest of its Directory, in the CAS of the endpoint. Nothing is downloaded.
+//! let descriptor = client.fetch_absent(&request, &events).await?;
+//! println!("{} {}", descriptor.root.function(), descriptor.root);
+//!
+//! // For an action on this host: where it lies, and what is set for those who enter it.
+//! let fetched = client.fetch(&request, &placement, &events).await?;
+//! let path = entered(&fetched)?.full_path(std::env::var_os("PATH"));
+//! println!("{} PATH={}", fetched.directory.display(), path.display());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - **Runtime**: the futures need one of tokio with time and I/O, `Builder::enable_all`; one thread is enough. They may
+//!   be dropped at any moment: what has arrived stays, and what was begun at the server goes on there.
+//! - **Errors**: [`ClientError::kind`] tells what they mean for whoever asked, [`ClientError::hint`] what to do.
+//! - **Events**: a closure, or any [`Events`], is told what happens.
+//! - **One client for many requests**: a [`Client`] holds one connection, and may be used by many tasks at once. Several
+//!   processes may use one root.
+//! - **Stability**: what this module has, except the variants and fields of errors below those of [`ClientError`], keeps its
+//!   meaning within a minor version of the crate. Everything else in the crate is part of the program, and may change.
+//!
+//! # Where things lie
 //!
 //! ```text
 //! ROOT/blobs/          files by digest, shared by all environments (and with a private daemon)
 //! ROOT/environments/   FUNCTION/HASH of the root Directory: materialised, read-only, never changed
-//! ROOT/images/, oci/, docker-archives/    what there is of images (image/mod.rs)
-//! ROOT/checkpoints/    what copies of services start from (checkpoint/mod.rs)
-//! ROOT/instances/      the instances that run (src/instance/), and ROOT/runs/ what `envserve run` needs while it runs
+//! ROOT/images/, oci/, docker-archives/    what there is of images
+//! ROOT/checkpoints/    what copies of services start from
+//! ROOT/instances/      the instances that run, and ROOT/runs/ what `envserve run` needs while it runs
 //! ROOT/git/            Git objects of the roots that were fetched here
 //! ROOT/store/          STORE of the closures of `nix` environments, unless another is named
 //! ROOT/memo/           what was learned and cannot change: key → descriptor, commit → tree, …
@@ -31,10 +77,13 @@ mod fill;
 mod hint;
 mod image;
 mod install;
+mod located;
 mod materialize;
 mod memo;
 mod missing;
+mod moving;
 mod nix;
+mod options;
 mod pins;
 mod placement;
 mod plan;
@@ -46,25 +95,26 @@ mod sources;
 mod unavailable;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tokio::sync::OnceCell;
 
-use crate::source::{FetchOptions, Fetcher, Limits, Turns};
+use crate::source::{FetchOptions, Fetcher, Turns};
 use crate::store::{FileBlobStore, GitStore, blocking};
-use crate::transport::{Endpoint, Security};
 
 pub use amount::Amount;
 pub use checkpoint::{CheckpointError, Prepared};
-pub use connect::Connection;
 pub use enter::{Entered, entered};
-pub use error::{ClientError, FailedBuild};
+pub use error::{ClientError, ErrorKind, FailedBuild};
 pub use events::{Event, Events, Quiet};
 pub use explain::{Against, ComparedKey, ComponentDifference, Explanation, FirstPath, PathChange};
 pub use fetch::{Fetched, Probed};
 pub use image::{ImageError, Loader, RootFileSystem, install_root, name_of, run};
 pub use install::{install, link};
+pub use located::LocatedSpec;
 pub use nix::{ClosureError, NixOutput, StoreRoot, Stored, enter};
+pub use options::{ClientOptions, OptionsError};
+pub(crate) use options::{IDLE_SECONDS, default_root};
 pub use pins::{KeptEntries, KeptEntry};
 pub use placement::{Placement, Start, View};
 pub use plan::{FetchPlan, PlannedBuild, PlannedState};
@@ -74,37 +124,24 @@ pub use roots::Directories;
 pub use sources::FetchedSource;
 pub use unavailable::OnUnavailable;
 
+// What the above is made of, and lies on lower floors.
+#[doc(inline)]
+pub use crate::digest::{Digest, DigestFunction};
+#[doc(inline)]
+pub use crate::oci::{LayerCompression, OciDigest};
+#[doc(inline)]
+pub use crate::source::Limits;
+#[doc(inline)]
+pub use crate::spec::{
+    CheckpointFacts, Config, Descriptor, EnvKey, FormName, GitId, ImageFacts, KeyParts, KindName, NixFacts, Provenance,
+    Provides, Repository, ResolvedRepository, Root, Spec, SpecError, Target,
+};
+#[doc(inline)]
+pub use crate::transport::{Endpoint, EndpointError, Headers, Identity, Security, SecurityError};
+
+use connect::Connection;
 use memo::Memo;
 use roots::ROOTS_AT_ONCE;
-
-/// How a client works.
-#[derive(Debug, Clone)]
-pub struct ClientOptions {
-    /// Where it keeps everything.
-    pub root: PathBuf,
-    /// The server to ask; without one, a private daemon on `root`.
-    pub serve: Option<Endpoint>,
-    /// What is shown to that server, and whom to trust.
-    pub security: Security,
-    /// The same for the remote-execution endpoint whose CAS the server names.
-    pub remote_security: Security,
-    /// CRIU, where there is one.
-    pub criu: Option<PathBuf>,
-    /// The program to start as private daemon.
-    pub program: PathBuf,
-    /// Seconds after which an idle private daemon leaves.
-    pub idle_seconds: u64,
-    /// Variables that commands of `git tree` roots may inherit.
-    pub environment: BTreeMap<String, String>,
-    /// Directories in which files are looked for before they are fetched.
-    pub distdirs: Vec<PathBuf>,
-    /// Whether absent roots are fetched here when the server has no way to them.
-    pub fetch_absent: bool,
-    /// What archives may come to.
-    pub limits: Limits,
-    /// Of the actions of builds that this client asks for, as the REAPI has it: the lowest number runs first.
-    pub priority: i32,
-}
 
 /// A client with its stores. Several processes may use one root at once.
 pub struct Client {

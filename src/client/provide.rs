@@ -1,12 +1,18 @@
 //! Giving the server a root that it asks for.
 
-use super::events::{Event, Events};
+use std::time::Duration;
+
+use super::events::Events;
+use super::moving::{telling, upload};
 use super::roots::Roots;
 use super::{Client, ClientError, Request};
 use crate::digest::Digest;
 use crate::proto::v1;
-use crate::source::{SourceError, export_tree};
+use crate::source::{SourceError, export_tree, tree_size};
 use crate::spec::GitId;
+
+/// A root that is being sent for so long is measured.
+const MEASURED_AFTER: Duration = Duration::from_secs(1);
 
 impl Client {
     /// Gives the server a root: by having it worked out there, or by sending it, fetched first if it is not here.
@@ -37,11 +43,17 @@ impl Client {
         GitId::parse(&tree).map_err(|_| connection.broken(RPC, format!("`{tree}` is no tree id")))
     }
 
-    /// Puts a tree into the endpoint's CAS and has the server take it over.
-    async fn upload(&self, tree: GitId, events: &dyn Events) -> Result<(), ClientError> {
-        let connection = self.connection().await?;
-        let blobs = &connection.blobs(events).await?.blobs;
-        let exported = export_tree(self.git().await?, tree, blobs, connection.function).await?;
+    /// Puts the tree of a root into the endpoint's CAS and has the server take it over.
+    async fn upload(&self, repository: &str, tree: GitId, events: &dyn Events) -> Result<(), ClientError> {
+        let (connection, git) = (self.connection().await?, self.git().await?);
+        let (blobs, settled) = connection.blobs(events).await?.blobs.counting();
+        let export = Box::pin(export_tree(git, tree, &blobs, connection.function));
+        let total = async {
+            // What is sent sooner needs no total, which takes time to find.
+            tokio::time::sleep(MEASURED_AFTER).await;
+            tree_size(git, tree).await.ok().flatten()
+        };
+        let exported = telling(export, total, upload(events, repository, &settled)).await?;
         let taken = self.take_over(exported.ok_or(SourceError::Unknown { tree })?).await?;
         if taken == tree {
             return Ok(());
@@ -70,8 +82,7 @@ impl Roots<'_> {
         if shares {
             return Ok(());
         }
-        self.events.event(Event::Upload { repository: repository.to_owned() });
-        self.client.upload(tree, self.events).await?;
+        self.client.upload(repository, tree, self.events).await?;
         self.prove_commit(repository).await
     }
 

@@ -1,10 +1,12 @@
 //! All sources of an environment: into a directory, or into the CAS of the server.
 
+use std::future::ready;
 use std::path::{Path, PathBuf};
 
 use futures::{StreamExt, TryStreamExt};
 
-use super::events::{Event, Events};
+use super::events::Events;
+use super::moving::{telling, upload};
 use super::roots::{ROOTS_AT_ONCE, Roots};
 use super::{Client, ClientError};
 use crate::proto::v1;
@@ -117,10 +119,11 @@ impl Roots<'_> {
         }
         let file = self.content(repository, download, self.may_fetch(repository)).await?;
         let file = file.ok_or_else(|| self.absent(repository, download.content))?;
-        self.events.event(Event::Upload { repository: repository.to_owned() });
         let (function, path) = (connection.function, file.path().to_owned());
         let digest = blocking(move || hash_file(function, &path)).await?;
-        connection.blobs(self.events).await?.blobs.put_file(&digest, file.path()).await?;
+        let (blobs, settled) = connection.blobs(self.events).await?.blobs.counting();
+        let put = Box::pin(blobs.put_file(&digest, file.path()));
+        telling(put, ready(Some(digest.size())), upload(self.events, repository, &settled)).await?;
         let request = v1::GetRemoteContentRequest { content: Some(digest.into()) };
         let answer = connection.wait(connection.sources().get_remote_content(request)).await?;
         let taken = answer.map_err(connection.failed(RPC))?.into_inner().content;

@@ -24,6 +24,7 @@ mod wanted;
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -45,13 +46,14 @@ pub use open::{Opened, open, open_store};
 pub use options::{EmbeddedOptions, EndpointOptions, ServeOptions};
 pub use private::{PrivatePaths, lock_start};
 pub use remote::RemoteOptions;
-pub use security::{Exposed, ServerSecurity};
+pub use security::ServerSecurity;
 
 use grpc::just::Just;
 use grpc::native::Native;
 use open::OpenedEndpoint;
 use remote::RemoteBackend;
 use requests::RequestLog;
+use roles::Role;
 
 /// Most requests of one connection that are worked on at a time.
 const MAX_REQUESTS: usize = 256;
@@ -84,8 +86,13 @@ pub enum ServeError {
         source: io::Error,
     },
     /// Everybody who can connect could write.
-    #[error(transparent)]
-    Exposed(#[from] Exposed),
+    #[error("everybody who can connect to `{bound}` would have the role `{role}`")]
+    Exposed {
+        /// The address that it listens on.
+        bound: SocketAddr,
+        /// What they could do.
+        role: Role,
+    },
     /// The address is none.
     #[error(transparent)]
     Address(#[from] EndpointError),

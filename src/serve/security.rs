@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::ServeError;
 use super::admission::Admission;
 use super::handshake::{Handshakes, ServerTls};
 use super::roles::Role;
@@ -25,16 +26,6 @@ pub struct ServerSecurity {
     pub checkpoints_for_all: bool,
 }
 
-/// Everybody could write who can connect from another host, and nobody has said that this is meant.
-#[derive(Debug, thiserror::Error)]
-#[error("everybody who can connect to `{bound}` would have the role `{role}`")]
-pub struct Exposed {
-    /// The address that is listened on.
-    pub bound: SocketAddr,
-    /// What they could do.
-    pub role: Role,
-}
-
 impl ServerSecurity {
     /// Returns by which address clients reach a daemon that is bound to this one.
     pub fn address(&self, bound: SocketAddr) -> Endpoint {
@@ -47,8 +38,8 @@ impl ServerSecurity {
     /// Refuses to let everybody write who can connect from another host. `bound` is the address of a TCP listener.
     ///
     /// # Errors
-    /// When that is so, and nobody has said that it is meant.
-    pub fn check_exposure(&self, bound: SocketAddr) -> Result<(), Exposed> {
+    /// `Exposed` when that is so, and nobody has said that it is meant.
+    pub fn check_exposure(&self, bound: SocketAddr) -> Result<(), Box<ServeError>> {
         let writing = self.anonymous().filter(|role| *role >= Role::Uploader);
         match writing {
             Some(role) if !(self.wants_certificate() || bound.ip().to_canonical().is_loopback()) => {
@@ -56,7 +47,7 @@ impl ServerSecurity {
                     tracing::warn!(%bound, %role, "everybody who can connect can write");
                     return Ok(());
                 }
-                Err(Exposed { bound, role })
+                Err(Box::new(ServeError::Exposed { bound, role }))
             }
             _ => Ok(()),
         }

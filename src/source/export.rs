@@ -40,6 +40,20 @@ pub async fn export_tree(
     Ok(Some(root))
 }
 
+/// Returns how many bytes the files of a tree have together, each counted once; `None` when it is not known whole.
+///
+/// # Errors
+/// When a repository cannot tell.
+pub async fn tree_size(git: &GitStore, tree: GitId) -> Result<Option<u64>, SourceError> {
+    let git = git.clone();
+    blocking(move || {
+        let Some(walk) = walk(&git, tree)? else { return Ok(None) };
+        let sizes = walk.blobs.iter().map(|id| Ok(git.blob_size(*id)?.map(|size| size as u64)));
+        sizes.sum::<Result<Option<u64>, SourceError>>()
+    })
+    .await
+}
+
 pub(super) fn walk(git: &GitStore, root: GitId) -> Result<Option<Walk>, SourceError> {
     let mut found = Walk { trees: Vec::new(), blobs: Vec::new() };
     let mut seen = std::collections::HashSet::new();
@@ -189,6 +203,7 @@ mod tests {
             let root = git.write_tree(entries).unwrap();
             let store = MemoryBlobStore::default();
             export_tree(&git, root, &store, DigestFunction::Sha256).await.unwrap().expect("known");
+            assert_eq!(tree_size(&git, root).await.unwrap(), Some(1), "the file stands there twice");
         }
     }
 }

@@ -30,7 +30,7 @@ pub use commit::{fetch_commit, known_commit};
 pub use derivation::Derivation;
 pub use distdir::{DistdirError, distdir_tree, foreign_file, tree_id_of_files};
 pub use error::SourceError;
-pub use export::export_tree;
+pub use export::{export_tree, tree_size};
 pub use fetch::{
     CheckedFunction, FailedAddress, FetchError, FetchOptions, FetchProgress, FetchedFile, Fetcher,
     Mismatch as FetchMismatch, Reason as FetchReason, Silent, Wanted, check_file,

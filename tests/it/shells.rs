@@ -27,8 +27,10 @@ fn bash_offers_verbs_and_options() {
     assert_eq!(offered("envserve fet", 1), "fetch");
     let options = offered("envserve fetch --in", 2);
     assert!(options.split(' ').any(|option| option == "--install"), "{options}");
-    let verbs = succeed(Command::new("bash").args(["-c", &format!("grep -c trial {source} || true")]));
-    assert_eq!(verbs, "0", "what is not for people is not offered");
+    assert_eq!(offered("envserve fetch --view do", 3), "docker-archive");
+    for hidden in ["trial", "make-checkpoint", "idle-seconds"] {
+        assert!(!fs::read_to_string(&source).expect("written").contains(hidden), "{hidden} is not for people");
+    }
 }
 
 #[test]
@@ -42,6 +44,8 @@ fn fish_offers_verbs_and_options() {
     };
     assert!(offered("envserve fet").starts_with("fetch\t"), "{}", offered("envserve fet"));
     assert!(offered("envserve fetch --insta").starts_with("--install\t"));
+    assert!(offered("envserve fetch --view docker").starts_with("docker-archive"));
+    assert_eq!(offered("envserve fetch --idle"), "");
 }
 
 #[test]
@@ -79,5 +83,25 @@ fn the_manual_is_sound_and_can_be_read() {
     }
     for hidden in ["trial", "make-checkpoint"] {
         assert!(!shown.contains(hidden), "{shown}");
+    }
+}
+
+#[test]
+fn a_page_has_the_sections_of_a_manual_in_their_order() {
+    let world = World::new();
+    let directory = world.path("man/man1");
+    succeed(world.client("client").arg("manual").arg(&directory));
+    // No control characters for bold and underlined text.
+    let mut man = Command::new("man");
+    man.env("MANWIDTH", "100").env("MAN_KEEP_FORMATTING", "").env("GROFF_NO_SGR", "1").env("LC_ALL", "C.UTF-8");
+    let shown = succeed(man.arg(directory.join("envserve-fetch.1")));
+    let sections =
+        ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"];
+    let at: Vec<_> = sections.iter().map(|section| shown.lines().position(|line| line == *section)).collect();
+    assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{at:?}\n{shown}");
+    for part in
+        ["envserve fetch [OPTIONS] <SPEC>", "Where it goes", "ENVSERVE_SERVE", "envserve-plan(1)", "ROOT/gcroots"]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
     }
 }

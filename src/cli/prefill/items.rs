@@ -6,11 +6,11 @@ use super::item::Item;
 use super::matrix::MAX_ITEMS;
 use super::paths::Found;
 use super::work::Prefill;
-use crate::cli::arguments::Located;
+use crate::cli::arguments::read_spec;
 use crate::cli::error::CliError;
 use crate::cli::failure::Failure;
 use crate::cli::prefill::PrefillError;
-use crate::client::{Batch, ClientError, Directories, Events};
+use crate::client::{Batch, ClientError, Directories, Events, LocatedSpec};
 use crate::spec::{Config, Spec, Target};
 
 /// What is wanted of each spec.
@@ -62,12 +62,12 @@ impl Prefill<'_> {
         let mut files = Vec::new();
         for found in found {
             let (path, read) = match found {
-                Ok(path) => (path.clone(), Located::read(&path).await),
-                Err((path, source)) => (path.clone(), Err(CliError::ReadSpec { path, source })),
+                Ok(path) => (path.clone(), read_spec(&path).await),
+                Err((path, source)) => (path.clone(), Err(ClientError::ReadSpec { path, source }.into())),
             };
             let file = path.display().to_string();
             match read {
-                Ok(Located { spec, base }) => files.push(SpecFile { file, spec, base, asked: Vec::new() }),
+                Ok(LocatedSpec { spec, base }) => files.push(SpecFile { file, spec, base, asked: Vec::new() }),
                 Err(error) => self.add(Item::new(&file, None, &Config::default()).failed(Failure::of(&error))),
             }
         }

@@ -2,13 +2,13 @@
 //!
 //! Fields are added within a version, never changed: who reads them passes over what it does not know.
 
-use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::manner::Manner;
+use super::screen;
 use super::topics::Topics;
 use crate::client::Event;
 
@@ -35,6 +35,13 @@ pub(crate) struct EventLine {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum What {
+    /// Work begins: the first line.
+    Begin {
+        /// The time, in milliseconds since 1970 began.
+        unix_ms: u64,
+        /// Version of the program.
+        envserve: String,
+    },
     /// A variable was set that means nothing to the environment.
     UnknownVariable {
         /// The variable.
@@ -71,6 +78,10 @@ pub(crate) enum What {
     Upload {
         /// The repository of the spec.
         repository: String,
+        /// Bytes that were sent, or were there.
+        done: u64,
+        /// Bytes in all, once that is known.
+        total: Option<u64>,
     },
     /// The environment is being built.
     Build {
@@ -127,6 +138,17 @@ pub(crate) enum What {
     Item {
         /// What became of it.
         outcome: String,
+        /// How many have come to theirs.
+        done: usize,
+        /// How many there are in all.
+        total: usize,
+    },
+    /// A record of the log.
+    Log {
+        /// `error` or `warn`; with `ENVSERVE_LOG` also `info`, `debug`, `trace`.
+        level: String,
+        /// What it says.
+        text: String,
     },
     /// A remark.
     Note {
@@ -152,16 +174,16 @@ pub(crate) enum What {
 }
 
 /// Prints a line, unless it is about how far something has come and another of that was printed just now.
-pub(super) fn tell(topics: &Topics, item: Option<&str>, event: Event) {
+pub(super) fn tell(topics: &mut Topics, item: Option<&str>, event: Event) {
+    let is_on_its_way = |done: &u64, total: &Option<u64>| total.is_none_or(|total| *done < total);
     let topic = match &event {
         Event::Download { done, total } if done < total => Some("download".to_owned()),
-        Event::Fetch { file, done, total, .. } if total.is_none_or(|total| *done < total) => {
-            Some(format!("fetch {file}"))
-        }
+        Event::Fetch { file, done, total, .. } if is_on_its_way(done, total) => Some(format!("fetch {file}")),
+        Event::Upload { repository, done, total } if is_on_its_way(done, total) => Some(format!("upload {repository}")),
         Event::Build { phase, environment, actions_done, .. } => Some(format!("{phase} {environment} {actions_done}")),
         _ => None,
     };
-    if topic.is_none_or(|topic| topics.is_due(&topic, Duration::ZERO, EVERY)) {
+    if topic.is_none_or(|topic| topics.is_due(&topic, Duration::ZERO, EVERY, Instant::now())) {
         say(item, event.into());
     }
 }
@@ -172,8 +194,7 @@ pub(in crate::cli) fn say(item: Option<&str>, what: What) {
     let line = EventLine { version: VERSION, ms, item: item.map(str::to_owned), what };
     let mut line = serde_json::to_vec(&line).expect("these types have a form in JSON");
     line.push(b'\n');
-    // Nobody is left to tell when stderr is closed.
-    drop(io::stderr().write_all(&line));
+    screen::print(&line);
 }
 
 impl From<Event> for What {
@@ -183,7 +204,7 @@ impl From<Event> for What {
             Event::Root { repository } => Self::Root { repository },
             Event::FetchedByServer { repository, serve } => Self::FetchedByServer { repository, serve },
             Event::Fetch { file, address, done, total } => Self::Fetch { file, address, done, total },
-            Event::Upload { repository } => Self::Upload { repository },
+            Event::Upload { repository, done, total } => Self::Upload { repository, done, total },
             Event::Build { phase, environment, actions_done, actions_total, log } => {
                 Self::Build { phase, environment, actions_done, actions_total, log }
             }

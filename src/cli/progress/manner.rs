@@ -3,28 +3,31 @@
 use std::env;
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
 
+use super::json::{What, say};
 use super::{Board, Display};
 
 /// What is told while work goes on.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Progress")]
 pub(in crate::cli) struct ProgressArguments {
     /// Say only what goes wrong.
     #[arg(short, long)]
     quiet: bool,
 
-    /// Tell what happens on stderr, as one JSON object a line.
+    /// How to tell what happens on stderr.
     #[arg(long, env = "ENVSERVE_EVENTS", value_enum, value_name = "FORMAT")]
     events: Option<Format>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// JSON, an object a line.
+    /// For people: lines that change on a terminal, whole lines elsewhere.
+    #[value(alias = "")]
+    Text,
+    /// For programs: JSON, an object a line.
     Jsonl,
 }
 
@@ -60,11 +63,16 @@ impl ProgressArguments {
     fn choose(&self) -> Manner {
         let manner = match self.events {
             Some(Format::Jsonl) => Manner::Json,
-            None if self.quiet => Manner::Quiet,
-            None if is_at_terminal() => Manner::Terminal,
-            None => Manner::Lines,
+            Some(Format::Text) | None if self.quiet => Manner::Quiet,
+            Some(Format::Text) | None if is_at_terminal() => Manner::Terminal,
+            Some(Format::Text) | None => Manner::Lines,
         };
-        CHOSEN.get_or_init(|| (manner, Instant::now())).0
+        if CHOSEN.set((manner, Instant::now())).is_ok() && manner == Manner::Json {
+            let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+            let unix_ms = u64::try_from(unix_ms).unwrap_or(u64::MAX);
+            say(None, What::Begin { unix_ms, envserve: env!("CARGO_PKG_VERSION").to_owned() });
+        }
+        Manner::of_process()
     }
 
     /// Returns what shows one piece of work.

@@ -1,51 +1,54 @@
 //! When it is time to speak of something again.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::rate::Rate;
 
 /// Most topics that are remembered.
 const MAX_TOPICS: usize = 10_000;
 
 /// What was spoken of, and when.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Topics {
-    known: Mutex<HashMap<String, Topic>>,
+    known: HashMap<String, Topic>,
 }
 
+#[derive(Debug)]
 struct Topic {
     begun: Instant,
     said: Option<Instant>,
+    rate: Rate,
 }
 
 impl Topics {
     /// Returns the time since a topic was first met, which it is now if it was not before.
-    pub(super) fn elapsed(&self, topic: &str) -> Duration {
-        self.topic(topic, |topic| topic.begun.elapsed())
+    pub(super) fn elapsed(&mut self, topic: &str, now: Instant) -> Duration {
+        now.saturating_duration_since(self.topic(topic, now).begun)
+    }
+
+    /// Notes how far the bytes of a topic have come; returns how many move in a second, if that can be told.
+    pub(super) fn rate(&mut self, topic: &str, done: u64, now: Instant) -> Option<f64> {
+        self.topic(topic, now).rate.note(now, done)
     }
 
     /// Says whether it is time to speak of a topic: first after `first`, then not more often than `every`.
-    pub(super) fn is_due(&self, topic: &str, first: Duration, every: Duration) -> bool {
-        self.topic(topic, |topic| {
-            let now = Instant::now();
-            let due = topic.said.map_or(topic.begun + first, |said| said + every);
-            let is_due = due <= now;
-            if is_due {
-                topic.said = Some(now);
-            }
-            is_due
-        })
-    }
-
-    fn topic<T>(&self, name: &str, look: impl FnOnce(&mut Topic) -> T) -> T {
-        let mut known = self.lock();
-        if known.len() >= MAX_TOPICS && !known.contains_key(name) {
-            known.clear();
+    pub(super) fn is_due(&mut self, topic: &str, first: Duration, every: Duration, now: Instant) -> bool {
+        let topic = self.topic(topic, now);
+        let is_due = topic.said.map_or(topic.begun + first, |said| said + every) <= now;
+        if is_due {
+            topic.said = Some(now);
         }
-        look(known.entry(name.to_owned()).or_insert_with(|| Topic { begun: Instant::now(), said: None }))
+        is_due
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Topic>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn topic(&mut self, name: &str, now: Instant) -> &mut Topic {
+        if !self.known.contains_key(name) {
+            if self.known.len() >= MAX_TOPICS {
+                self.known.clear();
+            }
+            self.known.insert(name.to_owned(), Topic { begun: now, said: None, rate: Rate::default() });
+        }
+        self.known.get_mut(name).expect("it was put there")
     }
 }

@@ -29,7 +29,6 @@ use crate::oci::{
     Annotations, Attributes, Descriptor as OciDescriptor, Family, ImageConfig, Layer, LayerOptions, Manifest,
     MediaType, Platform, StoredImage, StoredLayer, apply_layers, read_layer,
 };
-use crate::source::Limits;
 use crate::spec::{DESCRIPTOR_VERSION, KindName, Provenance, Provides};
 use crate::store::{BlobStore, FileBlobStore, MerkleTree, RemoteBlobStore, collect_tree};
 use crate::transport::{Link, Security};
@@ -49,20 +48,8 @@ pub(in crate::client) struct World {
 impl World {
     pub(in crate::client) fn new() -> Self {
         let directory = TempDir::new().expect("temporary");
-        let client = Client::new(ClientOptions {
-            root: directory.path().join("client"),
-            serve: None,
-            security: Security::default(),
-            remote_security: Security::default(),
-            criu: Some(directory.path().join("criu")),
-            program: PathBuf::new(),
-            idle_seconds: 1,
-            environment: BTreeMap::new(),
-            distdirs: Vec::new(),
-            fetch_absent: false,
-            limits: Limits::default(),
-            priority: 0,
-        });
+        let criu = Some(directory.path().join("criu"));
+        let client = Client::new(ClientOptions { criu, ..ClientOptions::new(directory.path().join("client")) });
         Self { directory, client }
     }
 

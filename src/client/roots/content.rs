@@ -3,6 +3,7 @@
 //! A file is looked for in the client's CAS, the Git cache, the distdirs and the CAS of the server, in this order;
 //! only then is it fetched from its address. However it comes, it is checked before it is used.
 
+use std::future::ready;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
@@ -10,9 +11,10 @@ use tempfile::TempPath;
 use super::Roots;
 use crate::client::ClientError;
 use crate::client::events::{Event, Fetching};
+use crate::client::moving::telling;
 use crate::digest::{Digest, DigestFunction};
 use crate::proto::v1;
-use crate::source::{SourceError, Wanted, file_id};
+use crate::source::{FetchProgress, SourceError, Wanted, file_id};
 use crate::spec::{Download, GitId};
 use crate::store::{BlobStore, StoreError, blocking, hash_file, wire};
 
@@ -152,7 +154,15 @@ impl Roots<'_> {
         let connection = self.client.connection().await?;
         let store = self.client.store().await?.clone();
         let file = blocking(move || store.temporary_file()).await?.into_temp_path();
-        if !connection.blobs(self.events).await?.blobs.get_file(&digest, &file).await? {
+        let blobs = &connection.blobs(self.events).await?.blobs;
+        let (get, address) = (Box::pin(blobs.get_file(&digest, &file)), blobs.link().endpoint().to_string());
+        let progress = Fetching::new(self.events, download.file_name());
+        progress.begun(&address, Some(digest.size()));
+        let tell = || {
+            let done = file.metadata().map_or(0, |file| file.len());
+            progress.advanced(done.min(digest.size()));
+        };
+        if !telling(get, ready(None), |_| tell()).await? {
             return Ok(None);
         }
         let (actual, file) = blocking(move || file_id(&file).map(|id| (id, file))).await?;

@@ -1,6 +1,6 @@
 //! The content of roots on this host: in the Git cache, which it is brought into.
 
-use futures::future::LocalBoxFuture;
+use futures::future::BoxFuture;
 
 use super::super::events::Event;
 use super::{Basis, Roots};
@@ -19,7 +19,7 @@ impl Roots<'_> {
         &'s self,
         repository: &'s str,
         may_fetch: bool,
-    ) -> LocalBoxFuture<'s, Result<Option<GitId>, ClientError>> {
+    ) -> BoxFuture<'s, Result<Option<GitId>, ClientError>> {
         Box::pin(async move {
             let Some(tree) = self.base_here(repository, may_fetch).await? else { return Ok(None) };
             let Some(special) = self.root(repository).pragma().special else { return Ok(Some(tree)) };
@@ -31,7 +31,7 @@ impl Roots<'_> {
         &'s self,
         repository: &'s str,
         may_fetch: bool,
-    ) -> LocalBoxFuture<'s, Result<Option<GitId>, ClientError>> {
+    ) -> BoxFuture<'s, Result<Option<GitId>, ClientError>> {
         Box::pin(self.bring_base(repository, may_fetch))
     }
 

@@ -13,7 +13,7 @@ mod server;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use futures::future::LocalBoxFuture;
+use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
@@ -90,12 +90,13 @@ impl<'a> Roots<'a> {
 
     /// Returns the tree ids of the roots of repositories.
     pub(super) async fn trees<'s>(&'s self, names: Vec<&'s str>) -> Result<BTreeMap<&'s str, GitId>, ClientError> {
-        let found = futures::stream::iter(names).map(|name| async move { Ok((name, self.tree(name).await?)) });
-        found.buffer_unordered(ROOTS_AT_ONCE).try_collect().await
+        let tree = |name: &'s str| async move { Ok((name, self.tree(name).await?)) };
+        let trees: Vec<_> = names.into_iter().map(tree).collect();
+        futures::stream::iter(trees).buffer_unordered(ROOTS_AT_ONCE).try_collect().await
     }
 
     /// Returns the tree id of the root of a repository.
-    pub(super) fn tree<'s>(&'s self, repository: &'s str) -> LocalBoxFuture<'s, Result<GitId, ClientError>> {
+    pub(super) fn tree<'s>(&'s self, repository: &'s str) -> BoxFuture<'s, Result<GitId, ClientError>> {
         Box::pin(async move { self.trees[repository].get_or_try_init(|| self.find(repository)).await.copied() })
     }
 

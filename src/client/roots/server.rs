@@ -1,11 +1,12 @@
 //! What the server knows of roots, or fetches itself.
 
-use futures::future::LocalBoxFuture;
+use futures::future::BoxFuture;
 use tonic::{Code, Response, Status};
 
 use super::{Basis, Roots};
+use crate::client::ClientError;
+use crate::client::connect::Connection;
 use crate::client::events::Event;
-use crate::client::{ClientError, Connection};
 use crate::proto::v1;
 use crate::source::{ArchiveKind, Derivation, Origin};
 use crate::spec::{Download, GitId, Root, Special};
@@ -17,7 +18,7 @@ impl Roots<'_> {
     pub(in crate::client) fn at_server<'s>(
         &'s self,
         repository: &'s str,
-    ) -> LocalBoxFuture<'s, Result<Option<GitId>, ClientError>> {
+    ) -> BoxFuture<'s, Result<Option<GitId>, ClientError>> {
         Box::pin(async move {
             let Some(tree) = self.base_at_server(repository).await? else { return Ok(None) };
             let Some(special) = self.root(repository).pragma().special else { return Ok(Some(tree)) };

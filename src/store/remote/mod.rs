@@ -13,7 +13,7 @@ mod write;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -52,12 +52,14 @@ pub struct RemoteBlobStore {
     batch_bytes: u64,
     /// Set when the endpoint turned out to have no batch methods.
     no_batches: Arc<AtomicBool>,
+    /// Bytes that were sent, or asked for and found, where somebody counts them.
+    settled: Option<Arc<AtomicU64>>,
 }
 
 impl RemoteBlobStore {
     /// Returns the CAS behind a connection.
     pub fn new(link: Link, instance: String, function: DigestFunction) -> Self {
-        Self { link, instance, function, batch_bytes: BATCH_BYTES, no_batches: Arc::default() }
+        Self { link, instance, function, batch_bytes: BATCH_BYTES, no_batches: Arc::default(), settled: None }
     }
 
     /// Limits the bytes of blobs in one batch to what the endpoint takes; 0 stands for no limit given.
@@ -73,6 +75,19 @@ impl RemoteBlobStore {
     /// Never, in practice: the address was good before.
     pub fn another(&self) -> Result<Self, StoreError> {
         Ok(Self { link: self.link.another()?, ..self.clone() })
+    }
+
+    /// Returns the same CAS, and how many bytes of blobs it has after what was asked of what is returned: they were
+    /// sent, or looked for and there. What is sent again counts again.
+    pub fn counting(&self) -> (Self, Arc<AtomicU64>) {
+        let settled = Arc::<AtomicU64>::default();
+        (Self { settled: Some(Arc::clone(&settled)), ..self.clone() }, settled)
+    }
+
+    fn settle(&self, bytes: u64) {
+        if let Some(settled) = &self.settled {
+            settled.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Returns the connection.
@@ -162,6 +177,7 @@ impl BlobStore for RemoteBlobStore {
         let asked: Vec<Digest> = digests.iter().filter(|digest| seen.insert(**digest)).copied().collect();
         let calls = asked.chunks(FIND_MISSING_DIGESTS).map(|chunk| self.find_missing_of(chunk)).collect();
         let missing: HashSet<Digest> = all(calls).await?.into_iter().flatten().collect();
+        self.settle(asked.iter().filter(|digest| !missing.contains(digest)).map(Digest::size).sum());
         Ok(asked.into_iter().filter(|digest| missing.contains(digest)).collect())
     }
 

@@ -3,8 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use futures::StreamExt;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tonic::Status;
 
@@ -63,9 +66,11 @@ impl RemoteBlobStore {
                 let good = answer.into_inner().responses.into_iter().filter(|response| is_ok(response.status.as_ref()));
                 let written: std::collections::HashSet<String> =
                     good.filter_map(|response| Some(response.digest?.hash)).collect();
-                let rest = blobs.iter().filter(|(digest, _)| !written.contains(&digest.hash()));
+                let (there, rest): (Vec<_>, Vec<_>) =
+                    blobs.iter().cloned().partition(|(digest, _)| written.contains(&digest.hash()));
+                self.settle(there.iter().map(|(digest, _)| digest.size()).sum());
                 // The reason for which one was refused shows when it is sent by itself.
-                self.write_each(&rest.cloned().collect::<Vec<_>>()).await
+                self.write_each(&rest).await
             }
             Err(error) => {
                 self.refused_batch(RPC, error)?;
@@ -96,7 +101,7 @@ impl RemoteBlobStore {
         let deadline = DEADLINE + std::time::Duration::from_secs(digest.size() / SLOWEST);
         let write = |channel| {
             let resource = format!("{instance}uploads/{}/blobs/{blob}", uuid::Uuid::new_v4());
-            write(channel, resource, digest.size(), payload.clone())
+            write(channel, resource, digest.size(), payload.clone(), self.settled.clone())
         };
         let committed = self.link.call(WRITE, deadline, write).await?;
         if u64::try_from(committed) == Ok(digest.size()) {
@@ -111,10 +116,21 @@ fn is_ok(status: Option<&crate::proto::rpc::Status>) -> bool {
 }
 
 /// Makes one attempt and returns the committed size.
-async fn write(channel: Channel, resource: String, size: u64, payload: Payload) -> Result<i64, Status> {
+async fn write(
+    channel: Channel,
+    resource: String,
+    size: u64,
+    payload: Payload,
+    settled: Option<Arc<AtomicU64>>,
+) -> Result<i64, Status> {
     let reader = payload.open().await.map_err(|error| Status::failed_precondition(error.to_string()))?;
     let mut client = bytestream::byte_stream_client::ByteStreamClient::new(channel);
-    Ok(client.write(requests(resource, size, reader)).await?.into_inner().committed_size)
+    let requests = requests(resource, size, reader).inspect(move |request| {
+        if let Some(settled) = &settled {
+            settled.fetch_add(request.data.len() as u64, Ordering::Relaxed);
+        }
+    });
+    Ok(client.write(requests).await?.into_inner().committed_size)
 }
 
 /// Cuts what a reader gives into the messages of a ByteStream write.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{expected, outcomes};
-use crate::support::{World, object, run, text};
+use crate::support::{World, object};
 
 #[test]
 fn trees_and_images_are_filled_and_whoever_may_not_have_a_checkpoint_is_told() {
@@ -30,7 +30,6 @@ fn trees_and_images_are_filled_and_whoever_may_not_have_a_checkpoint_is_told() {
     assert_eq!(outcomes(&second), expected(&[("image", "hit"), ("files", "hit"), ("warm", "failed")]), "{second}");
     assert_eq!(second["items"][2]["error"]["class"], "denied", "{second}");
     // What was filled is what is fetched.
-    let output = run(world.client_of(&daemon, "client").args(["fetch", "--absent", "--json"]).arg(&spec));
-    let fetched: serde_json::Value = serde_json::from_slice(&output.stdout).expect(&text(&output.stderr));
+    let fetched = object(world.client_of(&daemon, "client").args(["fetch", "--absent", "--json"]).arg(&spec));
     assert_eq!(fetched["descriptor"]["root"], second["items"][0]["root"]);
 }

@@ -4,6 +4,7 @@ mod endings;
 mod failing;
 mod fill;
 mod kinds;
+mod pins;
 mod reports;
 mod sources;
 

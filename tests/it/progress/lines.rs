@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use super::talk;
-use crate::support::{World, fail, run, text};
+use super::Stage;
+use crate::support::{fail, run, text};
 
 fn said(command: &mut Command) -> String {
     let output = run(command);
@@ -13,9 +13,10 @@ fn said(command: &mut Command) -> String {
 
 #[test]
 fn what_takes_time_is_a_line_and_what_is_there_is_none() {
-    let world = World::new();
-    let (spec, daemon) = (talk(&world), world.daemon());
-    let fetch = |root| said(world.client_of(&daemon, root).arg("fetch").arg(&spec));
+    let stage = Stage::new();
+    stage.go();
+    let spec = stage.talk();
+    let fetch = |root| said(stage.client(root).arg("fetch").arg(&spec));
     assert_eq!(fetch("client"), "sending the sources of `main`\nbuild talk: 0 of 1 actions done\n");
     assert_eq!(fetch("client"), "", "it is here");
     assert_eq!(fetch("other"), "", "a hit takes no time");
@@ -23,12 +24,13 @@ fn what_takes_time_is_a_line_and_what_is_there_is_none() {
 
 #[test]
 fn who_wants_quiet_hears_only_what_goes_wrong() {
-    let world = World::new();
-    let (spec, daemon) = (talk(&world), world.daemon());
+    let stage = Stage::new();
+    stage.go();
+    let spec = stage.talk();
     for verb in ["fetch", "key", "plan", "explain", "describe"] {
-        let mut command = world.client_of(&daemon, verb);
+        let mut command = stage.client(verb);
         assert_eq!(said(command.args([verb, "-q", "-c", "NONE=x"]).arg(&spec)), "", "{verb}");
     }
-    let error = fail(world.client_of(&daemon, "client").args(["fetch", "-q", "none.json"]), 1);
+    let error = fail(stage.client("client").args(["fetch", "-q", "none.json"]), 1);
     assert!(error.starts_with("error: cannot read the spec"), "{error}");
 }

@@ -8,13 +8,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
-use vt100::Parser;
+use vt100::{Parser, Screen};
 
 use crate::support::until;
 
-const ROWS: u16 = 24;
+/// Rows and columns of a terminal of the common size.
+pub(super) const COMMON: (u16, u16) = (24, 80);
 
 /// A command whose stderr is a terminal.
 pub(super) struct Terminal {
@@ -38,14 +40,14 @@ pub(super) struct Ended {
 }
 
 impl Terminal {
-    /// Starts a command at a terminal of so many columns, outside CI unless it says otherwise itself.
-    pub(super) fn start(command: &mut Command, columns: u16) -> Self {
+    /// Starts a command at a terminal of so many rows and columns, outside CI unless it says otherwise itself.
+    pub(super) fn start(command: &mut Command, (rows, columns): (u16, u16)) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("pseudo-terminals");
         grantpt(&master).expect("ours");
         unlockpt(&master).expect("ours");
         let name = ptsname(&master, Vec::new()).expect("it has a name").into_string().expect("UTF-8");
         let slave = OpenOptions::new().read(true).write(true).open(name).expect("unlocked");
-        resize(slave.as_fd(), columns);
+        resize(slave.as_fd(), rows, columns);
         for (name, value) in [("CI", None), ("TERM", Some("xterm")), ("NO_COLOR", None)] {
             if command.get_envs().any(|(set, _)| set == name) {
                 continue;
@@ -58,7 +60,7 @@ impl Terminal {
         let child = command.stdout(Stdio::null()).stderr(slave).spawn().expect("the binary is there");
         // The terminal ends when nobody has it open.
         command.stderr(Stdio::null());
-        let shown = Arc::new(Mutex::new(Shown { screen: Parser::new(size(ROWS), size(columns), 0), raw: Vec::new() }));
+        let shown = Arc::new(Mutex::new(Shown { screen: Parser::new(size(rows), size(columns), 0), raw: Vec::new() }));
         let reader = read(master, Arc::clone(&shown));
         Self { child, shown, reader }
     }
@@ -68,8 +70,13 @@ impl Terminal {
         until(what, || Some(self.screen()).filter(|screen| holds(screen)))
     }
 
+    /// Sends a signal to the command.
+    pub(super) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+    }
+
     fn screen(&self) -> String {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner).screen.screen().contents()
+        rows(self.shown.lock().unwrap_or_else(PoisonError::into_inner).screen.screen())
     }
 
     /// Waits for the end of the command.
@@ -78,12 +85,18 @@ impl Terminal {
         self.reader.join().expect("it only reads");
         let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let raw = String::from_utf8_lossy(&shown.raw).into_owned();
-        Ended { code, raw, screen: shown.screen.screen().contents() }
+        Ended { code, raw, screen: rows(shown.screen.screen()) }
     }
 }
 
-fn resize(terminal: impl AsFd, columns: u16) {
-    let size = Winsize { ws_row: ROWS, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+/// Returns the rows of a screen as lines.
+fn rows(screen: &Screen) -> String {
+    let rows: Vec<String> = screen.rows(0, screen.size().1.get()).map(|row| row.trim_end().to_owned()).collect();
+    rows.join("\n")
+}
+
+fn resize(terminal: impl AsFd, rows: u16, columns: u16) {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(terminal, size).expect("a terminal");
 }
 
