@@ -8,7 +8,7 @@ use super::terminal::{COMMON, Terminal};
 use crate::support::{Proxy, run, script, text};
 
 /// Bytes of the sources, and of those that pass in a second.
-const BYTES: u32 = 5 << 20;
+const BYTES: u32 = 8 << 20;
 const RATE: u64 = 2 << 20;
 
 #[test]
