@@ -136,7 +136,7 @@ impl Progress {
             Event::Build { environment, phase, actions_done, actions_total, .. } => {
                 format!("{environment}: {phase}, {actions_done} of {actions_total} actions")
             }
-            Event::Upload { repository } => format!("the root of `{repository}` is sent to the server"),
+            Event::Upload { repository, .. } => format!("the root of `{repository}` is sent to the server"),
             Event::Download { done, total } if done == total => format!("{total} bytes are here"),
             Event::Waiting { reason } => format!("waiting: {reason}"),
             // Others may be added.

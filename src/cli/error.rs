@@ -21,7 +21,7 @@ const EXPOSED_HINT: &str = "name those who may write by `--token-file` or `--tls
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(Box<ClientError>),
     #[error(transparent)]
     Instance(#[from] InstanceError),
     #[error(transparent)]
@@ -74,6 +74,18 @@ pub(super) enum CliError {
     NoPin { name: PinName, nearest: Vec<String> },
     #[error(transparent)]
     Prefill(#[from] PrefillError),
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        Self::Client(Box::new(error))
+    }
+}
+
+impl From<Box<ServeError>> for CliError {
+    fn from(error: Box<ServeError>) -> Self {
+        Self::Serve(error)
+    }
 }
 
 impl From<ServeError> for CliError {
@@ -161,7 +173,10 @@ impl CliError {
     /// Returns text that stands between the error and its hint: the log of a failed build.
     pub(super) fn log(&self) -> Option<&str> {
         match self {
-            Self::Client(ClientError::Failed(failed)) if !failed.log.is_empty() => Some(&failed.log),
+            Self::Client(error) => match &**error {
+                ClientError::Failed(failed) if !failed.log.is_empty() => Some(&failed.log),
+                _ => None,
+            },
             Self::Instance(InstanceError::Failed(failure)) if !failure.log.is_empty() => Some(&failure.log),
             Self::Worker(error) => error.log(),
             _ => None,

@@ -227,7 +227,7 @@ fn say_probed(probed: Result<Worked<Probed>, CliError>, json: bool) -> Result<Ex
     let (key, outcome) = match probed {
         Ok(Worked { request, outcome, .. }) => (Some(request.parts.key()), outcome),
         // What its key is, only a build would tell.
-        Err(CliError::Client(ClientError::Unbuilt { .. })) => (None, Probed::Miss),
+        Err(CliError::Client(error)) if matches!(*error, ClientError::Unbuilt { .. }) => (None, Probed::Miss),
         Err(error) => return Err(error),
     };
     let (state, exit) = match outcome {

@@ -69,7 +69,7 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Examples:
-  envserve fetch spec.json                  print the directory of an environment, built first if need be
+  envserve fetch spec.json                  print the directory of an environment
   envserve shell spec.json -- cc --version  run a command in it
   envserve plan spec.json                   say what a fetch would build and move
 

@@ -145,7 +145,7 @@ fn options(arguments: &Arguments) -> Result<ServeOptions, CliError> {
 
 async fn serve(endpoint: Endpoint, options: ServeOptions) -> Result<(), CliError> {
     let (root, security) = (options.root.clone(), options.security.clone());
-    let listen = |source| ServeError::Listen { endpoint: endpoint.clone(), source };
+    let listen = |source| Box::new(ServeError::Listen { endpoint: endpoint.clone(), source });
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
     let opened = serve::open(options).await?;

@@ -102,8 +102,8 @@ impl ClientOptions {
         if let Some(address) = set("ENVSERVE_SERVE") {
             options = options.with_server(&address.to_string_lossy())?;
         }
-        options.security = security("ENVSERVE_SERVE", &set)?;
-        options.remote_security = security("ENVSERVE_REMOTE", &set)?;
+        options.security = security("ENVSERVE_SERVE", set)?;
+        options.remote_security = security("ENVSERVE_REMOTE", set)?;
         Ok(options)
     }
 

@@ -39,7 +39,7 @@ impl ServerSecurity {
     ///
     /// # Errors
     /// `Exposed` when that is so, and nobody has said that it is meant.
-    pub fn check_exposure(&self, bound: SocketAddr) -> Result<(), ServeError> {
+    pub fn check_exposure(&self, bound: SocketAddr) -> Result<(), Box<ServeError>> {
         let writing = self.anonymous().filter(|role| *role >= Role::Uploader);
         match writing {
             Some(role) if !(self.wants_certificate() || bound.ip().to_canonical().is_loopback()) => {
@@ -47,7 +47,7 @@ impl ServerSecurity {
                     tracing::warn!(%bound, %role, "everybody who can connect can write");
                     return Ok(());
                 }
-                Err(ServeError::Exposed { bound, role })
+                Err(Box::new(ServeError::Exposed { bound, role }))
             }
             _ => Ok(()),
         }

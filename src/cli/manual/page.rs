@@ -89,13 +89,9 @@ fn below_options(options: &str) -> String {
     options.lines().map(line).collect()
 }
 
-/// Leaves out breaks beside an empty line, which break nothing: checkers of manual pages find fault with them.
+/// Puts one space where clap_mangen breaks the line, leaves one empty and breaks it again: checkers find fault with that.
 fn without_idle_breaks(page: &[u8]) -> Vec<u8> {
-    let lines: Vec<&[u8]> = page.split(|byte| *byte == b'\n').collect();
-    let is_space = |at: Option<usize>| at.and_then(|at| lines.get(at)).is_some_and(|line| *line == b".sp");
-    let is_idle = |at: usize| lines[at] == b".br" && (is_space(at.checked_sub(1)) || is_space(Some(at + 1)));
-    let kept: Vec<&[u8]> = (0..lines.len()).filter(|at| !is_idle(*at)).map(|at| lines[at]).collect();
-    kept.join(&b'\n')
+    String::from_utf8_lossy(page).replace("\n.br\n\n.br\n", "\n.sp\n").into_bytes()
 }
 
 fn has(command: &Command, option: &str) -> bool {

@@ -117,7 +117,6 @@ pub(super) const VERBS: &[Text] = &[
         exit: Some(OF_COMMAND),
         examples: &[("envserve shell spec.json -- make", "Runs make with the tools of the environment.")],
         related: &["env", "fetch", "run"],
-        ..NOTHING
     },
     Text {
         verb: "env",
@@ -182,7 +181,6 @@ pub(super) const VERBS: &[Text] = &[
         exit: Some(OF_COMMAND),
         examples: &[("envserve run image.json -- /bin/sh -c 'ls /'", "Runs a command in an image.")],
         related: &["up", "shell"],
-        ..NOTHING
     },
     Text {
         verb: "up",

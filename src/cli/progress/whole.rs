@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(whole.log(at(10)).as_deref(), Some("2 of 9 done (1 built, 1 hit), 10 seconds"));
         whole.end("built");
         assert_eq!(whole.line(at(30)), "3 of 9 done (2 built, 1 hit), 30 seconds, about 60 seconds left");
-        (0..6).for_each(|_| drop(whole.end("failed")));
+        (0..6).for_each(|_| _ = whole.end("failed"));
         assert_eq!(whole.line(at(120)), "9 of 9 done (2 built, 6 failed, 1 hit), 2 minutes");
     }
 }
