@@ -6,6 +6,7 @@ mod faults;
 mod matrix;
 mod proxy;
 mod replicas;
+mod told;
 mod unavailable;
 
 use std::collections::BTreeMap;
