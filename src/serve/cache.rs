@@ -257,7 +257,9 @@ impl KeyedCache {
             let Some(canonical) = self.entries(shard).get(&key).await? else { continue };
             let Some(entry) = self.read(&key, canonical.into()) else { continue };
             match self.check_own(shard, &key, &entry).await {
-                Ok(_) => touched += 1,
+                Ok(true) => touched += 1,
+                // It is a miss, and told as one.
+                Ok(false) => {}
                 Err(error) if error.is_unavailable() => return Err(error),
                 // One that cannot be looked at must not keep the others from it.
                 Err(error) => tracing::warn!(%key, %error, "cannot touch what is under lease"),

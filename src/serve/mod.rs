@@ -179,6 +179,10 @@ async fn care(endpoint: OpenedEndpoint, lease: Duration) -> Infallible {
 async fn touch_leased(remote: &RemoteBackend, lease: Duration) -> Infallible {
     loop {
         tokio::time::sleep((lease / 4).max(LOOK_AT_STORE)).await;
+        // What is pinned has to be touched also when nobody has asked for anything since the endpoint was out of reach.
+        if let Err(error) = remote.resolver().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot work with the endpoint yet");
+        }
         for resolver in remote.reached() {
             match resolver.touch_leased().await {
                 Ok(count) => tracing::debug!(count, "touched what is under lease"),
